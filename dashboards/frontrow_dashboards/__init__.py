@@ -1,0 +1,1 @@
+"""Panels for people: static pages and their catalogues."""

@@ -1,0 +1,1 @@
+"""Features, River models, labels, simulation: what computes and learns, without I/O."""

@@ -1,0 +1,1 @@
+"""Fakes that work, and real servers, shared by the tests."""
