@@ -1,42 +1,19 @@
-"""What a sink is: it renders lead alerts for one kind of receiver and sends them once, or says why not."""
+"""What a sink is: it renders lead alerts for one kind of receiver and sends them once, or says why not.
 
-from collections.abc import Callable, Sequence
+The port itself, :class:`frontrow.core.ports.Sink`, lives in the core, since the outbox worker calls it too.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import msgspec
 
-from frontrow.core.alerts import LeadAlert
-from frontrow.core.ports import Clock
+from frontrow.core.alerts import Delivery
+from frontrow.core.ports import Clock, Sink
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One row of the outbox: ``key`` is stable over retries, and so an idempotency key for the receiver."""
-
-    key: str
-    alert: LeadAlert
-    attempt: int  # from 1
-
-
-class Sink(Protocol):
-    """One configured receiver. Called by one worker, one call at a time."""
-
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Send one message that tells of all ``deliveries``: one alert, or a digest of several.
-
-        Returning means that the receiver has taken it. At least once: after a crash the same may be sent again.
-
-        Raises:
-            SinkBusy: Not now (a limit, no answer, 5xx); the same deliveries come again later.
-            SinkRefused: Never as it is (4xx, a business error that repeats); goes to the dead letters.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Release connections; idempotent."""
-        ...
+__all__ = ["Delivery", "Sink", "SinkContext", "SinkKind"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,81 @@
+"""Payloads that already hold canonical events: what the file, MQTT and WebSocket connectors share.
+
+Pure: bytes and a room in, events and reasons out.
+"""
+
+import re
+
+import msgspec
+
+from frontrow.core.errors import EventInvalid
+from frontrow.core.events import DAEMON_KINDS, Batch, Event, Rejected, RoomRef, decode_batch, decode_event
+from frontrow_connectors.contract import FeedContext
+
+BOM = b"\xef\xbb\xbf"
+_PLACE = re.compile(r" \(byte \d+\)")
+
+
+def decode_payload(body: bytes, room: RoomRef) -> Batch:
+    """Return the events of one canonical event, a JSON array of them, or lines of them (NDJSON).
+
+    What cannot be taken is in ``rejected`` by position: the array's elements, or the lines that are not blank.
+    Events of another room and kinds that only the daemon may write are refused in the same way.
+
+    Raises:
+        EventInvalid: The body as a whole is of none of these forms.
+    """
+    body = body.removeprefix(BOM).strip()
+    if not body:
+        raise EventInvalid("an empty payload")
+    batch = _decode_one(body) if body.startswith(b"{") else None
+    return of_room(decode_batch(body) if batch is None else batch, room)
+
+
+def of_room(batch: Batch, room: RoomRef) -> Batch:
+    """Return the batch with the events that :func:`refusal` names moved to ``rejected``, positions kept."""
+    if not any(refusal(event, room) for event in batch.events):
+        return batch
+    gone = {rejected.index for rejected in batch.rejected}
+    positions = (index for index in range(len(batch.events) + len(gone)) if index not in gone)
+    taken: list[Event] = []
+    rejected = list(batch.rejected)
+    for index, event in zip(positions, batch.events, strict=True):
+        reason = refusal(event, room)
+        if reason is None:
+            taken.append(event)
+        else:
+            rejected.append(Rejected(index, reason))
+    return Batch(taken, sorted(rejected, key=lambda each: each.index))
+
+
+def refusal(event: Event, room: RoomRef) -> str | None:
+    """Return why this room's feed may not deliver the event, or None if it may."""
+    if event.platform != room.platform or event.room != room.room:
+        return "an event of another platform or room than this feed's"
+    if event.kind in DAEMON_KINDS:
+        # A feed that could write these could change policy and models, or move engine time.
+        return "a kind that only the daemon itself may write"
+    return None
+
+
+def count_rejected(context: FeedContext, batch: Batch) -> None:
+    """Tell the feed's context of every rejected position."""
+    for rejected in batch.rejected:
+        context.reject(reason_class(rejected.reason))
+
+
+def reason_class(reason: str) -> str:
+    """Return the reason without byte positions, so that reasons stay few however many inputs are broken."""
+    return _PLACE.sub("", reason)
+
+
+def _decode_one(body: bytes) -> Batch | None:
+    """Return the batch of a body that is one JSON object (over several lines, too), or None if it is not one."""
+    try:
+        return Batch([decode_event(body)], [])
+    except EventInvalid as error:
+        try:
+            msgspec.json.decode(body, type=msgspec.Raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return Batch([], [Rejected(0, str(error))])

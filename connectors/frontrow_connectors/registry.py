@@ -1,0 +1,31 @@
+"""Every connector, by name. Written down, not found: what is not in this list does not exist."""
+
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
+
+from frontrow_connectors import (
+    bilibili,
+    douyin_push,
+    file,
+    mqtt,
+    simulator,
+    twitch_eventsub,
+    twitch_irc,
+    websocket,
+)
+from frontrow_connectors.contract import Connector
+
+FOLDERS: tuple[ModuleType, ...] = (
+    bilibili,
+    douyin_push,
+    file,
+    mqtt,
+    simulator,
+    twitch_eventsub,
+    twitch_irc,
+    websocket,
+)
+
+CONNECTORS: Mapping[str, Connector] = MappingProxyType(
+    {connector.name: connector for connector in (folder.CONNECTOR for folder in FOLDERS)}
+)

@@ -1,0 +1,482 @@
+"""Canonical events over MQTT, against a real broker: acknowledged after the commit, never before."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frontrow.core.errors import EventInvalid
+from frontrow_connectors.canonical import decode_payload
+from frontrow_connectors.contract import FeedState
+from frontrow_connectors.mqtt import MqttFeed, MqttOptions
+from frontrow_connectors.mqtt import client as mqtt_client
+from frontrow_connectors.mqtt.client import _queue_type
+from frontrow_connectors.mqtt.decoder import decode_message
+from frontrow_connectors.reconnect import LAST_CEILING_S, REFUSED_WAIT_S
+from tests.connectors.samples import ROOM, line
+from tests.support.clock import ManualClock, settle
+from tests.support.feeds import RecordingIntake
+from tests.support.mosquitto import PROGRAM, Mosquitto
+
+TOPIC = "frontrow/demo/events"
+
+
+def needs_broker(test: Any) -> Any:
+    skip = pytest.mark.skipif(
+        PROGRAM is None, reason="mosquitto is not installed, so nothing speaks MQTT here"
+    )
+    return pytest.mark.broker(skip(test))
+
+
+def ids(intake: RecordingIntake) -> list[str]:
+    return [each.id for each in intake.events]
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    running = Mosquitto(tmp_path)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+class Playing:
+    """A feed that runs; ``quit`` cancels it, as the daemon's end does."""
+
+    def __init__(self, port: int, intake: RecordingIntake, clock: ManualClock, **options: Any) -> None:
+        made = msgspec.convert({"host": "127.0.0.1", "port": port, **options}, MqttOptions)
+        self._task = asyncio.ensure_future(MqttFeed(made, intake.context(clock, room=ROOM)).run())
+
+    async def quit(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+Play = Callable[..., Awaitable[Playing]]
+
+
+@pytest.fixture
+async def play(broker: Mosquitto) -> AsyncIterator[Play]:
+    """Start a feed at the broker and wait until it is connected."""
+    feeds: list[Playing] = []
+
+    async def play(intake: RecordingIntake, clock: ManualClock | None = None, **options: Any) -> Playing:
+        feeds.append(Playing(broker.port, intake, clock or ManualClock(), **options))
+        await intake.until_state(FeedState.CONNECTED)
+        return feeds[-1]
+
+    yield play
+    for feed in feeds:
+        await feed.quit()
+
+
+async def publish(broker: Mosquitto, *payloads: bytes, qos: int = 1, topic: str = TOPIC) -> None:
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        for payload in payloads:
+            await client.publish(topic, payload, qos=qos)
+
+
+# --- the decoder
+
+
+def test_a_payload_is_one_event_an_array_or_lines() -> None:
+    one, two = line("a"), line("b")
+    pretty = msgspec.json.format(one, indent=2)
+    for body, expected in [
+        (one, ["a"]),
+        (pretty, ["a"]),
+        (b"[" + one + b"," + two + b"]", ["a", "b"]),
+        (one + b"\n\n" + two + b"\n", ["a", "b"]),
+        (b"\xef\xbb\xbf" + one, ["a"]),
+        (one[:-1] + b',"newer":1}\n' + two, ["a", "b"]),
+    ]:
+        batch = decode_payload(body, ROOM)
+        assert [each.id for each in batch.events] == expected
+        assert not batch.rejected
+
+
+def test_a_bad_element_is_rejected_by_position_and_the_others_are_taken() -> None:
+    wrong_room, tick = line("x", room="other"), line("y", kind="tick")
+    parts = [line("a"), wrong_room, b"{}", line("b"), tick]
+    for body in (b"[" + b",".join(parts) + b"]", b"\n".join(parts)):
+        batch = decode_payload(body, ROOM)
+        assert [each.id for each in batch.events] == ["a", "b"]
+        assert [each.index for each in batch.rejected] == [1, 2, 4]
+
+
+def test_one_bad_object_is_one_reject_however_many_lines_it_has() -> None:
+    batch = decode_payload(b'{\n"id": "a",\n"kind": 5\n}', ROOM)
+    assert not batch.events
+    assert len(batch.rejected) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"[1,", b"\xef\xbb\xbf"])
+def test_what_is_none_of_the_forms_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(EventInvalid):
+        decode_payload(body, ROOM)
+
+
+def test_a_payload_beyond_the_bound_is_refused() -> None:
+    with pytest.raises(EventInvalid, match="more than 1024 bytes"):
+        decode_message(line("a") + b" " * 1_024, ROOM, max_bytes=1_024)
+
+
+Json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "kind", "at", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    st.binary(max_size=200)
+    | Json.map(msgspec.json.encode)
+    | Json.map(lambda j: line("a") + msgspec.json.encode(j))
+)
+def test_no_payload_whatever_breaks_the_decoder(body: bytes) -> None:
+    try:
+        batch = decode_payload(body, ROOM)
+    except EventInvalid:
+        return
+    assert all(each.room == ROOM.room for each in batch.events)
+    assert len({each.index for each in batch.rejected}) == len(batch.rejected)
+
+
+# --- the broker
+
+
+@needs_broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_events_arrive(broker: Mosquitto, play: Play, protocol: str, qos: int) -> None:
+    intake = RecordingIntake()
+    await play(intake, protocol=protocol, qos=qos)
+    await publish(
+        broker, line("a"), b"[" + line("b") + b"," + line("c") + b"]", line("d") + b"\n" + line("e"), qos=qos
+    )
+    await intake.until(5)
+    assert ids(intake) == ["a", "b", "c", "d", "e"]
+    assert intake.statuses[-1].sentence == f"Connected: 127.0.0.1:{broker.port}."
+
+
+@needs_broker
+async def test_topics_and_wildcards_are_as_configured(broker: Mosquitto, play: Play) -> None:
+    intake = RecordingIntake()
+    await play(intake, topics=["shop/+/{room}", "other"])
+    await publish(broker, line("no"), topic=TOPIC)
+    await publish(broker, line("a"), topic="shop/7/demo")
+    await publish(broker, line("b"), topic="other")
+    await intake.until(2)
+    assert ids(intake) == ["a", "b"]
+
+
+@needs_broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_what_was_not_durable_when_the_daemon_died_comes_again(
+    broker: Mosquitto, play: Play, protocol: str
+) -> None:
+    """The heart of it: acknowledged means stored."""
+    dying = RecordingIntake(hold=True)
+    feed = await play(dying, protocol=protocol)
+    await publish(broker, line("a"), line("b"))
+    await dying.until(2)
+    await feed.quit()
+    dying.make_durable()  # too late: nobody listens
+
+    second = RecordingIntake()
+    feed = await play(second, protocol=protocol)
+    await second.until(2)
+    assert ids(second) == ["a", "b"]
+    await acknowledged(broker, second)
+    await feed.quit()
+
+    third = RecordingIntake()
+    await play(third, protocol=protocol)
+    await publish(broker, line("after"))
+    await third.until(1)
+    assert ids(third) == ["after"]
+
+
+async def acknowledged(broker: Mosquitto, intake: RecordingIntake) -> None:
+    """Wait until the broker has all acknowledgements: they travel in order before what comes of this."""
+    sentinel = len(intake.events) + 1
+    await publish(broker, line(f"sentinel-{sentinel}"))
+    await intake.until(sentinel)
+    await asyncio.sleep(0.1)  # in real time: nothing tells us that the last acknowledgement was read
+
+
+@needs_broker
+async def test_acknowledgements_stop_at_the_first_that_is_not_durable(broker: Mosquitto, play: Play) -> None:
+    """They go out in the order of arrival (MQTT 5.0, 4.6), so a later commit waits for an earlier one."""
+    intake = RecordingIntake(hold=True)
+    feed = await play(intake)
+    await publish(broker, line("a"), line("b"))
+    await intake.until(2)
+    future, _ = intake.held.pop()
+    future.set_result(None)  # type: ignore[arg-type]  # "b" alone becomes durable; its receipt is not looked at
+    await settle()
+    await feed.quit()
+    second = RecordingIntake()
+    await play(second)
+    await second.until(2)
+    assert ids(second) == ["a", "b"]
+
+
+@needs_broker
+async def test_events_published_while_the_daemon_is_away_wait_for_it(broker: Mosquitto, play: Play) -> None:
+    feed = await play(RecordingIntake())
+    await feed.quit()
+    await publish(broker, line("a"))
+    intake = RecordingIntake()
+    await play(intake)
+    await intake.until(1)
+    assert ids(intake) == ["a"]
+
+
+@needs_broker
+async def test_the_broker_sends_no_more_than_may_wait_for_the_commit(broker: Mosquitto, play: Play) -> None:
+    """Back-pressure: a slow disk does not fill our memory, the rest stays with the broker."""
+    intake = RecordingIntake(hold=True)
+    await play(intake, max_in_flight=5)
+    await publish(broker, *(line(f"e{n}") for n in range(30)))
+    await intake.until(5)
+    await asyncio.sleep(0.1)  # in real time: that nothing more comes cannot be waited for otherwise
+    assert len(intake.events) == 5
+    async with asyncio.timeout(10):
+        while len(intake.events) < 30:
+            intake.make_durable()
+            await asyncio.sleep(0.005)
+    assert ids(intake) == [f"e{n}" for n in range(30)]
+
+
+@needs_broker
+async def test_garbage_is_counted_by_reason_acknowledged_and_the_others_go_on(
+    broker: Mosquitto, play: Play
+) -> None:
+    intake = RecordingIntake()
+    feed = await play(intake, max_payload_bytes=1_024)
+    secret = b"words of a viewer"
+    await publish(
+        broker, b"", b"\xff\xfe" + secret, b"[" + line("a") + b',{"id":1}]', line("b", room="other")
+    )
+    await publish(broker, b"x" * 2_000, line("c"))
+    await intake.until(2)
+    assert ids(intake) == ["a", "c"]
+    assert len(intake.rejected) == 5
+    assert "viewer" not in " ".join(intake.rejected)
+    await acknowledged(broker, intake)
+    await feed.quit()
+    again = RecordingIntake()
+    await play(again)
+    await publish(broker, line("d"))
+    await again.until(1)
+    assert ids(again) == ["d"]
+    assert not again.rejected
+
+
+@needs_broker
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_broker_that_goes_and_comes_back_is_found_again(
+    broker: Mosquitto, play: Play, how: signal.Signals
+) -> None:
+    intake, clock = RecordingIntake(), ManualClock()
+    await play(intake, clock)
+    await broker.stop(how)
+    waiting = await intake.until_state(FeedState.WAITING)
+    assert waiting.sentence.startswith("Connection lost: ")
+    await clock.until_sleeping()
+    await clock.advance(LAST_CEILING_S)
+    still = await intake.until_state(FeedState.WAITING, times=2)
+    assert "cannot connect" in still.sentence
+    await broker.start()
+    await clock.until_sleeping()
+    await clock.advance(LAST_CEILING_S)
+    await intake.until_state(FeedState.CONNECTED, times=2)
+    await publish(broker, line("a"))
+    await intake.until(1)
+    assert ids(intake) == ["a"]
+
+
+@needs_broker
+async def test_a_client_that_is_thrown_out_by_a_second_one_comes_back(broker: Mosquitto, play: Play) -> None:
+    intake, clock = RecordingIntake(), ManualClock()
+    await play(intake, clock, client_id="one")
+    async with aiomqtt.Client("127.0.0.1", broker.port, identifier="one"):
+        await intake.until_state(FeedState.WAITING)
+    await clock.until_sleeping()
+    await clock.advance(LAST_CEILING_S)
+    await intake.until_state(FeedState.CONNECTED, times=2)
+
+
+@needs_broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_wrong_password_needs_a_person_and_the_right_one_is_taken(
+    tmp_path: Path, protocol: str
+) -> None:
+    assert PROGRAM is not None
+    passwords = tmp_path / "passwords"
+    maker = Path(PROGRAM).with_name("mosquitto_passwd")
+    if not maker.exists():
+        maker = Path("/usr/bin/mosquitto_passwd")
+    if not maker.exists():
+        pytest.skip("mosquitto_passwd is not installed")
+    subprocess.run([maker, "-b", "-c", passwords, "frontrow", "right"], check=True)  # noqa: ASYNC221 - short
+    broker = Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+    await broker.start()
+    try:
+        wrong = RecordingIntake()
+        clock = ManualClock()
+        feed = Playing(broker.port, wrong, clock, username="frontrow", password="wrong", protocol=protocol)
+        refused = await wrong.until_state(FeedState.REFUSED)
+        assert refused.retry_in_s == REFUSED_WAIT_S
+        assert "wrong" not in refused.sentence or "wrong user name or password" in refused.sentence
+        await feed.quit()
+        right = RecordingIntake()
+        feed = Playing(broker.port, right, clock, username="frontrow", password="right", protocol=protocol)
+        await right.until_state(FeedState.CONNECTED)
+        await feed.quit()
+    finally:
+        await broker.stop()
+
+
+@needs_broker
+async def test_a_subscription_that_the_broker_forbids_needs_a_person(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic read allowed/#\n")
+    broker = Mosquitto(tmp_path, "allow_anonymous true", f"acl_file {acl}")
+    await broker.start()
+    try:
+        intake = RecordingIntake()
+        feed = Playing(broker.port, intake, ManualClock(), topics=["allowed/x", "$bad/#/filter"])
+        refused = await intake.until_state(FeedState.REFUSED)
+        assert "filter" in refused.sentence
+        await feed.quit()
+    finally:
+        await broker.stop()
+
+
+@needs_broker
+async def test_over_tls_the_brokers_certificate_is_checked(tmp_path: Path) -> None:
+    key, cert = make_certificate(tmp_path)
+    broker = Mosquitto(tmp_path, "allow_anonymous true", f"keyfile {key}", f"certfile {cert}")
+    await broker.start()
+    try:
+        stranger = RecordingIntake()
+        feed = Playing(broker.port, stranger, ManualClock(), tls=True)
+        refused = await stranger.until_state(FeedState.REFUSED)
+        assert "the broker's certificate is not valid" in refused.sentence
+        await feed.quit()
+        known = RecordingIntake()
+        feed = Playing(broker.port, known, ManualClock(), tls=True, ca_file=str(cert))
+        await known.until_state(FeedState.CONNECTED)
+        await feed.quit()
+    finally:
+        await broker.stop()
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert),
+    ]  # fmt: skip
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed, so no certificate can be made")
+    return key, cert
+
+
+# --- without a broker
+
+
+async def test_a_certificate_file_that_is_not_there_needs_a_person() -> None:
+    intake = RecordingIntake()
+    feed = Playing(1, intake, ManualClock(), tls=True, ca_file="no-such-file.pem")
+    refused = await intake.until_state(FeedState.REFUSED)
+    assert "certificate" in refused.sentence
+    await feed.quit()
+
+
+@contextlib.asynccontextmanager
+async def silent_server() -> AsyncIterator[tuple[int, list[asyncio.StreamWriter]]]:
+    """Takes connections and never says a word."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], writers
+    finally:
+        for writer in writers:
+            writer.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_broker_that_never_answers_is_given_up_and_its_socket_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_client, "TIMEOUT_S", 0.1)
+    intake = RecordingIntake()
+    async with silent_server() as (port, writers):
+        feed = Playing(port, intake, ManualClock())
+        waiting = await intake.until_state(FeedState.WAITING)
+        assert "cannot connect" in waiting.sentence
+        assert len(writers) == 1
+        await feed.quit()
+        gc.collect()  # an unclosed socket would be a ResourceWarning, and so an error
+
+
+async def test_a_feed_that_is_cancelled_while_it_connects_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_client, "TIMEOUT_S", 0.2)
+    intake = RecordingIntake()
+    async with silent_server() as (port, writers):
+        feed = Playing(port, intake, ManualClock())
+        await intake.until_state(FeedState.CONNECTING)
+        await asyncio.sleep(0)
+        await feed.quit()
+        assert len(writers) <= 1
+        gc.collect()
+    await settle()
+    assert {task.get_name() for task in asyncio.all_tasks()} == {asyncio.current_task().get_name()}  # type: ignore[union-attr]
+
+
+async def test_only_qos_0_is_dropped_when_too_much_waits_and_it_is_counted() -> None:
+    dropped: list[None] = []
+    queue = _queue_type(2, lambda: dropped.append(None))(maxsize=0)
+    for qos in (0, 0, 0, 1, 1, 0):
+        queue.put_nowait(aiomqtt.Message(TOPIC, b"", qos, False, 1, None))
+    assert queue.qsize() == 4
+    assert len(dropped) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"topics": []},
+        {"qos": 2},
+        {"port": 0},
+        {"protocol": "3.1"},
+        {"password": "p"},
+        {"ca_file": "ca.pem"},
+        {"tls": True, "key_file": "key.pem"},
+        {"max_in_flight": 0},
+    ],
+)
+def test_options_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, MqttOptions)

@@ -1,0 +1,69 @@
+"""A real MQTT broker on a loopback port, which tests can kill and start again."""
+
+import asyncio
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+# Debian installs it outside of what an ordinary user's PATH holds.
+PROGRAM = shutil.which(
+    "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+)
+
+
+class Mosquitto:
+    """One broker; ``lines`` are added to its configuration. State is kept over :meth:`stop` and :meth:`start`."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        self.port = _free_port()
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            "\n".join(
+                [
+                    f"listener {self.port} 127.0.0.1",
+                    f"user {getpass.getuser()}",  # started by root, it would become a user who may not read here
+                    "persistence true",
+                    f"persistence_location {folder}/",
+                    "log_dest none",
+                    *(lines or ("allow_anonymous true",)),
+                    "",
+                ]
+            )
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        assert PROGRAM is not None
+        self._process = subprocess.Popen([PROGRAM, "-c", str(self._config)])  # noqa: ASYNC220 - returns at once
+        async with asyncio.timeout(10):
+            while not await self._answers():
+                assert self._process.poll() is None, "mosquitto ended at its start"
+                await asyncio.sleep(0.01)
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it, in order (sessions are saved) or by SIGKILL (they are lost). Does nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            await asyncio.to_thread(process.wait, 10)
+
+    async def _answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
