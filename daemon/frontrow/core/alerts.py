@@ -1,5 +1,6 @@
 """What sales are told of a lead: the card, free of anything that the receiver may not see."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -46,3 +47,24 @@ class LeadAlert(Struct, frozen=True):
     product: str | None = None
     words: str | None = None
     extra: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row of the outbox: ``key`` is stable over retries, and so an idempotency key for the receiver."""
+
+    key: str
+    alert: LeadAlert
+    attempt: int  # from 1
+
+
+_GRADES = {"hot": 2, "warm": 1, "cold": 0}
+
+
+def heat(alert: LeadAlert) -> tuple[int, float, int, int, str]:
+    """Return what alerts are sorted by, greatest first: grade, probability, points, recency, then the lead's id.
+
+    It is the order of the panels, so that a digest and a panel name the same viewer first.
+    """
+    probability = -1.0 if alert.probability is None else alert.probability
+    return (_GRADES.get(alert.grade, -1), probability, alert.points, alert.decided_at, alert.lead)

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from frontrow.core.alerts import Delivery
 from frontrow.core.events import Event
+from frontrow.core.labels import Label
+from frontrow.core.scoring import Matrix, Weights
 
 
 class Clock(Protocol):
@@ -38,3 +41,53 @@ class Intake(Protocol):
         acknowledgement sends it when it is done, and never before; others may drop it.
         It fails only if the daemon cannot store, and then the daemon stops.
         """
+
+
+class Model(Protocol):
+    """What the engine asks of an online model. One owner learns; everybody else reads :meth:`weights`."""
+
+    @property
+    def labels(self) -> int:
+        """How many labels have been learnt."""
+
+    @property
+    def positives(self) -> int:
+        """How many of them were positive."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough labels have been learnt for the probability to be shown as a number."""
+
+    @property
+    def version(self) -> str:
+        """Return the name of the present state: the same for equal states, another for any change."""
+
+    def weights(self) -> Weights:
+        """Return an immutable copy of the present weights; the same object until something is learnt."""
+
+    def observe(self, inputs: Matrix) -> None:
+        """See inputs as they are served, in order, so that the scaler learns their spread; shape (rows, features)."""
+
+    def learn(self, labels: Sequence[Label]) -> None:
+        """Learn resolved labels, in order. A label whose input is not finite is refused and counted, never learnt."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the canonical state: JSON values only, equal for equal models, with its ``version``."""
+
+
+class Sink(Protocol):
+    """One configured receiver of alerts. Called by one worker, one call at a time."""
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Send one message that tells of all ``deliveries``: one alert, or a digest of several.
+
+        Returning means that the receiver has taken it. At least once: after a crash the same may be sent again.
+
+        Raises:
+            SinkBusy: Not now (a limit, no answer, 5xx); the same deliveries come again later.
+            SinkRefused: Never as it is (4xx, a business error that repeats, a digest that does not fit). A digest
+                comes again in smaller parts; a single alert goes to the dead letters.
+        """
+
+    async def close(self) -> None:
+        """Release connections; idempotent."""

@@ -1,0 +1,59 @@
+"""Leads and grades: who has turned hot, decided once per viewer and session."""
+
+import hashlib
+from typing import Literal
+
+from msgspec import Struct
+
+from frontrow.core.alerts import Reason
+from frontrow.core.points import Policy
+
+Grade = Literal["hot", "warm", "cold"]
+COLD, WARM, HOT = 0, 1, 2
+GRADES: tuple[Grade, Grade, Grade] = ("cold", "warm", "hot")
+
+
+class Lead(Struct, frozen=True):
+    """A raw lead: one per viewer and session that turned hot. Unknown is None.
+
+    ``points``, ``probability`` and ``reasons`` are those of the moment ``decided_at`` (engine time, UTC ms); they do
+    not change afterwards. ``policy`` and ``model`` name the points table and the weights that decided.
+    """
+
+    lead: str
+    platform: str
+    room: str
+    session: str
+    viewer: str
+    customer: str | None
+    store: str | None
+    grade: Grade
+    quality: str | None
+    points: int
+    probability: float | None
+    reasons: list[Reason]
+    decided_at: int
+    policy: str
+    model: str | None
+    host: str | None
+    product: str | None
+    campaign: str | None
+
+
+def lead_id(platform: str, room: str, session: str, viewer: str) -> str:
+    """Return the lead's id: the same for the same viewer and session wherever and however often it is computed."""
+    # JSON-like framing with lengths keeps ("ab", "c") and ("a", "bc") apart.
+    key = "\x1f".join(f"{len(part)}:{part}" for part in (platform, room, session, viewer))
+    return "L" + hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+def grade_after(before: int, points: int, policy: Policy) -> int:
+    """Return the grade by points, with hysteresis: a grade is left only below its own lower bound.
+
+    Where points never fall this is the same as the plain bounds.
+    """
+    if points >= policy.hot or (before == HOT and points >= policy.hot_leave):
+        return HOT
+    if points >= policy.warm or (before >= WARM and points >= policy.warm_leave):
+        return WARM
+    return COLD

@@ -1,0 +1,320 @@
+"""The points table: a policy of rules, compiled once, and the columns that hold who has what.
+
+A rule watches one *signal*. How often a viewer gave the signal in a session (its occurrences) is all that is kept;
+what the occurrences are worth is computed from the counts, so that the order in which events arrive cannot matter.
+
+A rule's worth is ``points × min(repeat, occurrences // at_least)``, bounded by ``cap``. With ``half_life_s`` each
+occurrence fades, and the worth is ``points × min(repeat, faded occurrences)``. Rules of one ``group`` are bounded
+together; the total lies between 0 and the policy's cap.
+"""
+
+import hashlib
+import math
+from array import array
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from frontrow.core import facts as fact
+from frontrow.core.alerts import Reason
+
+Signal = Literal[
+    "form_submit", "product_click", "cart_add", "question", "raffle", "mention_host", "comments", "watched", "phone",
+    "company", "contact", "enter", "like", "share", "follow", "gift", "fan_club", "coupon_claim", "booking",
+    "order_created", "order_paid", "order_refunded",
+]  # fmt: skip
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the points table.
+
+    ``per`` is the span over which ``repeat`` counts: one session, one day (the room's own) or ever, of one viewer in
+    one room.
+    ``repeat`` is how often the rule may pay (0: without bound), ``cap`` the most points that it may give (None: no
+    bound of its own). ``half_life_s`` in seconds, 0: occurrences do not fade. ``at_least`` is how many occurrences
+    make one (3 comments). ``over_s`` is for ``watched`` alone: more seconds than this.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    signal: Signal
+    points: Annotated[int, Meta(ge=-100, le=100)]
+    per: Literal["session", "day", "ever"] = "session"
+    repeat: Annotated[int, Meta(ge=0)] = 1
+    cap: Annotated[int, Meta(ge=0)] | None = None
+    half_life_s: Annotated[float, Meta(ge=0)] = 0.0
+    group: str = ""
+    at_least: Annotated[int, Meta(ge=1)] = 1
+    over_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
+DEFAULT_RULES = (
+    Rule(name="form_submit", signal="form_submit", points=50),
+    Rule(name="product_click", signal="product_click", points=30),
+    Rule(name="cart_add", signal="cart_add", points=20),
+    Rule(name="question", signal="question", points=15),
+    Rule(name="raffle", signal="raffle", points=10),
+    Rule(name="mention_host", signal="mention_host", points=5),
+    Rule(name="comments", signal="comments", points=10, at_least=3),
+    Rule(name="watched", signal="watched", points=5, over_s=900.0),
+    Rule(name="phone", signal="phone", points=20),
+    Rule(name="company", signal="company", points=10),
+)
+
+
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The points table and the grades' bounds, in points.
+
+    Hot from ``hot`` and until below ``hot_leave``; warm from ``warm`` and until below ``warm_leave``; else cold.
+    ``group_caps`` bound what the rules of one group give together.
+    """
+
+    cap: Annotated[int, Meta(ge=1, le=1000)] = 100
+    hot: int = 80
+    warm: int = 40
+    hot_leave: int = 75
+    warm_leave: int = 35
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+    group_caps: dict[str, Annotated[int, Meta(ge=0)]] = {}
+
+
+def policy_id(policy: Policy) -> str:
+    """Return a short name that changes with any change of the policy: 12 hex digits of its canonical SHA-256."""
+    canonical = msgspec.json.encode(policy, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[:12]
+
+
+def policy_mistakes(policy: Policy) -> list[tuple[str, str]]:
+    """Return what is wrong with a policy that each field alone does not show, as (key path, reason)."""
+    mistakes: list[tuple[str, str]] = []
+    if not policy.warm <= policy.hot:
+        mistakes.append(("points.warm", f"must not be above hot ({policy.hot})"))
+    if policy.hot > policy.cap:
+        mistakes.append(("points.hot", f"can never be reached: cap is {policy.cap}"))
+    if policy.hot_leave > policy.hot:
+        mistakes.append(("points.hot_leave", f"must not be above hot ({policy.hot})"))
+    if policy.warm_leave > policy.warm:
+        mistakes.append(("points.warm_leave", f"must not be above warm ({policy.warm})"))
+    seen: set[str] = set()
+    for index, rule in enumerate(policy.rules):
+        path = f"points.rules[{index}]"
+        if rule.name in seen:
+            mistakes.append((f"{path}.name", f"is used twice: {rule.name!r}"))
+        seen.add(rule.name)
+        if rule.over_s and rule.signal != "watched":
+            mistakes.append((f"{path}.over_s", "is for the signal 'watched' only"))
+        if rule.signal == "watched" and (rule.half_life_s or rule.at_least != 1 or rule.repeat != 1):
+            mistakes.append((path, "'watched' is a state and takes neither half_life_s, at_least nor repeat"))
+        if rule.half_life_s and rule.per != "session":
+            mistakes.append((f"{path}.half_life_s", "fading is within a session; per must be 'session'"))
+        if rule.half_life_s and rule.at_least != 1:
+            mistakes.append((f"{path}.at_least", "cannot be combined with half_life_s"))
+        if rule.group and rule.group not in policy.group_caps:
+            mistakes.append((f"{path}.group", f"has no bound in points.group_caps: {rule.group!r}"))
+    return mistakes
+
+
+def signals_of(kind: str, facts: int) -> tuple[str, ...]:
+    """Return the signals that one event of a viewer gives; ``facts`` is the mask of :mod:`frontrow.core.facts`.
+
+    ``watched`` is not among them: it is a state of the viewer, not of an event.
+    """
+    signals: list[str] = []
+    match kind:
+        case "comment":
+            signals.append("comments")
+            if facts & fact.QUESTION:
+                signals.append("question")
+            if facts & fact.HOST:
+                signals.append("mention_host")
+            if facts & fact.RAFFLE_WORD:
+                signals.append("raffle")
+            if facts & fact.CONTACT:
+                signals.append("contact")
+        case "lottery_join" | "vote":
+            signals.append("raffle")
+        case "form_submit" | "product_click" | "cart_add" | "coupon_claim" | "booking" | "enter" | "like":
+            signals.append(kind)
+        case "share" | "follow" | "gift" | "fan_club" | "order_created" | "order_paid" | "order_refunded":
+            signals.append(kind)
+        case _:
+            pass
+    if facts & fact.PHONE_VALID:
+        signals.append("phone")
+    if facts & fact.COMPANY:
+        signals.append("company")
+    return tuple(signals)
+
+
+class PointsBoard:
+    """Who has how many points: one row per viewer and session, one column of occurrences per rule.
+
+    Plain arrays instead of numpy: rows are touched one at a time, and reading one number of an ``array`` costs a
+    quarter of reading it from numpy.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.id = policy_id(policy)
+        self._rules = policy.rules
+        self._counts = [array("I") for _ in policy.rules]
+        self._faded = {index: array("d") for index, rule in enumerate(policy.rules) if rule.half_life_s}
+        self._landmark_ms: int | None = None
+        self._raw = array("i")  # the sum of all worths, where nothing fades and no group bounds it
+        self._plain = not self._faded and not any(rule.group for rule in policy.rules)
+        self._watched = [index for index, rule in enumerate(policy.rules) if rule.signal == "watched"]
+        self._hits: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._beyond: dict[tuple[object, int, int], int] = {}
+        self._growth = [self._worths(rule) for rule in policy.rules]
+        self.by_day = any(rule.per == "day" for rule in policy.rules)
+        self.watch_bounds_ms = [policy.rules[index].over_s * 1000.0 for index in self._watched]
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def add_row(self) -> None:
+        """Give one more row, with nothing in it."""
+        self._raw.append(0)
+        for column in self._counts:
+            column.append(0)
+        for faded in self._faded.values():
+            faded.append(0.0)
+
+    def hits(self, kind: str, facts: int) -> tuple[int, ...]:
+        """Return the indices of the rules that an event of this kind and these facts touches."""
+        key = (kind, facts)
+        found = self._hits.get(key)
+        if found is None:
+            signals = signals_of(kind, facts)
+            found = tuple(index for index, rule in enumerate(self._rules) if rule.signal in signals)
+            if len(self._hits) < 65_536:  # bounded: unknown kinds come from outside
+                self._hits[key] = found
+        return found
+
+    def hit(self, row: int, rules: Sequence[int], *, at: int, owner: object, day: int = 0) -> None:
+        """Count one occurrence of each rule.
+
+        ``at`` is event time; ``owner`` names the viewer beyond the session; ``day`` numbers the room's day, and is
+        needed only where ``by_day`` says so.
+        """
+        for index in rules:
+            rule = self._rules[index]
+            if rule.per != "session" and not self._may_still_pay(index, rule, owner, day):
+                continue
+            counts = self._counts[index]
+            before = counts[row]
+            counts[row] = before + 1
+            if index in self._faded:
+                self._fade_in(index, row, at)
+            elif self._plain:
+                growth = self._growth[index]
+                if before < len(growth):
+                    self._raw[row] += growth[before]
+                elif rule.repeat == 0 and rule.cap is None and (before + 1) % rule.at_least == 0:
+                    self._raw[row] += rule.points
+
+    def set_watched(self, row: int, watched_ms: int) -> None:
+        """Say for how long the viewer has watched by now; may also fall, when an observation corrects an estimate."""
+        for index in self._watched:
+            rule = self._rules[index]
+            now = 1 if watched_ms > rule.over_s * 1000.0 else 0
+            column = self._counts[index]
+            if column[row] != now:
+                column[row] = now
+                if self._plain:
+                    self._raw[row] += rule.points if now else -rule.points
+
+    def points(self, row: int, at: int) -> int:
+        """Return the row's points at event time ``at``, rounded half up where occurrences fade."""
+        if self._plain:
+            raw = self._raw[row]
+            cap = self.policy.cap
+            return cap if raw > cap else max(raw, 0)
+        groups: dict[str, float] = {}
+        for index, rule in enumerate(self._rules):
+            groups[rule.group] = groups.get(rule.group, 0.0) + self._worth(index, row, at)
+        caps = self.policy.group_caps
+        total = sum(
+            min(worth, float(caps[name])) if name in caps else worth for name, worth in groups.items()
+        )
+        return int(min(float(self.policy.cap), max(0.0, math.floor(total + 0.5))))
+
+    def reasons(self, row: int, at: int) -> list[Reason]:
+        """Return the rules that give the row anything, in the order of the policy. Sums may exceed the caps."""
+        found: list[Reason] = []
+        for index, rule in enumerate(self._rules):
+            worth = self._worth(index, row, at)
+            if worth:
+                found.append(
+                    Reason(
+                        kind="rule",
+                        name=rule.name,
+                        points=math.floor(worth + 0.5),
+                        count=self._counts[index][row],
+                    )
+                )
+        return found
+
+    def signal_of(self, name: str) -> str:
+        """Return the signal that the rule of this name watches."""
+        return next(rule.signal for rule in self._rules if rule.name == name)
+
+    def _worth(self, index: int, row: int, at: int) -> float:
+        rule = self._rules[index]
+        if index in self._faded:
+            landmark = self._landmark_ms if self._landmark_ms is not None else at
+            fade: float = 2.0 ** -((at - landmark) / (rule.half_life_s * 1000.0))
+            times = self._faded[index][row] * fade
+        else:
+            times = float(self._counts[index][row] // rule.at_least)
+        if rule.repeat:
+            times = min(times, float(rule.repeat))
+        worth = rule.points * times
+        if rule.cap is not None:
+            worth = max(-float(rule.cap), min(float(rule.cap), worth))
+        return worth
+
+    @staticmethod
+    def _worths(rule: Rule) -> list[int]:
+        """Return what each further occurrence adds, until nothing more is added (empty where it has no bound)."""
+        if rule.repeat == 0 and rule.cap is None:
+            return []
+        added: list[int] = []
+        worth = 0
+        bound = rule.repeat or (abs(rule.cap or 0) // max(1, abs(rule.points)) + 1)
+        for occurrence in range(1, bound * rule.at_least + 1):
+            times = min(occurrence // rule.at_least, bound)
+            now = rule.points * times
+            if rule.cap is not None:
+                now = max(-rule.cap, min(rule.cap, now))
+            added.append(now - worth)
+            worth = now
+        return added
+
+    def _may_still_pay(self, index: int, rule: Rule, owner: object, day: int) -> bool:
+        span = day if rule.per == "day" else -1
+        key = (owner, index, span)
+        used = self._beyond.get(key, 0)
+        if rule.repeat and used >= rule.repeat * rule.at_least:
+            return False
+        self._beyond[key] = used + 1
+        return True
+
+    def _fade_in(self, index: int, row: int, at: int) -> None:
+        # Forward decay (Cormode et al., ICDE 2009): what is stored never fades, only the reading does.
+        if self._landmark_ms is None:
+            self._landmark_ms = at
+        half_life_ms = self._rules[index].half_life_s * 1000.0
+        if (at - self._landmark_ms) / half_life_ms > 900.0:
+            self._move_landmark(at)
+        self._faded[index][row] += 2.0 ** ((at - self._landmark_ms) / half_life_ms)
+
+    def _move_landmark(self, at: int) -> None:
+        # A double overflows at 2**1024; fade everything to the new landmark long before that.
+        assert self._landmark_ms is not None
+        for index, column in self._faded.items():
+            factor = 2.0 ** -((at - self._landmark_ms) / (self._rules[index].half_life_s * 1000.0))
+            for row, value in enumerate(column):
+                column[row] = value * factor
+        self._landmark_ms = at

@@ -1,0 +1,278 @@
+"""The engine: what one frame does, and that the cut into frames does nothing."""
+
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frontrow.core.engine import Engine
+from frontrow.core.events import Event
+from frontrow.core.leads import Lead
+from frontrow.core.points import Policy, Rule
+from frontrow_models.online import ModelOptions, OnlineModel
+from frontrow_models.simulate import Faults, Scenario, simulate
+from tests.support.rooms import ROOM, START, apply, engine, event, facts_of
+
+
+def score(of: Engine, viewer: str = "v1", session: int = 0) -> Any:
+    room = of.room(ROOM.platform, ROOM.room)
+    assert room is not None
+    found = list(room.sessions)[session]
+    return of.scores([found.rows[viewer]], of.now)[0]
+
+
+def test_a_repeated_id_is_applied_once_and_not_among_the_fresh() -> None:
+    under_test = engine()
+    effects = apply(
+        under_test, event("comment", 0, text="好看", id="a"), event("comment", 1, text="好看", id="a")
+    )
+    assert effects.fresh == [0]
+    assert apply(under_test, event("comment", 2, text="好看", id="a")).fresh == []
+
+
+def test_an_id_is_remembered_for_a_day_of_engine_time_and_not_for_ever() -> None:
+    under_test = engine()
+    apply(under_test, event("like", 0, id="a"))
+    assert apply(
+        under_test, event("like", 23.9 * 3600, id="b"), event("like", 23.9 * 3600, id="a")
+    ).fresh == [0]
+    assert apply(under_test, event("like", 27 * 3600, id="c"), event("like", 27 * 3600, id="a")).fresh == [
+        0,
+        1,
+    ]
+
+
+def test_a_duplicate_does_not_move_time() -> None:
+    """It is not journalled, so a replay could not move time by it either."""
+    under_test = engine()
+    apply(under_test, event("like", 0, id="a"))
+    apply(under_test, event("like", 500, id="a"))
+    assert under_test.now == START
+
+
+def test_a_viewer_who_turns_hot_is_one_lead_however_often_it_happens() -> None:
+    under_test = engine()
+    first = apply(under_test, event("form_submit", 0), event("product_click", 1))
+    assert [(lead.viewer, lead.points, lead.grade) for lead in first.leads] == [("v1", 80, "hot")]
+    assert first.leads[0].decided_at == START + 1_000
+    assert apply(under_test, event("cart_add", 2), event("comment", 3, text="多少钱")).leads == []
+
+
+def test_a_lead_is_decided_at_its_event_with_the_points_of_that_moment() -> None:
+    effects = apply(
+        engine(), event("form_submit", 0), event("product_click", 1), event("cart_add", 2), event("like", 3)
+    )
+    assert [lead.points for lead in effects.leads] == [80]
+
+
+def test_the_reasons_of_a_lead_add_up_to_its_points_and_its_logit() -> None:
+    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
+    model.observe(np.random.default_rng(1).random((50, 32)))
+    under_test = engine(model=model)
+    lead = apply(
+        under_test, event("form_submit", 0), event("comment", 1, text="多少钱"), event("product_click", 2)
+    ).leads[0]
+    assert sum(reason.points or 0 for reason in lead.reasons if reason.kind == "rule") == lead.points
+    logit = sum(reason.logit or 0.0 for reason in lead.reasons if reason.kind == "feature")
+    assert lead.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-12)
+
+
+def test_a_new_session_makes_a_new_lead_of_the_same_viewer() -> None:
+    under_test = engine()
+    leads = [
+        *apply(
+            under_test, event("form_submit", 0, session="s1"), event("product_click", 1, session="s1")
+        ).leads,
+        *apply(
+            under_test, event("form_submit", 9000, session="s2"), event("product_click", 9001, session="s2")
+        ).leads,
+    ]
+    assert [lead.session for lead in leads] == ["s1", "s2"]
+    assert len({lead.lead for lead in leads}) == 2
+
+
+def test_staff_and_test_events_get_a_line_but_no_points_and_never_a_lead() -> None:
+    under_test = engine()
+    effects = apply(
+        under_test,
+        event("form_submit", 0, viewer="host", staff=True),
+        event("product_click", 1, viewer="host"),
+        event("form_submit", 2, viewer="tester", test=True),
+        event("product_click", 3, viewer="tester", test=True),
+    )
+    assert effects.leads == []
+    assert (score(under_test, "host").points, score(under_test, "host").staff) == (0, True)
+    assert score(under_test, "tester").points == 0
+
+
+def test_a_hot_viewer_stays_hot_while_points_hover_at_the_bound() -> None:
+    """Whoever flaps on the panel is trusted by nobody."""
+    policy = Policy(rules=(Rule(name="click", signal="product_click", points=80, half_life_s=3600),))
+    under_test = engine(policy=policy)
+    apply(under_test, event("product_click", 0))
+    apply(under_test, event("like", 240))  # 76 points
+    assert (score(under_test).points, score(under_test).grade) == (76, "hot")
+    apply(under_test, event("like", 480))  # 73 points
+    assert (score(under_test).points, score(under_test).grade) == (73, "warm")
+
+
+def test_an_unknown_kind_is_counted_and_makes_nobody() -> None:
+    under_test = engine()
+    effects = apply(under_test, event("hologram", 0))
+    assert (effects.fresh, effects.unknown, under_test.rows) == ([0], 1, 0)
+
+
+def test_a_viewers_clock_that_runs_ahead_is_not_believed() -> None:
+    under_test = engine()
+    apply(under_test, event("like", 0, seen_at=START), event("like", 100_000, seen_at=START + 1))
+    assert score(under_test).last_at == START + 1
+
+
+def test_watching_is_observed_where_it_was_and_else_inferred_and_said_so() -> None:
+    under_test = engine()
+    apply(
+        under_test,
+        event("enter", 0, viewer="seen"),
+        event("leave", 1000, viewer="seen"),
+        event("like", 0, viewer="guessed"),
+        event("like", 1000, viewer="guessed"),
+    )
+    reasons = {viewer: score(under_test, viewer).reasons[0] for viewer in ("seen", "guessed")}
+    assert [(each.name, each.value, each.inferred) for each in reasons.values()] == [
+        ("watched", 1000.0, False),
+        ("watched", 1000.0, True),
+    ]
+
+
+def test_an_observation_corrects_an_estimate() -> None:
+    under_test = engine()
+    apply(under_test, event("like", 0), event("like", 1000))
+    assert score(under_test).points == 5
+    apply(under_test, event("enter", 900), event("leave", 950))
+    assert score(under_test).points == 0
+
+
+def test_questions_are_told_apart_in_the_reasons() -> None:
+    under_test = engine()
+    apply(
+        under_test,
+        event("comment", 0, text="多少钱"),
+        event("comment", 1, text="还有货吗"),
+        event("comment", 2, text="价格多少"),
+    )
+    reason = next(each for each in score(under_test).reasons if each.name == "question")
+    assert (reason.points, reason.count) == (15, 3)
+    assert reason.by is not None
+    assert (reason.by["price"], reason.by["stock"]) == (2, 1)
+
+
+def served(under_test: Engine) -> int:
+    return len(under_test.labels)
+
+
+def test_an_outcome_within_the_horizon_makes_positives_and_silence_makes_negatives() -> None:
+    model = OnlineModel(ModelOptions())
+    under_test = engine(model=model, horizon_ms=600_000)
+    apply(under_test, event("like", 0, viewer="buyer"), event("like", 0, viewer="other"))
+    apply(under_test, event("order_paid", 300, viewer="buyer"))
+    apply(under_test, event("enter", 320, viewer="late"))
+    assert (model.labels, model.positives) == (1, 1)
+    apply(under_test, event("enter", 700, viewer="later"))
+    assert (model.labels, model.positives) == (2, 1)
+
+
+def test_an_outcome_after_the_horizon_is_no_positive() -> None:
+    model = OnlineModel(ModelOptions())
+    under_test = engine(model=model, horizon_ms=600_000)
+    apply(under_test, event("like", 0))
+    apply(under_test, event("like", 1, viewer="other"))
+    apply(under_test, event("order_paid", 601))
+    apply(under_test, event("enter", 700, viewer="later"))
+    assert (model.labels, model.positives) == (2, 0)
+
+
+def test_no_features_come_from_an_outcome() -> None:
+    """A label that feeds its own feature teaches the model to look up the answer."""
+
+    def inputs(*events: Event) -> list[float]:
+        under_test = engine(model=OnlineModel(ModelOptions()))
+        apply(under_test, event("like", 0), *events)
+        room = under_test.room(ROOM.platform, ROOM.room)
+        assert room is not None and room.sessions.current is not None
+        found = under_test._inputs([0], [START + 60_000], [under_test._standing(0, START + 60_000)])
+        fading: list[float] = found[0][:22].tolist()
+        return [*fading, found[0][26]]
+
+    assert inputs() == inputs(event("order_paid", 0.1, fan=True), event("form_submit", 0.1))
+
+
+def test_fan_is_what_was_known_before_the_event() -> None:
+    under_test = engine(model=OnlineModel(ModelOptions()))
+    apply(under_test, event("comment", 0, text="hi", fan=True))
+    assert under_test._standing(0, START)[4] == 0.0
+    apply(under_test, event("comment", 1, text="hi", fan=True))
+    assert under_test._standing(0, START)[4] == 1.0
+
+
+def test_probability_makes_hot_where_the_policy_says_so_and_the_model_is_ready() -> None:
+    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
+    under_test = engine(model=model, grade_by="points_or_probability", hot_probability=0.4)  # untaught: 0.5
+    effects = apply(under_test, event("like", 0), event("like", 1, viewer="v2"))
+    assert [(lead.viewer, lead.points, lead.decided_at) for lead in effects.leads] == [("v1", 0, START + 250)]
+
+
+def test_probability_alone_decides_nothing_by_default() -> None:
+    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
+    assert apply(engine(model=model), event("like", 0), event("like", 1, viewer="v2")).leads == []
+
+
+STREAM = list(
+    simulate(
+        Scenario(
+            seed=3,
+            viewers=150,
+            duration_s=1200,
+            events_per_s=3.0,
+            faults=Faults(duplicate=0.05, reorder=0.1, late=0.02),
+        )
+    )
+)
+FACTS = facts_of(STREAM)
+
+
+def outcome_of(cuts: list[int], *, options: dict[str, Any]) -> bytes:
+    """Run the stream in frames that end at ``cuts``; return all that is recorded or learnt."""
+    model = OnlineModel(ModelOptions(warm_up=100))
+    under_test = engine(model=model, horizon_ms=300_000, report_closed=True, **options)
+    leads: list[Lead] = []
+    for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True):
+        leads += under_test.apply(STREAM[start:end], FACTS[start:end]).leads
+        under_test.scores(
+            list(range(0, under_test.rows, 7)), under_test.now
+        )  # a panel that looks changes nothing
+    lines = [
+        (each.viewer, each.points, each.grade, each.probability, each.reasons)
+        for each in under_test.scores(list(range(under_test.rows)), under_test.now)
+    ]
+    assert model.labels > 100
+    return msgspec.json.encode([leads, lines, model.state()])
+
+
+@pytest.mark.parametrize("grade_by", ["points", "points_or_probability"])
+def test_however_a_stream_is_cut_into_frames_the_results_are_the_same_bytes(grade_by: str) -> None:
+    options = {"grade_by": grade_by, "hot_probability": 0.6}
+    whole = outcome_of([], options=options)
+    assert outcome_of(list(range(1, len(STREAM))), options=options) == whole
+    for seed in range(3):
+        dice = random.Random(seed)
+        assert outcome_of(sorted(dice.sample(range(len(STREAM)), 40)), options=options) == whole
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=30))
+def test_any_cut_gives_the_same_bytes(cuts: list[int]) -> None:
+    assert outcome_of(sorted(cuts), options={}) == outcome_of([500], options={})

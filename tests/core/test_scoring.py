@@ -1,0 +1,114 @@
+"""Scoring by arrays is River's own arithmetic; the parts are the logit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from frontrow.core.features import COUNT, NAMES
+from frontrow.core.labels import Label
+from frontrow.core.scoring import sigmoid
+from frontrow_models.online import ModelOptions, OnlineModel
+
+ROWS = hnp.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(COUNT)), elements=st.floats(0, 25))
+
+
+def taught(seed: int = 0, *, labels: int = 200, constant: int = 3) -> OnlineModel:
+    """A model that has learnt; some features never varied."""
+    dice = np.random.default_rng(seed)
+    inputs = dice.random((300, COUNT)) * 5
+    inputs[:, :constant] = 1.0
+    model = OnlineModel(ModelOptions(warm_up=250))
+    model.observe(inputs)
+    model.learn(
+        [
+            Label(
+                index,
+                0,
+                0,
+                inputs[index].astype(np.float32),
+                0.5,
+                bool(dice.random() < inputs[index, 10] / 5),
+            )
+            for index in range(labels)
+        ]
+    )
+    return model
+
+
+MODEL = taught()
+
+
+@settings(max_examples=200, deadline=None)
+@given(inputs=ROWS)
+def test_arrays_score_as_river_does_one_by_one(inputs: np.ndarray) -> None:
+    ours = MODEL.weights().probabilities(inputs)
+    rivers = [MODEL.predict_one(row.tolist()) for row in inputs]
+    np.testing.assert_allclose(ours, rivers, rtol=0, atol=1e-12)
+
+
+def test_an_untaught_model_and_features_that_never_varied_count_nothing() -> None:
+    model = OnlineModel(ModelOptions())
+    inputs = np.full((2, COUNT), 7.0)
+    assert model.weights().probabilities(inputs).tolist() == [0.5, 0.5]
+    assert model.predict_one(inputs[0].tolist()) == 0.5
+    parts = MODEL.weights().parts(inputs)
+    assert parts[:, :3].tolist() == [[0.0] * 3] * 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(inputs=ROWS)
+def test_the_parts_and_the_intercept_sum_to_the_logit(inputs: np.ndarray) -> None:
+    weights = MODEL.weights()
+    total = weights.parts(inputs).sum(axis=1) + weights.intercept
+    np.testing.assert_allclose(total, weights.logits(inputs), rtol=0, atol=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(inputs=ROWS)
+def test_a_rows_bits_do_not_depend_on_its_company(inputs: np.ndarray) -> None:
+    weights = MODEL.weights()
+    together = weights.probabilities(inputs)
+    alone = np.concatenate([weights.probabilities(inputs[index : index + 1]) for index in range(len(inputs))])
+    assert together.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("logit", "expected"), [(31.0, 1.0), (-31.0, 0.0), (0.0, 0.5), (1e308, 1.0), (-1e308, 0.0)]
+)
+def test_the_sigmoid_saturates_where_rivers_does(logit: float, expected: float) -> None:
+    assert sigmoid(np.array([logit]))[0] == expected
+
+
+def test_a_copy_of_the_weights_does_not_change_when_the_model_learns() -> None:
+    model = taught(1)
+    before, name = model.weights(), model.version
+    kept = before.weights.copy()
+    model.learn([Label(1, 0, 0, np.ones(COUNT, dtype=np.float32) * 9, 0.5, outcome=True)])
+    assert (before.weights == kept).all()
+    assert model.version != name
+
+
+def test_one_nan_never_reaches_a_weight() -> None:
+    """A single one would make every later probability NaN."""
+    model = taught(2)
+    before = model.state()
+    broken = np.ones(COUNT, dtype=np.float32)
+    broken[5] = np.nan
+    model.learn([Label(1, 0, 0, broken, 0.5, outcome=True)])
+    assert model.state() == before
+    assert model.refused == 1
+
+
+def test_equal_models_have_equal_states_and_names() -> None:
+    assert taught(4).state() == taught(4).state()
+    assert taught(4).state()["version"] != taught(5).state()["version"]
+    assert taught(4).state()["features"] == list(NAMES)
+
+
+def test_the_scaler_is_frozen_after_its_warm_up() -> None:
+    model = taught(6)
+    means = model.state()["scaler"]
+    model.observe(np.full((10, COUNT), 100.0))
+    assert model.state()["scaler"] == means
