@@ -1,0 +1,134 @@
+"""The champion: a River pipeline, ``StandardScaler | LogisticRegression``, behind the engine's port.
+
+River learns; arrays score. The scaler learns the spread of the first served inputs and is then frozen: a scaler that
+moves on would change what the weights mean, and costs more than the rest of learning together.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from river import linear_model, optim, preprocessing
+
+from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
+from frontrow.core.labels import Label
+from frontrow.core.scoring import Matrix, Weights
+
+RIVER = version("river")  # reads the installation's metadata, which takes milliseconds: once
+
+
+class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model learns.
+
+    ``learning_rate`` and ``l2`` are River's; ``warm_up`` is the number of served inputs after which the scaler is
+    frozen. Below ``min_labels`` labels or ``min_positives`` positives the probability is not shown as a number.
+    """
+
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    l2: Annotated[float, Meta(ge=0, le=1)] = 0.0001
+    warm_up: Annotated[int, Meta(ge=1)] = 1000
+    min_labels: Annotated[int, Meta(ge=0)] = 200
+    min_positives: Annotated[int, Meta(ge=0)] = 20
+
+
+class OnlineModel:
+    """A River logistic regression on frozen-scaled inputs; fits :class:`frontrow.core.ports.Model`.
+
+    Not thread-safe: a River object read while it learns gives wrong numbers without an error. One owner calls
+    ``observe`` and ``learn``; the :class:`Weights` that ``weights`` returns are immutable and may go anywhere.
+    """
+
+    def __init__(self, options: ModelOptions) -> None:
+        self._options = options
+        self._scaler: Any = preprocessing.StandardScaler()
+        self._regression: Any = linear_model.LogisticRegression(
+            optimizer=optim.SGD(options.learning_rate), l2=options.l2, intercept_lr=options.learning_rate
+        )
+        self._observed = 0
+        self._weights: Weights | None = None
+        self._named: str | None = None
+        self.labels = 0
+        self.positives = 0
+        self.refused = 0
+
+    @property
+    def ready(self) -> bool:
+        return self.labels >= self._options.min_labels and self.positives >= self._options.min_positives
+
+    def weights(self) -> Weights:
+        if self._weights is None:
+            # The mappings are defaultdicts and would take a key on reading; plain copies are read instead.
+            means, variances = dict(self._scaler.means), dict(self._scaler.vars)
+            weights = self._regression.weights
+            self._weights = Weights(
+                means=np.array([means.get(name, 0.0) for name in NAMES]),
+                scales=np.array([variances.get(name, 0.0) ** 0.5 for name in NAMES]),
+                weights=np.array([weights.get(name, 0.0) for name in NAMES]),
+                intercept=float(self._regression.intercept),
+            )
+        return self._weights
+
+    def observe(self, inputs: Matrix) -> None:
+        for row in inputs[: max(0, self._options.warm_up - self._observed)]:
+            if np.isfinite(row).all():
+                self._scaler.learn_one(as_mapping(row.tolist()))
+                self._observed += 1
+                self._weights = self._named = None
+
+    def learn(self, labels: Sequence[Label]) -> None:
+        if not labels:
+            return
+        inputs = np.array([label.inputs for label in labels], dtype=np.float64)
+        # The firewall: one NaN would destroy every weight for ever.
+        finite: list[bool] = np.isfinite(inputs).all(axis=1).tolist()  # type: ignore[assignment]  # its stub admits a scalar
+        scaled = (
+            self.weights().scaled(inputs).tolist()
+        )  # what the scaler's transform_one gives, a hundred times as fast
+        for label, row, good in zip(labels, scaled, finite, strict=True):
+            if not good:
+                self.refused += 1
+                continue
+            self._regression.learn_one(as_mapping(row), label.outcome)
+            self.labels += 1
+            self.positives += label.outcome
+        self._weights = self._named = None
+
+    def predict_one(self, inputs: Sequence[float]) -> float:
+        """Return River's own probability for one input: the reference that array scoring is held against."""
+        scaled = self._scaler.transform_one(as_mapping(inputs))
+        return float(self._regression.predict_proba_one(scaled)[True])
+
+    @property
+    def version(self) -> str:
+        if self._named is None:
+            canonical = msgspec.json.encode(self._canonical(), order="deterministic")
+            self._named = hashlib.sha256(canonical).hexdigest()[:16]
+        return self._named
+
+    def state(self) -> dict[str, Any]:
+        return {"version": self.version, **self._canonical()}
+
+    def _canonical(self) -> dict[str, Any]:
+        means, variances = dict(self._scaler.means), dict(self._scaler.vars)
+        weights = self._regression.weights
+        return {
+            "kind": "river.StandardScaler|river.LogisticRegression(SGD)",
+            "river": RIVER,
+            "features_version": FEATURES_VERSION,
+            "features": list(NAMES),
+            "options": msgspec.to_builtins(self._options),
+            "scaler": {
+                "count": self._observed,
+                "means": [means.get(name, 0.0) for name in NAMES],
+                "variances": [variances.get(name, 0.0) for name in NAMES],
+            },
+            "weights": [weights.get(name, 0.0) for name in NAMES],
+            "intercept": float(self._regression.intercept),
+            "iterations": int(self._regression.optimizer.n_iterations),
+            "labels": self.labels,
+            "positives": self.positives,
+        }

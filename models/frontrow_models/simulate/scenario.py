@@ -1,0 +1,175 @@
+"""What is simulated: the knobs of a scenario, with units, and the ground truth that comes out."""
+
+import enum
+import math
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from frontrow.core.events import EARLIEST_MS, LATEST_MS, MAX_ID
+
+SIMULATOR_VERSION = "1"
+"""Changes whenever the same scenario gives other bytes; part of every seed, so that versions share no numbers."""
+
+DEFAULT_START = 1_767_268_800_000  # 2026-01-01 20:00 in Shanghai: prime time
+
+MAX_VIEWERS = 2_000_000  # a viewer takes about 1 kB
+MAX_DURATION_S = 24 * 3600
+MAX_EVENTS_PER_S = 100_000.0
+
+
+class ViewerType(enum.StrEnum):
+    """What a viewer is in truth; no event tells it (staff are flagged as on the platforms)."""
+
+    BUYER = "buyer"  # came to buy: asks, clicks, compares, and buys one time in three
+    BROWSER = "browser"  # most of the room: looks in, half of them for a minute
+    FAN = "fan"  # here for the host: long stays, many comments, gifts, few orders
+    BOT = "bot"  # likes, raffles and spam; never buys
+    COMPETITOR = "competitor"  # asks like a buyer, clicks, never buys
+    STAFF = "staff"  # assistants of the host
+
+
+class Crowd(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of the types of viewers, relative to their sum."""
+
+    buyer: float = 0.08
+    browser: float = 0.61
+    fan: float = 0.22
+    bot: float = 0.06
+    competitor: float = 0.02
+    staff: float = 0.01
+
+
+class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Weights of what a room does without any wish to buy, relative to their sum.
+
+    Only these are scaled to reach ``events_per_s``. Questions, clicks, carts, forms and orders come from each
+    viewer's own interest: a busier room has more likes, not more buyers.
+    """
+
+    like: float = 0.80
+    comment: float = 0.10
+    gift: float = 0.05
+    share: float = 0.015
+    follow: float = 0.025
+    fan_club: float = 0.002
+    unfollow: float = 0.001
+
+
+class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the platform does to events between viewer and Frontrow. Rates are shares of events, 0 to 1, in sum ≤ 1.
+
+    ``duplicate``: arrives twice, the second up to ``duplicate_after_s`` seconds later. ``reorder``: arrives up to
+    ``reorder_by_s`` seconds late, so behind younger events. ``late``: arrives up to ``late_by_s`` seconds late, and at
+    least a tenth of it. ``lost``: never arrives. Everything else arrives ``latency_ms`` after it happened.
+    ``room_start``, ``room_end`` and ``product_on_show`` are spared: without them there is no broadcast to speak of.
+    """
+
+    duplicate: float = 0.01
+    reorder: float = 0.02
+    late: float = 0.002
+    lost: float = 0.0
+    latency_ms: int = 150
+    duplicate_after_s: float = 20.0
+    reorder_by_s: float = 3.0
+    late_by_s: float = 60.0
+
+
+NO_FAULTS = Faults(duplicate=0.0, reorder=0.0, late=0.0, lost=0.0)
+
+
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One broadcast in each of some rooms. Equal scenarios give equal bytes.
+
+    ``seed``: whole number ≥ 0. ``platform``, ``rooms``: keys that the events carry; each room is a world of its own.
+    ``start``: UTC milliseconds of ``room_start``. ``duration_s``: seconds from ``room_start`` to ``room_end``.
+    ``viewers``: different viewers of each room over the whole broadcast; a fifth or so are there at a time.
+    ``events_per_s``: events of each room per second, aimed at on average over the broadcast (the room's rate swings
+    about threefold with pitches and raffles, and is higher where the viewers' own interest gives more). ``crowd``,
+    ``mix``, ``faults``: see there. ``seen_at``: whether events carry their arrival time; a live feed leaves it to the
+    intake.
+
+    Raises:
+        ValueError: A value cannot be used; the message names the field and its bounds.
+    """
+
+    seed: int = 7
+    platform: str = "sim"
+    rooms: tuple[str, ...] = ("room-1",)
+    start: int = DEFAULT_START
+    duration_s: int = 7200
+    viewers: int = 400
+    events_per_s: float = 20.0
+    crowd: Crowd = Crowd()
+    mix: Mix = Mix()
+    faults: Faults = Faults()
+    seen_at: bool = True
+
+    def __post_init__(self) -> None:
+        _bounds("seed", self.seed, 0, 2**63 - 1)
+        _bounds("duration_s", self.duration_s, 60, MAX_DURATION_S)
+        _bounds("start", self.start, EARLIEST_MS, LATEST_MS - 2 * MAX_DURATION_S * 1000)
+        _bounds("viewers", self.viewers, 1, MAX_VIEWERS)
+        _bounds("events_per_s", self.events_per_s, 0.0, MAX_EVENTS_PER_S)
+        if not self.rooms or len(set(self.rooms)) != len(self.rooms):
+            raise ValueError("rooms: at least one, and no name twice")
+        for name in (self.platform, *self.rooms):
+            _bounds("platform and rooms: length of a name", len(name), 1, MAX_ID)
+        _weights("crowd", self.crowd)
+        _weights("mix", self.mix)
+        _check_faults(self.faults)
+
+    @property
+    def end(self) -> int:
+        """UTC milliseconds of ``room_end``."""
+        return self.start + self.duration_s * 1000
+
+
+def room_names(count: int) -> tuple[str, ...]:
+    """Return names for so many rooms: ``room-1``, ``room-2``, …"""
+    return tuple(f"room-{number}" for number in range(1, count + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerTruth:
+    """What the simulator knows of one viewer.
+
+    ``p_true`` is the exact probability that this viewer, with the habits and the visits that were drawn, pays for
+    at least one order before the broadcast ends; ``bought`` is whether it happened, ``paid_at`` when first (UTC
+    milliseconds). ``interest`` is the latent wish to buy, in standard deviations within the type. ``came_at`` and
+    ``left_at`` (UTC milliseconds) are the first entry and the end of the last visit, ``watched_s`` the seconds of all
+    visits, whatever the platform told of them.
+    """
+
+    platform: str
+    room: str
+    session: str
+    viewer: str
+    type: str
+    interest: float
+    came_at: int
+    left_at: int
+    watched_s: float
+    p_true: float
+    bought: bool
+    paid_at: int | None
+
+
+def _bounds(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name}: must be from {low} to {high}")
+
+
+def _weights(name: str, weights: Struct) -> None:
+    values = [getattr(weights, field) for field in weights.__struct_fields__]
+    if not all(math.isfinite(value) and value >= 0 for value in values) or sum(values) <= 0:
+        raise ValueError(f"{name}: weights must be finite and not negative, and one must be above 0")
+
+
+def _check_faults(faults: Faults) -> None:
+    rates = (faults.duplicate, faults.reorder, faults.late, faults.lost)
+    if not all(0.0 <= rate <= 1.0 for rate in rates) or sum(rates) > 1.0:
+        raise ValueError("faults: duplicate, reorder, late and lost must be from 0 to 1 and at most 1 in sum")
+    _bounds("faults.latency_ms", faults.latency_ms, 0, 60_000)
+    for name in ("duplicate_after_s", "reorder_by_s", "late_by_s"):
+        _bounds(f"faults.{name}", getattr(faults, name), 0.0, 3600.0)
