@@ -1,0 +1,208 @@
+"""Every option of the daemon: type, bounds, unit, default and meaning. ``config.toml`` shows them all.
+
+Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_hours``, ``_bytes``. Options of connectors and sinks
+are declared by these themselves and stand in the same table as ``id`` and ``room``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from frontrow.core.events import RoomRef
+from frontrow.core.points import Policy
+
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9]+(?:[-_][a-z0-9]+)*\Z",
+        max_length=64,
+        description="lower-case letters and digits in groups parted by single - or _, as in main-room",
+    ),
+]
+"""A name of the operator's choice, used in URLs, logs and variables' names (where ``-`` becomes ``_``)."""
+
+Key = Annotated[str, Meta(min_length=1, max_length=256)]
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+Language = Literal["zh-CN", "en"]
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where people, webhooks and Prometheus reach the daemon.
+
+    ``port`` 0 lets the system choose. ``base_url`` is how people's browsers reach the pages, for links in alerts;
+    empty: ``http://host:port``. ``shutdown_s`` is how long SIGTERM may take to drain; supervisors kill after ten.
+    """
+
+    host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8787
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(?:https?://[^\s/?#]+(?:/[^\s?#]*)?)?\Z",
+            description='an address like "https://live.example.com", or empty',
+        ),
+    ] = ""
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=67_108_864)] = 1_048_576
+    shutdown_s: Annotated[float, Meta(ge=1, le=9)] = 8.0
+
+    @property
+    def public_url(self) -> str:
+        """How browsers reach the pages, without a slash at the end."""
+        if self.base_url:
+            return self.base_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+class StorageConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the journal, leads and the outbox are kept. A relative ``path`` starts at the configuration's folder."""
+
+    path: Path = Path("data/frontrow.db")
+
+
+class IntakeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How arriving events are cut into frames, each applied and stored at once.
+
+    A frame ends at ``frame_events`` events or after ``frame_ms``, whichever comes first. ``queue_events`` may wait;
+    when so many do, feeds are slowed down.
+    """
+
+    frame_events: Annotated[int, Meta(ge=1, le=65_536)] = 1_024
+    frame_ms: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    queue_events: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_536
+
+
+class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a broadcast ends, and how long an event's id is remembered against duplicates, all in event time."""
+
+    session_silence_s: Annotated[int, Meta(ge=60, le=86_400)] = 1_800
+    session_grace_s: Annotated[int, Meta(ge=0, le=3_600)] = 300
+    dedupe_hours: Annotated[int, Meta(ge=24, le=720)] = 24
+
+
+class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the model learns to predict: that one of ``kinds`` follows within ``horizon_s``."""
+
+    kinds: Annotated[tuple[str, ...], Meta(min_length=1)] = ("order_paid", "form_submit")
+    horizon_s: Annotated[int, Meta(ge=60, le=86_400)] = 3_600
+
+
+class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The model of the outcome.
+
+    ``learning_rate`` and ``l2`` are those of its gradient descent. Its probability is shown, and may decide, once it
+    has learnt from ``min_labels`` labels with ``min_positives`` positives among them. A viewer is looked at for
+    learning at most every ``snapshot_every_s``. ``grade`` says who decides: points alone, or either of both, where a
+    probability from ``hot_probability`` is hot.
+    """
+
+    enabled: bool = True
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    l2: Annotated[float, Meta(ge=0, le=1)] = 0.0001
+    min_labels: Annotated[int, Meta(ge=1)] = 200
+    min_positives: Annotated[int, Meta(ge=1)] = 20
+    snapshot_every_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
+    grade: Literal["points", "points_or_probability"] = "points"
+    hot_probability: Annotated[float, Meta(gt=0, le=1)] = 0.5
+
+
+class IntentsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How comments are understood.
+
+    ``lexicon`` are more files of words, beside the one that Frontrow brings. ``phone_region`` is the country (ISO
+    3166) of numbers written without a country code.
+    """
+
+    lexicon: tuple[Path, ...] = ()
+    phone_region: Annotated[
+        str, Meta(pattern=r"\A[A-Z]{2}\Z", description='a country of two capital letters, like "CN"')
+    ] = "CN"
+
+
+class PanelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The host's page: its language where the room names none, and how many viewers it shows."""
+
+    language: Language = "zh-CN"
+    rows: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is logged: ``json`` is a line per record for programs, ``console`` is for people."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rooms beyond ``max_rooms`` share one label, so that a Prometheus is not flooded."""
+
+    max_rooms: Annotated[int, Meta(ge=1, le=10_000)] = 200
+
+
+class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A live room.
+
+    ``id`` is its name in URLs; ``platform`` and ``room`` are its key in events. ``language`` is the panel's, None:
+    as ``[panel]`` says. ``timezone`` (IANA) decides when a day begins. ``host_aliases`` are what viewers call the
+    host after @, beside 主播 and "host"; typing one of ``raffle_words`` counts as joining a raffle.
+    """
+
+    id: Id
+    platform: Key
+    room: Key
+    title: Annotated[str, Meta(max_length=256)] = ""
+    language: Language | None = None
+    timezone: Key = "Asia/Shanghai"
+    host_aliases: tuple[Word, ...] = ()
+    raffle_words: tuple[Word, ...] = ()
+
+    @property
+    def ref(self) -> RoomRef:
+        """The room as connectors and the engine know it."""
+        return RoomRef(id=self.id, platform=self.platform, room=self.room, title=self.title)
+
+
+class FeedConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a room's events come from. ``options`` is the struct that the connector declares."""
+
+    id: Id
+    room: str
+    connector: str
+    enabled: bool = True
+    options: Struct
+
+
+class SinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told of leads. ``options`` is the struct that the kind of sink declares.
+
+    ``rooms`` are the rooms' ids, empty: all. An alert older than ``freshness_s`` is not sent any more, and one that
+    failed ``max_attempts`` times goes to the dead letters.
+    """
+
+    id: Id
+    kind: str
+    enabled: bool = True
+    rooms: tuple[str, ...] = ()
+    freshness_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
+    max_attempts: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    options: Struct
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration, checked."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    intake: IntakeConfig = field(default_factory=IntakeConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    points: Policy = field(default_factory=Policy)
+    outcome: OutcomeConfig = field(default_factory=OutcomeConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    intents: IntentsConfig = field(default_factory=IntentsConfig)
+    panel: PanelConfig = field(default_factory=PanelConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    rooms: tuple[RoomConfig, ...] = ()
+    feeds: tuple[FeedConfig, ...] = ()
+    sinks: tuple[SinkConfig, ...] = ()
