@@ -1,0 +1,1 @@
+"""The journal and what commits with it: one SQLite file, one writer, one transaction per commit."""
