@@ -1,0 +1,444 @@
+"""The daemon's HTTP face: ingest, webhooks, panels, API, health and metrics, as one Litestar application.
+
+It owns no state. What it needs it is given in :class:`Services`; who may do what is asked of :mod:`access` first,
+before a body is read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+import structlog
+from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
+from litestar.exceptions import HTTPException, WebSocketDisconnect
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
+
+from frontrow import __version__
+from frontrow.core.errors import EventInvalid, SignatureInvalid
+from frontrow.core.events import Batch, Event, RoomRef
+from frontrow.core.leads import Lead
+from frontrow.core.ports import Clock
+from frontrow.runtime.access import Access, Grant, Right
+from frontrow.runtime.panel import Lagged, Panels
+from frontrow.runtime.pipeline import Pipeline, QueueFull
+
+MAX_BATCH = 10_000  # events in one request: what is applied and stored in well under a platform's two seconds
+MAX_PAGE = 500  # leads in one answer
+RETRY_AFTER_S = 1
+LIVE_FEED = "http"  # the name under which ingested events are counted
+
+# Close codes of our WebSockets; 4000 and above are for applications (RFC 6455, section 7.4.2).
+UNAUTHORIZED, FORBIDDEN, UNKNOWN_ROOM, TOO_SLOW = 4401, 4403, 4404, 4408
+
+log = structlog.get_logger(__name__)
+
+
+class Refused(Struct, frozen=True):
+    """An element of a batch that was not taken: its position from 0, and why."""
+
+    index: int
+    reason: str
+
+
+class IngestAnswer(Struct, frozen=True):
+    """What became of a batch, sent after the accepted events are durable."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Refused]
+
+
+class RoomView(Struct, frozen=True):
+    """A configured room and what it does now; ``state`` is the panel's state object."""
+
+    id: str
+    platform: str
+    title: str
+    state: dict[str, Any]
+
+
+class ViewersAnswer(Struct, frozen=True):
+    """The hot and warm viewers of a room's current session, hottest first."""
+
+    room: str
+    viewers: list[dict[str, Any]]
+
+
+class LeadsAnswer(Struct, frozen=True):
+    """Leads, newest first. ``next`` is the cursor of the following page, or None after the last."""
+
+    leads: list[Lead]
+    next: str | None
+
+
+class HookReceiver(Protocol):
+    """A webhook's pure half, as :class:`frontrow_connectors.contract.Receiver` has it."""
+
+    def receive(self, request: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file to be sent: status, headers (names in lower case), body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Counters(Protocol):
+    """Who counts refusals. No call may raise or wait."""
+
+    def refused(self, route: str, reason: str) -> None: ...
+    def rejected(self, feed: str, room: RoomRef, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that the application needs; made by the composition root."""
+
+    clock: Clock
+    access: Access
+    pipeline: Pipeline
+    panels: Panels
+    rooms: Mapping[str, RoomRef]
+    decode: Callable[[bytes, RoomRef], Batch]
+    hook: Callable[[str, str], HookReceiver | None]
+    hook_request: Callable[[Mapping[str, str], Mapping[str, str], bytes, int], Any]
+    leads: Callable[[tuple[str, str] | None, tuple[int, str] | None, int], Awaitable[list[Lead]]]
+    document: Callable[[str, str | None], Page]
+    asset: Callable[[str, str | None], Page | None]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
+    ready: Callable[[], Mapping[str, str]]
+    counters: Counters
+    max_body_bytes: int
+
+
+Http = Request[Any, Any, Any]
+
+
+def application(services: Services) -> Litestar:
+    """Return the ASGI application. It holds no state of its own and may be made again at will."""
+
+    async def authorize(request: Http, right: Right, room: str) -> RoomRef:
+        """Return the room if the request's token gives this right in it."""
+        route = str(right)
+        grant = await services.access.grant(
+            _token(request.headers, request.query_params), services.clock.now()
+        )
+        if grant is None:
+            services.counters.refused(route, "unauthorized")
+            raise _problem(401, "A valid token is needed: Authorization: Bearer …")
+        if not grant.allows(right, room):
+            services.counters.refused(route, "forbidden")
+            raise _problem(403, f"This token's role is {grant.role}; it does not give {right} in this room.")
+        known = services.rooms.get(room)
+        if known is None:
+            services.counters.refused(route, "unknown room")
+            raise _problem(404, "No such room is configured.")
+        return known
+
+    async def stored(events: Sequence[Event], feed: str) -> tuple[int, int]:
+        """Return how many events were new and how many known, once they are durable."""
+        try:
+            done = services.pipeline.put_nowait(events, feed=feed)
+        except QueueFull:
+            services.counters.refused("ingest", "overloaded")
+            raise _problem(
+                429, "The intake queue is full; try again.", {"retry-after": str(RETRY_AFTER_S)}
+            ) from None
+        # Shielded: a sender that hangs up does not take back what it sent.
+        receipt = await asyncio.shield(done)
+        return receipt.accepted, receipt.duplicates
+
+    @post("/ingest/{room:str}", status_code=200, summary="Canonical events in", tags=["feeds"])
+    async def ingest(request: Http, room: FromPath[str]) -> IngestAnswer:
+        """Take a JSON array of canonical events, or NDJSON; answer once they are durable."""
+        known = await authorize(request, Right.INGEST, room)
+        body = await request.body()
+        try:
+            batch = services.decode(body, known)
+        except EventInvalid as error:
+            services.counters.rejected(LIVE_FEED, known, str(error))
+            raise _problem(400, str(error)) from error
+        if len(batch.events) > MAX_BATCH:
+            services.counters.refused("ingest", "batch too large")
+            raise _problem(413, f"At most {MAX_BATCH} events in one request.")
+        for refused in batch.rejected:
+            services.counters.rejected(LIVE_FEED, known, refused.reason)
+        accepted, duplicates = await stored(batch.events, LIVE_FEED)
+        return IngestAnswer(
+            accepted, duplicates, [Refused(each.index, each.reason) for each in batch.rejected]
+        )
+
+    @post(
+        "/hooks/{connector:str}/{room:str}",
+        status_code=200,
+        summary="A platform's signed webhook",
+        tags=["feeds"],
+    )
+    async def hook(request: Http, connector: FromPath[str], room: FromPath[str]) -> Response[bytes]:
+        """Check the platform's signature over the raw bytes, store, then answer as the platform expects."""
+        receiver = services.hook(connector, room)
+        known = services.rooms.get(room)
+        if receiver is None or known is None:
+            services.counters.refused("hooks", "unknown")
+            raise _problem(404, "No such webhook is configured.")
+        body = await request.body()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        query = {name: str(value) for name, value in request.query_params.items()}
+        try:
+            answer = receiver.receive(services.hook_request(headers, query, body, services.clock.now()))
+        except SignatureInvalid as error:
+            services.counters.refused("hooks", "signature")
+            raise _problem(401, str(error)) from error
+        except EventInvalid as error:
+            services.counters.rejected(connector, known, str(error))
+            raise _problem(400, str(error)) from error
+        for reason in answer.rejected:
+            services.counters.rejected(connector, known, reason)
+        await stored(answer.events, connector)
+        return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
+
+    @get("/livez", media_type=MediaType.TEXT, summary="Is the process alive?", tags=["ops"])
+    async def livez() -> str:
+        """A silent feed or a slow sink does not make the process dead."""
+        return "ok\n"
+
+    @get("/readyz", summary="Can it take traffic?", tags=["ops"])
+    async def readyz() -> Response[dict[str, Any]]:
+        """503 while starting or draining; the body names each check."""
+        checks = dict(services.ready())
+        good = all(state == "ok" for state in checks.values())
+        return Response({"ready": good, "checks": checks}, status_code=200 if good else 503)
+
+    @get("/metrics", summary="Prometheus metrics", tags=["ops"], media_type="text/plain")
+    async def metrics() -> Response[bytes]:
+        """Everything that is counted, in Prometheus's text format."""
+        body, content_type = await services.metrics()
+        return Response(body, headers={"content-type": content_type})
+
+    @get("/host/{room:str}", include_in_schema=False)
+    async def host_page(request: Http, room: FromPath[str]) -> Response[bytes]:
+        status = 200
+        grant = await services.access.grant(
+            _token(request.headers, request.query_params), services.clock.now()
+        )
+        if grant is None:
+            status = 401
+        elif not grant.allows(Right.PANEL, room):
+            status = 403
+        elif room not in services.rooms:
+            status = 404
+        if status != 200:
+            services.counters.refused("host", str(status))
+        # The page itself says in words what is wrong; it holds nothing about anybody.
+        page = services.document("host", request.headers.get("if-none-match") if status == 200 else None)
+        return _page(page, status if status != 200 else page.status)
+
+    @get("/static/{path:path}", include_in_schema=False)
+    async def static(request: Http, path: FromPath[str]) -> Response[bytes]:
+        page = services.asset(path.lstrip("/"), request.headers.get("if-none-match"))
+        if page is None:
+            raise _problem(404, "No such file.")
+        return _page(page, page.status)
+
+    @get("/api/v1/rooms", summary="The rooms that this token may see", tags=["api"])
+    async def rooms(request: Http) -> list[RoomView]:
+        """Each configured room with its present state."""
+        grant = await _any_grant(services, request)
+        return [
+            RoomView(room.id, room.platform, room.title, services.panels.state(room.id))
+            for room in services.rooms.values()
+            if grant.allows(Right.PANEL, room.id)
+        ]
+
+    @get("/api/v1/rooms/{room:str}/viewers", summary="Hot and warm viewers", tags=["api"])
+    async def viewers(
+        request: Http, room: FromPath[str], limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 50
+    ) -> ViewersAnswer:
+        """The panel's list: the current session's hot and warm viewers, hottest first."""
+        known = await authorize(request, Right.PANEL, room)
+        return ViewersAnswer(known.id, services.panels.viewers(known.id, limit))
+
+    @get("/api/v1/leads", summary="Leads, newest first", tags=["api"])
+    async def leads(
+        request: Http,
+        room: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 100,
+    ) -> LeadsAnswer:
+        """Raw leads of one room, or of all rooms for a token that belongs to none."""
+        if room is None:
+            grant = await _any_grant(services, request)
+            room = grant.room
+        key: tuple[str, str] | None = None
+        if room is not None:
+            known = await authorize(request, Right.LEADS, room)
+            key = (known.platform, known.room)
+        elif not grant.allows(Right.LEADS, ""):
+            services.counters.refused("leads", "forbidden")
+            raise _problem(403, f"This token's role is {grant.role}; it does not give leads.")
+        found = await services.leads(key, _cursor(cursor), limit + 1)
+        more = len(found) > limit
+        found = found[:limit]
+        return LeadsAnswer(found, f"{found[-1].decided_at}.{found[-1].lead}" if more else None)
+
+    @websocket("/ws/host/{room:str}")
+    async def host_socket(socket: WebSocket[Any, Any, Any], room: FromPath[str]) -> None:
+        await _serve_panel(services, socket, room)
+
+    return Litestar(
+        route_handlers=[
+            ingest,
+            hook,
+            livez,
+            readyz,
+            metrics,
+            host_page,
+            static,
+            rooms,
+            viewers,
+            leads,
+            host_socket,
+        ],
+        exception_handlers={HTTPException: _as_problem, 500: _as_bug},
+        openapi_config=OpenAPIConfig(
+            title="Frontrow",
+            version=__version__,
+            description="Events in, hot viewers and leads out. A token goes in `Authorization: Bearer`.",
+            path="/",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        request_max_body_size=services.max_body_bytes,
+        logging_config=None,
+        debug=False,
+    )
+
+
+async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], room: str) -> None:
+    grant = await services.access.grant(_token(socket.headers, socket.query_params), services.clock.now())
+    await socket.accept()  # first, so that a browser sees the close code: a refused handshake has none for it
+    code = _refusal(services, grant, room)
+    if code is not None:
+        services.counters.refused("host", str(code))
+        await socket.close(code=code)
+        return
+    subscription = services.panels.subscribe(room, _since(socket.query_params.get("since")))
+
+    async def read() -> None:
+        # A panel sends nothing; reading notices that it has gone.
+        while True:
+            await socket.receive()
+
+    async def send() -> None:
+        async for message in subscription.messages():
+            await socket.send_data(message.decode(), mode="text")
+
+    reader, sender = asyncio.ensure_future(read()), asyncio.ensure_future(send())
+    try:
+        await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        services.panels.unsubscribe(room, subscription)
+        for task in (reader, sender):
+            task.cancel()
+        outcomes = await asyncio.gather(reader, sender, return_exceptions=True)
+    if isinstance(outcomes[1], Lagged):
+        await socket.close(code=TOO_SLOW, reason="too slow; connect again for a snapshot")
+    elif outcomes[1] is None:
+        await socket.close(code=1001, reason="the daemon stops")
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(
+            outcome, Lagged | WebSocketDisconnect | RuntimeError
+        ):
+            log.warning("panel_failed", room=room, error=type(outcome).__name__)
+
+
+def _refusal(services: Services, grant: Grant | None, room: str) -> int | None:
+    if grant is None:
+        return UNAUTHORIZED
+    if not grant.allows(Right.PANEL, room):
+        return FORBIDDEN
+    return None if room in services.rooms else UNKNOWN_ROOM
+
+
+async def _any_grant(services: Services, request: Http) -> Grant:
+    grant = await services.access.grant(_token(request.headers, request.query_params), services.clock.now())
+    if grant is None:
+        services.counters.refused("api", "unauthorized")
+        raise _problem(401, "A valid token is needed: Authorization: Bearer …")
+    return grant
+
+
+def _token(headers: Mapping[str, str], query: Mapping[str, Any]) -> str | None:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    token = query.get("token")
+    return token if isinstance(token, str) else None
+
+
+def _since(text: Any) -> int | None:
+    return (
+        int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 19 else None
+    )
+
+
+def _cursor(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    at, _, lead = text.partition(".")
+    if not (at.isascii() and at.isdigit() and len(at) < 19 and lead):
+        raise _problem(400, "The cursor is not one that this API gave.")
+    return int(at), lead
+
+
+def _page(page: Page, status: int) -> Response[bytes]:
+    headers = dict(page.headers)
+    content_type = headers.pop("content-type", None)
+    return Response(page.body, status_code=status, headers=headers, media_type=content_type)
+
+
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTTPException:
+    return HTTPException(status_code=status, detail=detail, headers=dict(headers or {}))
+
+
+def _as_problem(_request: Http, error: HTTPException) -> Response[dict[str, Any]]:
+    """Answer in the form of RFC 9457."""
+    headers = dict(error.headers or {})
+    if error.status_code == 401:
+        headers["www-authenticate"] = "Bearer"
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(error.status_code, "Error"),
+        "status": error.status_code,
+    }
+    if error.detail:
+        body["detail"] = error.detail
+    return Response(
+        body, status_code=error.status_code, media_type="application/problem+json", headers=headers
+    )
+
+
+def _as_bug(request: Http, error: Exception) -> Response[dict[str, Any]]:
+    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    return _as_problem(
+        request, HTTPException(status_code=500, detail="An error of ours; it has been logged.")
+    )
+
+
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}

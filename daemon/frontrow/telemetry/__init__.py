@@ -1,0 +1,1 @@
+"""What ops see: JSON logs with secrets and numbers masked, and Prometheus metrics."""

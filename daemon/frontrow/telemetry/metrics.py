@@ -1,0 +1,237 @@
+"""The daemon's Prometheus metrics: names, labels and help in one place; every name begins with ``frontrow_``.
+
+Labels never hold viewers. Rooms are bounded: those beyond ``max_rooms`` are counted under ``other``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from frontrow import __version__
+from frontrow.core.events import KINDS
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+# From a millisecond to ten seconds: what a host and a platform's deadline (2 s) can feel.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+_MINUTES = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What is read at the moment of a scrape."""
+
+    viewers: int
+    labels_pending: int
+    queue_events: int
+    journal_seq: int
+    outbox: dict[str, tuple[int, int, float]]  # sink → pending, dead, age of the oldest pending in seconds
+    feeds: dict[tuple[str, str, str], str]  # (feed, room, connector) → state
+    model_labels: int
+    model_positives: int
+    model_ready: bool
+    panels: int
+
+
+class Metrics:
+    """One registry with everything that the daemon counts. ``gauges`` is asked at each scrape."""
+
+    def __init__(self, *, rooms: Iterable[str], max_rooms: int = 200) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._rooms = frozenset(sorted(rooms)[:max_rooms])
+        registry = self.registry
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.gauges: Callable[[], Gauges] | None = None
+        registry.register(_AtScrape(self))
+
+        self._events = Counter(
+            "frontrow_feed_events_total",
+            "Events by what became of them: accepted, duplicate or rejected.",
+            ("room", "platform", "type", "outcome"),
+            registry=registry,
+        )
+        self._rejects = Counter(
+            "frontrow_dlq_events_total",
+            "Input that could not be taken, by reason.",
+            ("feed", "reason"),
+            registry=registry,
+        )
+        self._last_event = Gauge(
+            "frontrow_feed_last_event_timestamp_seconds",
+            "When the room's last event came.",
+            ("room",),
+            registry=registry,
+        )
+        self._feed_lag = Histogram(
+            "frontrow_feed_lag_seconds",
+            "From an event's own time to its arrival here.",
+            ("platform",),
+            buckets=(*_SECONDS, 30.0, 60.0, 300.0),
+            registry=registry,
+        )
+        self.ingest_ack = Histogram(
+            "frontrow_ingest_ack_seconds", "From arrival to durable.", buckets=_SECONDS, registry=registry
+        )
+        self.commit = Histogram(
+            "frontrow_journal_fsync_seconds",
+            "One commit of the journal, fsync included.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.score = Histogram(
+            "frontrow_score_seconds",
+            "Applying one frame: features, points, probability, leads.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.event_to_panel = Histogram(
+            "frontrow_event_to_panel_seconds",
+            "From an event's arrival to its row on the host's WebSocket.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._event_to_alert = Histogram(
+            "frontrow_event_to_alert_seconds",
+            "From a lead's decision to the sink's receipt.",
+            ("sink",),
+            buckets=(*_SECONDS, *_MINUTES[4:]),
+            registry=registry,
+        )
+        self._duplicates = Counter(
+            "frontrow_dedupe_hits_total", "Events that were known already.", ("room",), registry=registry
+        )
+        self._leads = Counter(
+            "frontrow_leads_created_total", "Leads made.", ("room", "grade", "quality"), registry=registry
+        )
+        self._deliveries = Counter(
+            "frontrow_alert_deliveries_total",
+            "Alerts by sink and outcome.",
+            ("sink", "outcome"),
+            registry=registry,
+        )
+        self._refused = Counter(
+            "frontrow_http_refused_total", "Requests refused, by why.", ("route", "reason"), registry=registry
+        )
+        self._dropped = Counter(
+            "frontrow_events_dropped_total",
+            "Events given up under overload, by room and kind.",
+            ("room", "type"),
+            registry=registry,
+        )
+        Gauge("frontrow_build_info", "The version that runs.", ("version",), registry=registry).labels(
+            __version__
+        ).set(1)
+
+    def room(self, room: str) -> str:
+        """Return the label value for a room."""
+        return room if room in self._rooms else OTHER
+
+    def events(self, room: str, platform: str, kind: str, outcome: str, count: int = 1) -> None:
+        """Count events of one kind and outcome."""
+        self._events.labels(self.room(room), platform, kind if kind in KINDS else "unknown", outcome).inc(
+            count
+        )
+
+    def reject(self, feed: str, reason: str) -> None:
+        """Count input that could not be taken; the reason is cut to its kind, so that labels stay few."""
+        self._rejects.labels(feed, reason_class(reason)).inc()
+
+    def arrived(self, room: str, at_s: float) -> None:
+        """Note when a room's last event came, in seconds UTC."""
+        self._last_event.labels(self.room(room)).set(at_s)
+
+    def lag(self, platform: str, seconds: float) -> None:
+        """Note how late an event was."""
+        self._feed_lag.labels(platform).observe(max(0.0, seconds))
+
+    def duplicates(self, room: str, count: int) -> None:
+        """Count duplicates of a room."""
+        self._duplicates.labels(self.room(room)).inc(count)
+
+    def lead(self, room: str, grade: str, quality: str | None) -> None:
+        """Count a lead."""
+        self._leads.labels(self.room(room), grade, quality or "none").inc()
+
+    def delivery(self, sink: str, outcome: str, count: int = 1) -> None:
+        """Count alerts of a sink by outcome: delivered, digested, busy, refused, stale, failed."""
+        self._deliveries.labels(sink, outcome).inc(count)
+
+    def alerted(self, sink: str, seconds: float) -> None:
+        """Note how long a lead took to reach a sink."""
+        self._event_to_alert.labels(sink).observe(max(0.0, seconds))
+
+    def refused(self, route: str, reason: str) -> None:
+        """Count a refused request."""
+        self._refused.labels(route, reason).inc()
+
+    def dropped(self, room: str, kind: str, count: int = 1) -> None:
+        """Count events given up."""
+        self._dropped.labels(self.room(room), kind if kind in KINDS else "unknown").inc(count)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+def reason_class(reason: str) -> str:
+    """Return the first words of a reason, without what varies: at most as many classes as there are messages."""
+    head = reason.split(" - ")[0].split(":")[0]
+    return "".join(character for character in head if not character.isdigit())[:60].strip() or "other"
+
+
+class _AtScrape(Collector):
+    """Reads the daemon's state when Prometheus asks, so that nothing has to be kept up to date in between."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        if self._metrics.gauges is None:
+            return
+        now = self._metrics.gauges()
+        yield _gauge("frontrow_viewers_active", "Viewers in sessions that are held.", now.viewers)
+        yield _gauge("frontrow_labels_pending", "Snapshots that wait for their outcome.", now.labels_pending)
+        yield _gauge("frontrow_intake_queue_events", "Events that wait to be applied.", now.queue_events)
+        yield _gauge("frontrow_journal_frames", "The number of the last durable frame.", now.journal_seq)
+        yield _gauge("frontrow_model_labels", "Labels learnt.", now.model_labels)
+        yield _gauge("frontrow_model_positives", "Positive labels learnt.", now.model_positives)
+        yield _gauge("frontrow_model_ready", "1 once the probability is shown.", float(now.model_ready))
+        yield _gauge("frontrow_panels_connected", "Open host panels.", now.panels)
+        depth = GaugeMetricFamily(
+            "frontrow_alert_outbox_depth", "Alerts that wait to be sent.", labels=["sink"]
+        )
+        dead = GaugeMetricFamily("frontrow_alert_dead_letters", "Alerts given up.", labels=["sink"])
+        oldest = GaugeMetricFamily(
+            "frontrow_alert_outbox_oldest_seconds", "Age of the oldest one.", labels=["sink"]
+        )
+        for sink, (pending, lost, age_s) in now.outbox.items():
+            depth.add_metric([sink], pending)
+            dead.add_metric([sink], lost)
+            oldest.add_metric([sink], age_s)
+        yield from (depth, dead, oldest)
+        up = GaugeMetricFamily(
+            "frontrow_feed_connected", "1 while a feed is connected.", labels=["feed", "room", "connector"]
+        )
+        for (feed, room, connector), state in now.feeds.items():
+            up.add_metric([feed, self._metrics.room(room), connector], float(state == "connected"))
+        yield up
+
+
+def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help, value=value)

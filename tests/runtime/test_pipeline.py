@@ -1,0 +1,261 @@
+"""From queue to journal: nothing is acknowledged or told before it is durable, and the queue is bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from frontrow.core.events import Event
+from frontrow.core.leads import Lead
+from frontrow.core.ports import Receipt
+from frontrow.runtime.people import People
+from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, Pipeline, QueueFull, Route, tick
+from tests.support.clock import ManualClock, settle
+from tests.support.rooms import ROOM, START, engine, event, lexicon
+
+
+@dataclass
+class HeldJournal:
+    """Stores when the test says so; the order of what happened is in ``story``."""
+
+    story: list[str]
+    hold: bool = False
+    broken: bool = False
+    commits: list[Sequence[Applied]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def commit(self, frames: Sequence[Applied], at: int) -> None:
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        if self.hold:
+            await self.gate.wait()
+        self.commits.append(frames)
+        self.story.append("durable")
+
+    @property
+    def events(self) -> list[Event]:
+        return [each for frames in self.commits for frame in frames for each in frame.events]
+
+
+class Counts:
+    """An observer that counts."""
+
+    def __init__(self) -> None:
+        self.accepted_events = 0
+        self.duplicate_events = 0
+        self.leads: list[Lead] = []
+
+    def accepted(self, room: str, events: Sequence[Event], now: int) -> None:
+        self.accepted_events += len(events)
+
+    def duplicates(self, room: str, events: Sequence[Event]) -> None:
+        self.duplicate_events += len(events)
+
+    def lead(self, room: str, lead: Lead) -> None:
+        self.leads.append(lead)
+
+    def scored(self, seconds: float) -> None: ...
+    def committed(self, seconds: float) -> None: ...
+    def acknowledged(self, seconds: float) -> None: ...
+
+
+@dataclass
+class Rig:
+    """A pipeline with a clock to move and a journal to hold."""
+
+    pipeline: Pipeline
+    journal: HeldJournal
+    clock: ManualClock
+    counts: Counts
+    story: list[str]
+    task: "asyncio.Task[None]"
+
+    async def frame(self) -> None:
+        """Let one frame's time pass."""
+        await settle()
+        await self.clock.advance(0.05)
+
+
+def make(
+    story: list[str] | None = None, *, queue: int = 100, frame: int = 10, routes: Sequence[Route] = ()
+) -> Rig:
+    told = story if story is not None else []
+    clock, journal, counts = ManualClock(START), HeldJournal(told), Counts()
+    pipeline = Pipeline(
+        engine=engine(),
+        journal=journal,
+        people=People(),
+        clock=clock,
+        rooms={(ROOM.platform, ROOM.room): ROOM},
+        lexicons={},
+        default_lexicon=lexicon(),
+        routes=routes,
+        observer=counts,
+        on_durable=lambda _frames: told.append("told"),
+        frame_events=frame,
+        queue_events=queue,
+    )
+    return Rig(pipeline, journal, clock, counts, told, asyncio.ensure_future(pipeline.run()))
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = make(routes=[Route("wecom", frozenset()), Route("elsewhere", frozenset({"other"}))])
+    yield made
+    made.task.cancel()
+    await asyncio.gather(made.task, return_exceptions=True)
+
+
+async def test_a_batch_is_acknowledged_after_it_is_durable_and_told_after_that(rig: Rig) -> None:
+    rig.journal.hold = True
+    done = asyncio.ensure_future(_wait(await rig.pipeline.put([event("like", 0)], feed="f")))
+    done.add_done_callback(lambda _done: rig.story.append("acknowledged"))
+    await rig.frame()
+    assert rig.story == []
+    rig.journal.gate.set()
+    await settle()
+    assert rig.story.index("durable") < rig.story.index("acknowledged")
+    assert rig.story.index("durable") < rig.story.index("told")
+    assert done.result() == Receipt(accepted=1, duplicates=0)
+
+
+async def _wait(done: "object") -> Receipt:
+    result: Receipt = await done  # type: ignore[misc]  # the port promises an awaitable
+    return result
+
+
+async def test_duplicates_are_counted_and_not_stored(rig: Rig) -> None:
+    first = await rig.pipeline.put([event("like", 0, id="a"), event("like", 0, id="b")], feed="f")
+    second = await rig.pipeline.put([event("like", 0, id="b")], feed="f")
+    await rig.frame()
+    assert (await first, await second) == (Receipt(2, 0), Receipt(0, 1))
+    assert [each.id for each in rig.journal.events] == ["a", "b"]
+    assert rig.counts.duplicate_events == 1
+
+
+async def test_a_batch_of_duplicates_alone_is_acknowledged_without_a_commit(rig: Rig) -> None:
+    await rig.pipeline.put([event("like", 0, id="a")], feed="f")
+    await rig.frame()
+    again = await rig.pipeline.put([event("like", 0, id="a")], feed="f")
+    await rig.frame()
+    assert await again == Receipt(0, 1)
+    assert len(rig.journal.commits) == 1
+
+
+async def test_arrivals_during_a_commit_go_into_the_next_together(rig: Rig) -> None:
+    rig.journal.hold = True
+    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.frame()
+    for second in range(1, 6):
+        await rig.pipeline.put([event("like", second)], feed="f")
+    rig.journal.gate.set()
+    await rig.frame()
+    assert [[len(frame.events) for frame in frames] for frames in rig.journal.commits] == [[1], [5]]
+
+
+async def test_a_large_batch_is_cut_into_frames_in_one_commit(rig: Rig) -> None:
+    done = await rig.pipeline.put([event("like", second) for second in range(25)], feed="f")
+    await rig.frame()
+    assert await done == Receipt(25, 0)
+    assert [[len(frame.events) for frame in frames] for frames in rig.journal.commits] == [[10, 10, 5]]
+
+
+async def test_a_full_queue_makes_put_wait_and_put_nowait_refuse() -> None:
+    rig = make(queue=10)
+    rig.journal.hold = True
+    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.frame()  # taken, and held in the commit
+    await rig.pipeline.put([event("like", second) for second in range(1, 11)], feed="f")
+    waiting = asyncio.ensure_future(rig.pipeline.put([event("like", 99)], feed="f"))
+    await settle()
+    assert not waiting.done()
+    with pytest.raises(QueueFull):
+        rig.pipeline.put_nowait([event("like", 100)], feed="f")
+    rig.journal.hold = False
+    rig.journal.gate.set()
+    await rig.frame()
+    await waiting
+    rig.pipeline.close()
+    await rig.frame()
+    await rig.task
+    assert len(rig.journal.events) == 12
+
+
+async def test_closing_stores_what_was_taken_and_takes_no_more(rig: Rig) -> None:
+    done = await rig.pipeline.put([event("like", 0)], feed="f")
+    rig.pipeline.close()
+    await settle()
+    assert await done == Receipt(1, 0)
+    await rig.task
+    with pytest.raises(QueueFull):
+        rig.pipeline.put_nowait([event("like", 1)], feed="f")
+
+
+async def test_a_journal_that_cannot_store_ends_the_pipeline_and_acknowledges_nothing() -> None:
+    rig = make()
+    rig.journal.broken = True
+    done = await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.frame()
+    with pytest.raises(OSError, match="No space left"):
+        await rig.task
+    assert not done.done() or done.cancelled()  # type: ignore[attr-defined]  # it is a future
+    assert rig.story == []
+
+
+async def test_a_lead_is_alerted_to_the_sinks_of_its_room_masked(rig: Rig) -> None:
+    await rig.pipeline.put(
+        [
+            event("comment", 0, text="多少钱 打我电话13800138000", name="小丑鱼"),
+            event("form_submit", 1, fields={}),
+            event("product_click", 2, product="p"),
+        ],
+        feed="f",
+    )
+    await rig.frame()
+    [frame] = rig.journal.commits[0]
+    [(sink, alert)] = frame.alerts
+    assert (sink, alert.room_id, alert.points, alert.probability) == ("wecom", "demo", 85, None)
+    assert alert.name != "小丑鱼"
+    assert alert.words is not None
+    assert "13800138000" not in alert.words
+    assert [lead.lead for lead in rig.counts.leads] == [alert.lead]
+
+
+async def test_a_number_without_consent_is_not_kept(rig: Rig) -> None:
+    """It counts, but only masked words go to the disk."""
+    await rig.pipeline.put(
+        [
+            event("comment", 0, text="我的电话 138 0013 8000"),
+            event("form_submit", 1, fields={"phone": "13800138000"}),
+            event("form_submit", 2, viewer="v2", fields={"phone": "13800138000"}, consent=True),
+        ],
+        feed="f",
+    )
+    await rig.frame()
+    comment, refused, consented = rig.journal.events
+    assert comment.text is not None
+    assert comment.text.startswith("我的电话")
+    assert "8000" not in comment.text
+    assert refused.fields is not None
+    assert refused.fields["phone"] != "13800138000"
+    assert consented.fields == {"phone": "13800138000"}
+
+
+async def test_arrival_is_stamped_whatever_the_sender_says(rig: Rig) -> None:
+    await rig.pipeline.put([event("like", 0, seen_at=START + 10**9)], feed="f")
+    await rig.frame()
+    assert rig.journal.events[0].seen_at == START
+
+
+async def test_time_is_journalled_while_no_event_carries_it() -> None:
+    rig = make()
+    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.frame()
+    ticking = asyncio.ensure_future(tick(rig.pipeline, rig.pipeline._engine, rig.clock))
+    await rig.clock.advance(3 * TICK_EVERY_S + 1)
+    await rig.frame()
+    assert [each.kind for each in rig.journal.events] == ["like", "tick", "tick", "tick"]
+    for task in (ticking, rig.task):
+        task.cancel()
+    await asyncio.gather(ticking, rig.task, return_exceptions=True)
