@@ -1,0 +1,195 @@
+// One viewer up close: what was said and seen, where the points come from, and the parts of the probability.
+
+import { el, icon, ring, setAttribute, setRing, setText, show } from "./dom.js";
+import { clean, shownName } from "./names.js";
+import { age, featureName, INTERCEPT, percent, ruleTexts } from "./words.js";
+
+const CAP = 100; // of the points
+const MOST_PARTS = 12; // the smaller ones add up to little; more is a table for the data scientist
+
+export class Card {
+  /** `onClose(viewer)` is called with whose card it was. */
+  constructor(onClose) {
+    this._viewer = null;
+    this._last = null; // the row as last known, for a viewer who left the list while the card is open
+    this._key = null;
+    this.close = el("button", { type: "button", class: "icon-button", on: { click: () => this.element.close() } }, icon("close"));
+    this.grade = el("span", { class: "card-grade" });
+    this.name = el("bdi", { class: "card-name" });
+    this.fan = el("span", { class: "fan" });
+    this.points = el("span", { class: "points-value tabular" });
+    this.unit = el("span", { class: "points-unit" });
+    this.ring = ring();
+    this.percent = el("span", { class: "percent tabular" });
+    this.chance = el("span", { class: "chance" }, this.ring, this.percent);
+    this.gone = el("p", { class: "card-gone", hidden: true });
+    this.words = el("figure", { class: "card-words" }, el("blockquote", {}, el("bdi", {})), el("figcaption", {}));
+    this.facts = el("dl", { class: "facts" });
+    this.pointsColumn = el("section", { class: "card-column" });
+    this.partsColumn = el("section", { class: "card-column" });
+    this.element = el(
+      "dialog",
+      { class: "sheet card" },
+      el(
+        "div",
+        { class: "sheet-head" },
+        el("h2", { class: "card-title" }, this.name, this.fan),
+        this.close,
+        el("div", { class: "card-sum" }, this.grade, el("span", { class: "points" }, this.points, this.unit), this.chance),
+      ),
+      el("div", { class: "sheet-body" }, this.gone, this.words, this.facts, el("div", { class: "card-columns" }, this.pointsColumn, this.partsColumn)),
+    );
+    closeOnBackdrop(this.element);
+    this.element.addEventListener("close", () => {
+      const viewer = this._viewer;
+      this._viewer = null;
+      onClose(viewer);
+    });
+  }
+
+  open(viewer) {
+    this._viewer = viewer;
+    this._last = null;
+    this._key = null;
+  }
+
+  /** Close the card and leave nothing of its viewer in the page. */
+  forget() {
+    this._viewer = null;
+    this._last = null;
+    if (this.element.open) this.element.close();
+    for (const part of [this.facts, this.pointsColumn, this.partsColumn]) part.replaceChildren();
+    for (const part of [this.name, this.words.querySelector("bdi")]) setText(part, "");
+    setAttribute(this.element, "aria-label", null);
+    this._factsKey = null;
+    this._key = null;
+  }
+
+  /** `context` is {room, language, options}. */
+  render(context) {
+    if (this._viewer === null) return;
+    const row = context.room.rows.get(this._viewer) ?? null;
+    this._last = row ?? this._last;
+    if (this._last === null) return;
+    this._renderHead(this._last, context);
+    show(this.gone, row === null);
+    setText(this.gone, context.language.say("card.gone"));
+    this._renderFacts(this._last, context);
+    this._renderColumns(this._last, context);
+    if (!this.element.open) this.element.showModal();
+  }
+
+  _renderHead(row, { room, language, options }) {
+    const name = shownName(row.name, options.mask) || language.say("list.unnamed");
+    setAttribute(this.element, "aria-label", language.say("card.label", { name }));
+    setAttribute(this.close, "aria-label", language.say("card.close"));
+    if (this.element.getAttribute("data-grade") !== row.grade || this._language !== language.code) {
+      setAttribute(this.element, "data-grade", row.grade);
+      this._language = language.code;
+      this.grade.replaceChildren(icon(row.grade), el("span", {}, language.say(`grade.${row.grade}`)));
+    }
+    setText(this.name, name);
+    show(this.fan, row.fan);
+    setText(this.fan, language.say("list.fan"));
+    setText(this.points, language.number(row.points));
+    setText(this.unit, language.say("list.points"));
+    const known = room.modelReady && row.probability !== null;
+    show(this.chance, known);
+    if (known) {
+      setRing(this.ring, row.probability);
+      setText(this.percent, percent(row.probability));
+      setAttribute(this.chance, "title", language.say("list.probability", { percent: percent(row.probability) }));
+    }
+  }
+
+  _renderFacts(row, { room, language }) {
+    const quote = row.words === null ? "" : clean(row.words);
+    show(this.words, quote !== "");
+    setText(this.words.querySelector("bdi"), quote);
+    setText(this.words.querySelector("figcaption"), language.say("card.words"));
+    const facts = [[language.say("card.lastSeen"), lastSeen(language, room.now(), row.last_at)]];
+    if (row.hot_at !== null) facts.push([language.say("card.hotSince"), language.timeOfDay(row.hot_at)]);
+    facts.push([language.say("card.lead"), row.lead === null ? language.say("card.noLead") : clean(row.lead)]);
+    const key = JSON.stringify(facts);
+    if (key === this._factsKey) return;
+    this._factsKey = key;
+    this.facts.replaceChildren(...facts.map(([term, text]) => el("div", {}, el("dt", {}, term), el("dd", { class: "tabular" }, text))));
+  }
+
+  _renderColumns(row, { room, language }) {
+    const key = JSON.stringify([language.code, row.points, row.reasons, room.model]);
+    if (key === this._key) return;
+    this._key = key;
+    this.pointsColumn.replaceChildren(el("h3", {}, language.say("card.pointsHeading")), ...pointsRows(language, row));
+    this.partsColumn.replaceChildren(el("h3", {}, language.say("card.partsHeading")), ...partsRows(language, row, room));
+  }
+}
+
+function lastSeen(language, now, at) {
+  return now === null ? language.timeOfDay(at) : `${age(language, now - at)} · ${language.timeOfDay(at)}`;
+}
+
+function pointsRows(language, row) {
+  const rules = row.reasons.filter((reason) => reason.kind === "rule").sort((a, b) => (b.points ?? 0) - (a.points ?? 0));
+  if (rules.length === 0) return [el("p", { class: "card-note" }, language.say("card.noPoints"))];
+  const sum = rules.reduce((total, rule) => total + (rule.points ?? 0), 0);
+  const lines = rules.map((rule) =>
+    el("li", { class: "part" }, el("span", { class: "part-name" }, ruleTexts(language, rule).join(" · ")), el("span", { class: "part-number tabular" }, worth(language, rule.points))),
+  );
+  const total = el("p", { class: "part part-total" }, el("span", {}, language.say("card.total")), el("span", { class: "part-number tabular" }, language.number(row.points)));
+  const capped = sum > CAP && row.points === CAP ? el("p", { class: "card-note" }, language.say("card.capped", { n: sum, cap: CAP })) : null;
+  return [el("ol", { class: "parts", role: "list" }, ...lines), total, capped].filter((node) => node !== null);
+}
+
+function worth(language, points) {
+  if (points === null) return "";
+  return points < 0 ? signed(language, points, 0) : language.say("card.worth", { n: points });
+}
+
+function partsRows(language, row, room) {
+  const { model } = room;
+  const note = (text) => [el("p", { class: "card-note" }, text)];
+  if (!model.enabled) return note(language.say("model.offCard"));
+  if (!model.ready) return note(language.say("model.learningCard", { n: model.labels, positives: model.positives }));
+  const all = row.reasons.filter((reason) => reason.kind === "feature" && reason.logit !== null);
+  const largestFirst = all.filter((part) => !isStart(part)).sort((a, b) => Math.abs(b.logit) - Math.abs(a.logit));
+  const parts = [...largestFirst.slice(0, MOST_PARTS), ...all.filter(isStart)];
+  if (parts.length === 0) return note(language.say("card.noParts"));
+  // The start is the same for all and larger than any part; a bar for it would make the others too short to compare.
+  const largest = Math.max(Math.abs(largestFirst[0]?.logit ?? 0), 1e-9);
+  const lines = parts.map((part) =>
+    el(
+      "li",
+      { class: "part part-of-logit" },
+      el("span", { class: "part-name" }, featureName(language, part.name)),
+      isStart(part) ? el("span") : partBar(part.logit, largest),
+      el("span", { class: "part-number tabular" }, signed(language, part.logit, 2)),
+    ),
+  );
+  return [el("ol", { class: "parts", role: "list" }, ...lines), ...note(language.say("card.partsNote"))];
+}
+
+function isStart(part) {
+  return part.name === INTERCEPT;
+}
+
+function partBar(logit, largest) {
+  const bar = el("span", { class: "part-bar", "data-sign": logit < 0 ? "down" : "up", "aria-hidden": "true" });
+  bar.style.setProperty("--share", (Math.abs(logit) / largest).toFixed(3));
+  return bar;
+}
+
+function signed(language, value, digits) {
+  const format = new Intl.NumberFormat(language.code, { signDisplay: "exceptZero", minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return format.format(value).replace("-", "−");
+}
+
+/** Close a modal dialog by a click outside it, as people expect. */
+export function closeOnBackdrop(dialog) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target !== dialog) return;
+    const box = dialog.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX < box.right && event.clientY >= box.top && event.clientY < box.bottom;
+    if (!inside) dialog.close();
+  });
+}

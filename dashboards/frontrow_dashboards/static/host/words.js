@@ -1,0 +1,99 @@
+// Numbers and reasons as words, in a given Language. Pure: no page, no clock.
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+export const INTERCEPT = "intercept"; // the part of the logit that is no viewer's
+
+const MOST_CHIPS = 3; // what an eye takes in at a glance
+const LONGEST_NAME = 40; // of a rule or feature that the catalogue does not know
+
+/** Return how long ago, coarse enough not to flicker: tens of seconds, minutes, hours. */
+export function age(language, ms) {
+  if (ms < 10 * SECOND) return language.say("age.now"); // also for a time that lies ahead: clocks differ
+  if (ms < MINUTE) return language.say("age.seconds", { n: Math.floor(ms / (10 * SECOND)) * 10 });
+  if (ms < HOUR) return language.say("age.minutes", { n: Math.floor(ms / MINUTE) });
+  if (ms < DAY) return language.say("age.hours", { n: Math.floor(ms / HOUR) });
+  return language.say("age.days", { n: Math.floor(ms / DAY) });
+}
+
+/** Return a duration of a clock, 01:12:40. */
+export function clock(ms) {
+  const seconds = Math.max(0, Math.floor(ms / SECOND));
+  const parts = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return parts.map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+export function span(language, seconds) {
+  if (seconds < 60) return language.say("span.seconds", { n: Math.round(seconds) });
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return language.say("span.minutes", { n: minutes });
+  return language.say("span.hours", { n: Math.floor(minutes / 60), minutes: minutes % 60 });
+}
+
+/** Return a probability as a whole percentage that never claims certainty. */
+export function percent(probability) {
+  if (probability < 0.01) return "<1%";
+  if (probability > 0.99) return ">99%";
+  return `${Math.round(probability * 100)}%`;
+}
+
+/** Return up to three chips' texts. Rules by points first, one chip each, then further intents, then the model's. */
+export function chips(language, reasons, modelReady) {
+  const rules = reasons.filter((reason) => reason.kind === "rule").sort((a, b) => (b.points ?? 0) - (a.points ?? 0));
+  const first = rules.map((rule) => ruleTexts(language, rule)[0]);
+  const further = rules.flatMap((rule) => ruleTexts(language, rule).slice(1));
+  const texts = [...first, ...further];
+  if (modelReady && texts.length < 2) texts.push(...raising(reasons).map((part) => featureName(language, part.name)));
+  return texts.slice(0, MOST_CHIPS);
+}
+
+/** Return what a rule's reason says: one text, or one for each intent of a question. */
+export function ruleTexts(language, rule) {
+  if (rule.name === "question" && rule.by.length > 0) {
+    return rule.by.map(([intent, count]) => times(language, intentName(language, intent), count));
+  }
+  if (rule.name === "watched" && rule.value !== null) {
+    const key = rule.inferred ? "chip.watchedAbout" : "chip.watched";
+    return [language.say(key, { span: tight(language, span(language, rule.value)) })];
+  }
+  return [times(language, ruleName(language, rule.name), rule.count)];
+}
+
+export function ruleName(language, name) {
+  const known = typeof language.find(`chip.${name}`) === "string" && !PATTERNS.has(name);
+  return known ? language.say(`chip.${name}`) : bounded(name);
+}
+
+export function featureName(language, name) {
+  return typeof language.find(`feature.${name}`) === "string" ? language.say(`feature.${name}`) : bounded(name);
+}
+
+// Messages under `chip` that are no rule's name.
+const PATTERNS = new Set(["times", "watched", "watchedAbout"]);
+
+function intentName(language, intent) {
+  const known = intent !== "other" && typeof language.find(`intent.${intent}`) === "string";
+  return known ? language.say(`intent.${intent}`) : language.say("intent.other", { name: bounded(intent) });
+}
+
+function times(language, text, count) {
+  return count !== null && count > 1 ? language.say("chip.times", { text, n: count }) : text;
+}
+
+function raising(reasons) {
+  return reasons
+    .filter((reason) => reason.kind === "feature" && reason.name !== INTERCEPT && reason.logit > 0)
+    .sort((a, b) => b.logit - a.logit);
+}
+
+// Chinese sets a number close to its unit within a chip: 停留18分.
+function tight(language, text) {
+  return language.code === "zh-CN" ? text.replaceAll(" ", "") : text;
+}
+
+function bounded(name) {
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
+}

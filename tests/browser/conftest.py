@@ -1,0 +1,133 @@
+"""The system's Chromium, one for all page tests, and pages that watch for what must never happen."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+from tests.support.panel_server import PanelServer, panel_server
+
+# Without these Chromium looks its maker's hosts up at every start, on machines that may have no network.
+QUIET_ARGUMENTS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-lcd-text",
+]
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium: ``FRONTROW_CHROMIUM`` if set, else the first that the system has."""
+    named = os.environ.get("FRONTROW_CHROMIUM")
+    candidates = (
+        [named] if named else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    )
+    return next((found for name in candidates if (found := shutil.which(name))), None)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine (set FRONTROW_CHROMIUM, or install the package chromium)")
+    # The sandbox refuses to start for root, and only then is it given up.
+    arguments = [*QUIET_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def panel() -> AsyncIterator[PanelServer]:
+    async with panel_server() as server:
+        yield server
+
+
+@dataclass
+class Watched:
+    """A page and what it did that it must not do."""
+
+    origin: str
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    expects: str | None = (
+        None  # what the console may say: Chromium itself writes failures there that a test is about
+    )
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._request)
+        page.on("dialog", lambda dialog: self.errors.append(f"dialog: {dialog.message}"))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        if self.expects is not None and self.expects in message.text:
+            return
+        self.errors.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.origin).netloc:
+            self.outside.append(request.url)
+
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(chromium: Browser, panel: PanelServer) -> AsyncIterator[OpenPage]:
+    """Give ``await open_page(width=360, height=720, **options of the address)``.
+
+    Every page is held to: no console error, no uncaught error, no dialog, no request outside its own server.
+    ``clock=True`` gives the page a clock that the test moves (``page.clock``).
+    """
+    opened: list[tuple[Page, Watched]] = []
+
+    async def open_one(
+        *,
+        width: int = 360,
+        height: int = 720,
+        room: str = "demo",
+        clock: bool = False,
+        expects: str | None = None,
+        device: dict[str, Any] | None = None,
+        **query: object,
+    ) -> Page:
+        context = await chromium.new_context(
+            viewport={"width": width, "height": height}, timezone_id="Asia/Shanghai", **(device or {})
+        )
+        context.set_default_timeout(10_000)
+        page = await context.new_page()
+        watched = Watched(panel.base, expects=expects)
+        watched.watch(page)
+        if clock:
+            await page.clock.install()
+        opened.append((page, watched))
+        await page.goto(panel.page(room, **query))
+        return page
+
+    yield open_one
+    for page, watched in opened:
+        await page.context.close()
+        assert watched.errors == []
+        assert watched.outside == []
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Return the folder for pictures: ``FRONTROW_SCREENSHOTS``, by default ``out/screenshots``."""
+    folder = Path(os.environ.get("FRONTROW_SCREENSHOTS", "out/screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
