@@ -1,0 +1,74 @@
+# Two commands do everything on a fresh machine with Python ≥ 3.11 (with venv) and make:
+#   make run    sets up and starts the daemon with its demo room
+#   make test   sets up, including what browser and broker tests need, and runs all checks and tests
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config.toml
+export PYTHONDONTWRITEBYTECODE :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check test-long bench format lock clean system
+
+help:
+	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
+	@echo "make check  linters, types, floors; make bench  benchmarks; make test-long  what takes long"
+
+run: $(VENV)/run.stamp
+	$(BIN)/frontrow run --config $(CONFIG)
+
+test: check system
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/frontrow check --config config.toml
+
+test-long: $(VENV)/test.stamp system
+	$(BIN)/python -m pytest -m long --override-ini addopts="--strict-markers --strict-config --import-mode=importlib"
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/benchmarks -p no:cacheprovider --override-ini addopts="--import-mode=importlib" -s
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Debian packages that the browser and broker tests need; the tests say so and skip where they cannot be had.
+system:
+	@tests/install-system.sh
+
+# The first Python that is new enough; a name on PATH may be a shim that does not run.
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "setting up $(VENV) with $$($$python --version)"; \
+	    exec $$python -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "Frontrow needs Python 3.11 or newer; name one with make PYTHON=…" >&2; exit 1
+
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test.stamp: requirements/dev.lock $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Pins every dependency with its hashes, for every Python from 3.11 on; names no registry.
+lock: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet -o requirements/run.lock
+	$(BIN)/uv pip compile pyproject.toml --group build --group dev -c requirements/run.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --quiet -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache out

@@ -1,0 +1,1 @@
+"""The composition root: configuration → objects → run. It alone knows every room of the house."""

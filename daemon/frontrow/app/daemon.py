@@ -1,0 +1,440 @@
+"""The daemon: makes every part, runs them in one group, and takes them down in stages, each with its budget."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+import uvicorn
+
+from frontrow.app.feeds import Feeds
+from frontrow.app.observing import Observer
+from frontrow.app.parts import Lexicons, make_engine, make_lexicons
+from frontrow.config import Config, SinkConfig
+from frontrow.core.alerts import LeadAlert
+from frontrow.core.engine import Engine
+from frontrow.core.errors import ConfigError, Mistake
+from frontrow.core.events import RoomRef
+from frontrow.core.ports import Clock, Sink
+from frontrow.runtime.access import Access
+from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxWorker
+from frontrow.runtime.panel import Panels
+from frontrow.runtime.people import People
+from frontrow.runtime.pipeline import Applied, Pipeline, Route, tick
+from frontrow.runtime.server import Page, Services, application
+from frontrow.storage.aio import StoreThread
+from frontrow.storage.frames import Frame
+from frontrow.storage.lock import StoreLock
+from frontrow.storage.store import Alert, Commit
+from frontrow.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics
+from frontrow_connectors.canonical import decode_payload
+from frontrow_connectors.contract import HookRequest
+from frontrow_connectors.sinks.contract import SinkContext
+from frontrow_connectors.sinks.registry import SINKS
+from frontrow_dashboards import pages
+
+HTTP_TIMEOUT_S = 10.0
+SERVER_GRACE_S = 2.0  # for answers that are on their way and panels that say goodbye
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a running daemon is reached: ``url`` without a slash at its end."""
+
+    url: str
+    port: int
+
+
+class StoreJournal:
+    """Fits :class:`frontrow.runtime.pipeline.Journal` with the store."""
+
+    def __init__(self, store: StoreThread) -> None:
+        self._store = store
+
+    async def commit(self, frames: Sequence[Applied], at: int) -> None:
+        commits = [
+            Commit(
+                frame=Frame(frame.events, frame.facts),
+                leads=frame.effects.leads,
+                alerts=[Alert(sink, f"{sink}:{alert.lead}", alert) for sink, alert in frame.alerts],
+                at=at,
+            )
+            for frame in frames
+        ]
+        await self._store.call(self._store.store.append, commits)
+
+
+class StoreOutbox:
+    """Fits :class:`frontrow.runtime.outbox.OutboxStore` with the store."""
+
+    def __init__(self, store: StoreThread) -> None:
+        self._call = store.call
+        self._store = store.store
+
+    async def due(self, sink: str, now: int, limit: int) -> list[OutboxRow]:
+        rows: list[tuple[int, str, LeadAlert, int, int]] = await self._call(
+            self._store.outbox_due, sink, now, limit
+        )
+        return [
+            OutboxRow(id, sink, key, alert, created_at, attempts)
+            for id, key, alert, created_at, attempts in rows
+        ]
+
+    async def next_due(self, sink: str) -> int | None:
+        return await self._call(self._store.outbox_next, sink)
+
+    async def begun(self, sink: str, ids: Sequence[int], at: int) -> None:
+        await self._call(self._store.outbox_begun, sink, ids, at)
+
+    async def begun_since(self, sink: str, since: int) -> list[int]:
+        return await self._call(self._store.outbox_begun_since, sink, since)
+
+    async def delivered(self, ids: Sequence[int], at: int) -> None:
+        await self._call(self._store.outbox_delivered, ids, at)
+
+    async def postpone(self, ids: Sequence[int], due_at: int, error: str) -> None:
+        await self._call(self._store.outbox_postpone, ids, due_at, error)
+
+    async def dead(self, ids: Sequence[int], at: int, error: str) -> None:
+        await self._call(self._store.outbox_dead, ids, at, error)
+
+
+class Daemon:
+    """One daemon from a configuration. :meth:`run` once."""
+
+    def __init__(self, config: Config, *, clock: Clock, rng: random.Random) -> None:
+        self._config = config
+        self._clock = clock
+        self._rng = rng
+        self._stop = asyncio.Event()
+        self._state = "starting"
+        self._outbox_depth: Mapping[str, tuple[int, int, int | None]] = {}
+
+    def stop(self) -> None:
+        """Begin to shut down in order; :meth:`run` returns when it is done. Idempotent."""
+        self._stop.set()
+
+    async def run(self, *, ready: Callable[[Address], None] = lambda _address: None) -> None:
+        """Run until :meth:`stop`. ``ready`` is called once requests are answered.
+
+        Raises:
+            ConfigError: A lexicon cannot be used, or the port is taken.
+            StoreLocked: Another daemon holds the store.
+            StoreDamaged: The journal cannot be read back.
+            BaseExceptionGroup: A part failed that the daemon cannot be without; the journal above all.
+        """
+        config = self._config
+        lexicons = make_lexicons(config)
+        lock = StoreLock(config.storage.path)
+        config.storage.path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(datetime.fromtimestamp(self._clock.now() / 1000.0, UTC).isoformat(timespec="seconds"))
+        try:
+            listener = _listen(config)
+            with contextlib.closing(listener):
+                store = await StoreThread.open(config.storage.path)
+                try:
+                    await self._run(store, lexicons, listener, ready)
+                finally:
+                    await store.close()
+        finally:
+            lock.release()
+
+    async def _run(
+        self,
+        store: StoreThread,
+        lexicons: Lexicons,
+        listener: socket.socket,
+        ready: Callable[[Address], None],
+    ) -> None:
+        config, clock = self._config, self._clock
+        rooms: dict[str, RoomRef] = {room.id: room.ref for room in config.rooms}
+        metrics = Metrics(rooms=rooms, max_rooms=config.metrics.max_rooms)
+        observer = Observer(metrics, rooms)
+        engine, people = make_engine(config), People()
+        await self._recover(store, engine, people)
+        sinks = [sink for sink in config.sinks if sink.enabled]
+        workers: list[OutboxWorker] = []
+
+        def on_durable(frames: Sequence[Applied]) -> None:
+            panels.durable(frames)
+            if any(frame.alerts for frame in frames):
+                for worker in workers:
+                    worker.notify()
+
+        pipeline = Pipeline(
+            engine=engine,
+            journal=StoreJournal(store),
+            people=people,
+            clock=clock,
+            rooms={(room.platform, room.room): room for room in rooms.values()},
+            lexicons=lexicons.of_room,
+            default_lexicon=lexicons.default,
+            routes=[Route(sink.id, frozenset(sink.rooms)) for sink in sinks],
+            observer=observer,
+            on_durable=on_durable,
+            region=config.intents.phone_region,
+            frame_events=config.intake.frame_events,
+            frame_s=config.intake.frame_ms / 1000.0,
+            queue_events=config.intake.queue_events,
+        )
+        feeds = Feeds(config, rooms=rooms, intake=pipeline, clock=clock, rng=self._rng, observer=observer)
+        panels = Panels(
+            engine=engine,
+            people=people,
+            clock=clock,
+            rooms=list(rooms.values()),
+            rows=config.panel.rows,
+            feeds=feeds.lines,
+            on_shown=metrics.event_to_panel.observe,
+        )
+        metrics.gauges = lambda: self._gauges(engine, pipeline, panels, feeds, store)
+        async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
+            opened = [self._open_sink(sink, http) for sink in sinks]
+            workers += [
+                self._worker(sink, adapter, store, observer)
+                for sink, adapter in zip(sinks, opened, strict=True)
+            ]
+            server = _Server(
+                application(self._services(store, pipeline, panels, feeds, observer, metrics, rooms)), config
+            )
+            try:
+                async with asyncio.TaskGroup() as group:
+                    applying = group.create_task(pipeline.run(), name="pipeline")
+                    showing = group.create_task(panels.run(), name="panels")
+                    ticking = group.create_task(tick(pipeline, engine, clock), name="ticks")
+                    feeding = group.create_task(feeds.run(), name="feeds")
+                    sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
+                    serving = group.create_task(server.serve(sockets=[listener]), name="http")
+                    await server.is_up.wait()
+                    self._state = "ok"
+                    address = _address(listener)
+                    log.info(
+                        "ready",
+                        url=address.url,
+                        rooms=len(rooms),
+                        feeds=len(config.feeds),
+                        frames=store.store.seq,
+                    )
+                    ready(address)
+                    await self._stop.wait()
+                    await self._shut_down(
+                        pipeline, panels, server, workers, [feeding, ticking], applying, [*sending, serving]
+                    )
+                    showing.cancel()
+            finally:
+                for adapter in opened:
+                    await adapter.close()
+
+    async def _shut_down(
+        self,
+        pipeline: Pipeline,
+        panels: Panels,
+        server: "_Server",
+        workers: Sequence[OutboxWorker],
+        sources: Sequence["asyncio.Task[None]"],
+        applying: "asyncio.Task[None]",
+        last: Sequence["asyncio.Task[None]"],
+    ) -> None:
+        """Stop what brings events, then make durable what was taken, then answer, then go. All within the budget."""
+        self._state = "draining"
+        deadline = self._clock.monotonic() + self._config.server.shutdown_s
+        log.info("draining", queued=pipeline.queued)
+        for task in sources:
+            task.cancel()
+        await _ended("sources", sources, 2.0)
+        pipeline.close()
+        await _ended("pipeline", [applying], max(0.1, deadline - self._clock.monotonic()))
+        panels.close()
+        for worker in workers:
+            worker.stop()
+        server.should_exit = True
+        await _ended("server and sinks", last, max(0.1, deadline - self._clock.monotonic()))
+        log.info("stopped")
+
+    async def _recover(self, store: StoreThread, engine: Engine, people: People) -> None:
+        """Bring the engine to where the journal ends."""
+
+        def replay() -> int:
+            count = 0
+            for _, frame in store.store.frames():
+                effects = engine.apply(frame.events, frame.facts)
+                people.note(frame.events, frame.facts)
+                count += len(effects.fresh)
+            return count
+
+        began = self._clock.monotonic()
+        events = await store.call(replay)
+        if events:
+            seconds = round(self._clock.monotonic() - began, 3)
+            log.info("recovered", events=events, frames=store.store.seq, seconds=seconds)
+
+    def _open_sink(self, sink: SinkConfig, http: httpx.AsyncClient) -> Sink:
+        context = SinkContext(
+            sink=sink.id,
+            clock=self._clock,
+            http=http,
+            base_url=self._config.server.public_url,
+            language=self._config.panel.language,
+        )
+        return SINKS[sink.kind].open(sink.options, context)
+
+    def _worker(
+        self, sink: SinkConfig, adapter: Sink, store: StoreThread, observer: Observer
+    ) -> OutboxWorker:
+        kind = SINKS[sink.kind]
+        return OutboxWorker(
+            StoreOutbox(store),
+            adapter,
+            sink.id,
+            OutboxPolicy(
+                per_minute=kind.per_minute,
+                digest_size=kind.digest_size,
+                freshness_s=float(sink.freshness_s),
+                max_attempts=sink.max_attempts,
+            ),
+            clock=self._clock,
+            rng=random.Random(self._rng.random()),
+            observer=observer,
+        )
+
+    def _services(
+        self,
+        store: StoreThread,
+        pipeline: Pipeline,
+        panels: Panels,
+        feeds: Feeds,
+        observer: Observer,
+        metrics: Metrics,
+        rooms: Mapping[str, RoomRef],
+    ) -> Services:
+        async def scrape() -> tuple[bytes, str]:
+            self._outbox_depth = await store.call(store.store.outbox_depth)
+            return metrics.render(), CONTENT_TYPE
+
+        return Services(
+            clock=self._clock,
+            access=Access(lambda hash: store.call(store.store.token_by_hash, hash)),
+            pipeline=pipeline,
+            panels=panels,
+            rooms=rooms,
+            decode=decode_payload,
+            hook=feeds.receiver,
+            hook_request=lambda headers, query, body, now: HookRequest(headers, query, body, now),
+            leads=lambda key, after, limit: store.call(store.store.leads, key=key, after=after, limit=limit),
+            document=_document,
+            asset=_asset,
+            metrics=scrape,
+            ready=lambda: {"daemon": self._state, "intake": "full" if pipeline.full else "ok"},
+            counters=observer,
+            max_body_bytes=self._config.server.max_body_bytes,
+        )
+
+    def _gauges(
+        self, engine: Engine, pipeline: Pipeline, panels: Panels, feeds: Feeds, store: StoreThread
+    ) -> Gauges:
+        model, now = engine.model, self._clock.now()
+        return Gauges(
+            viewers=engine.rows,
+            labels_pending=len(engine.labels),
+            queue_events=pipeline.queued,
+            journal_seq=store.store.seq,
+            outbox={
+                sink: (pending, dead, 0.0 if oldest is None else max(0.0, (now - oldest) / 1000.0))
+                for sink, (pending, dead, oldest) in self._outbox_depth.items()
+            },
+            feeds=feeds.states(),
+            model_labels=0 if model is None else model.labels,
+            model_positives=0 if model is None else model.positives,
+            model_ready=model is not None and model.ready,
+            panels=panels.open,
+        )
+
+
+async def run_until_signal(daemon: Daemon, ready: Callable[[Address], None]) -> None:
+    """Run a daemon until SIGTERM or SIGINT; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # the next one has its usual effect
+        daemon.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await daemon.run(ready=ready)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signals: the daemon stops its parts in its own order."""
+
+    def __init__(self, app: object, config: Config) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]  # Litestar's ASGI types and uvicorn's differ in name only
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=65_536,  # panels send nothing
+                server_header=False,
+                timeout_graceful_shutdown=int(SERVER_GRACE_S),
+            )
+        )
+        self.is_up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+def _listen(config: Config) -> socket.socket:
+    host, port = config.server.host, config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise ConfigError([Mistake("configuration", 0, 0, "server.port", reason)]) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> Address:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return Address(f"http://{shown}:{port}", port)
+
+
+def _document(name: str, if_none_match: str | None) -> Page:
+    return Page(*pages.document(name).answer(if_none_match))
+
+
+def _asset(path: str, if_none_match: str | None) -> Page | None:
+    asset = pages.asset(path)
+    return None if asset is None else Page(*asset.answer(if_none_match))
+
+
+async def _ended(stage: str, tasks: Sequence["asyncio.Task[None]"], budget_s: float) -> None:
+    """Wait for tasks to end; those that have not by then are named and cancelled."""
+    running = [task for task in tasks if not task.done()]
+    if not running:
+        return
+    _, late = await asyncio.wait(running, timeout=budget_s)
+    if late:
+        log.warning("stopping_late", stage=stage, tasks=sorted(task.get_name() for task in late))
+        for task in late:
+            task.cancel()

@@ -1,0 +1,125 @@
+"""The feeds that run: one task each, apart from one another, with what each says of itself."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from frontrow.app.observing import Observer
+from frontrow.config import Config
+from frontrow.core.events import Event, RoomRef
+from frontrow.core.ports import Clock, Intake, Receipt
+from frontrow.runtime.panel import FeedLine
+from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus, Receiver
+from frontrow_connectors.registry import CONNECTORS
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    id: str
+    connector: str
+    room: RoomRef
+    status: FeedStatus
+    since: int
+
+
+class Feeds:
+    """Makes the configured clients and receivers; runs the clients until cancelled."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rooms: dict[str, RoomRef],
+        intake: Intake,
+        clock: Clock,
+        rng: random.Random,
+        observer: Observer,
+    ) -> None:
+        self._intake = intake
+        self._clock = clock
+        self._observer = observer
+        self._rng = rng
+        self._running: dict[str, _Running] = {}
+        self._clients = [feed for feed in config.feeds if feed.enabled and CONNECTORS[feed.connector].client]
+        self._rooms = rooms
+        self._receivers: dict[tuple[str, str], Receiver] = {}
+        for feed in config.feeds:
+            make = CONNECTORS[feed.connector].receiver
+            if feed.enabled and make is not None:
+                room = rooms[feed.room]
+                self._receivers[feed.connector, feed.room] = make(feed.options, room)
+                # A webhook is called when the platform has something to say; until then it is ready.
+                self._note(
+                    feed.id, feed.connector, room, FeedStatus(FeedState.CONNECTED, "ready to be called")
+                )
+        for feed in self._clients:
+            self._note(feed.id, feed.connector, rooms[feed.room], FeedStatus(FeedState.CONNECTING))
+
+    def receiver(self, connector: str, room: str) -> Receiver | None:
+        """Return the webhook of a connector in a room, or None if none is configured."""
+        return self._receivers.get((connector, room))
+
+    def lines(self, room: str) -> list[FeedLine]:
+        """Return what a room's feeds do now, for its panel."""
+        return [
+            FeedLine(
+                feed.id,
+                feed.connector,
+                str(feed.status.state),
+                feed.status.detail,
+                feed.status.retry_in_s,
+                feed.since,
+            )
+            for feed in self._running.values()
+            if feed.room.id == room
+        ]
+
+    def states(self) -> dict[tuple[str, str, str], str]:
+        """Return every feed's state by (feed, room, connector), for the metrics."""
+        return {
+            (feed.id, feed.room.id, feed.connector): str(feed.status.state) for feed in self._running.values()
+        }
+
+    async def run(self) -> None:
+        """Run all clients until cancelled. One that ends or fails leaves the others running."""
+        async with asyncio.TaskGroup() as group:
+            for feed in self._clients:
+                room = self._rooms[feed.room]
+                context = FeedContext(
+                    feed=feed.id,
+                    room=room,
+                    clock=self._clock,
+                    rng=random.Random(self._rng.random()),
+                    put=partial(self._put, feed.id),
+                    status=partial(self._note, feed.id, feed.connector, room),
+                    reject=partial(self._observer.rejected, feed.id, room),
+                )
+                group.create_task(self._guard(context, feed.connector, feed.options), name=f"feed[{feed.id}]")
+
+    async def _guard(self, context: FeedContext, connector: str, options: object) -> None:
+        make = CONNECTORS[connector].client
+        assert make is not None  # chosen above
+        try:
+            await make(options, context).run()
+        except Exception as error:
+            # A client reconnects by itself; what gets here is a bug of it, and must not end the other feeds.
+            log.exception("feed_ended_by_error", feed=context.feed, room=context.room.id)
+            context.status(FeedStatus(FeedState.ENDED, f"internal error ({type(error).__name__})"))
+
+    async def _put(self, feed: str, events: Sequence[Event]) -> Awaitable[Receipt]:
+        return await self._intake.put(events, feed=feed)
+
+    def _note(self, id: str, connector: str, room: RoomRef, status: FeedStatus) -> None:
+        before = self._running.get(id)
+        now = self._clock.now()
+        changed = before is None or before.status.state is not status.state
+        if changed or (before is not None and before.status.detail != status.detail):
+            log.info("feed_state", feed=id, room=room.id, state=str(status.state), sentence=status.sentence)
+        since = now if changed or before is None else before.since
+        self._running[id] = _Running(id, connector, room, status, since)

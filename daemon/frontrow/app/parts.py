@@ -1,0 +1,109 @@
+"""How the parts are made from a configuration: the engine, the lexicons, the registries' option types."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from frontrow.config import Config, load
+from frontrow.core.engine import Engine, EngineOptions, utc_day
+from frontrow.core.intents import Lexicon, RoomLexicon
+from frontrow.lexicon import load_lexicon
+from frontrow_connectors.registry import CONNECTORS
+from frontrow_connectors.sinks.registry import SINKS
+from frontrow_models.online import ModelOptions, OnlineModel
+
+Key = tuple[str, str]
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Return the configuration of a file, joined with what each connector and sink declares.
+
+    Raises:
+        ConfigError: With every mistake at once, those of the lexicon files included.
+    """
+    return load(
+        path,
+        environ=environ,
+        connectors={name: connector.options for name, connector in CONNECTORS.items()},
+        sinks={name: kind.options for name, kind in SINKS.items()},
+        platforms={name: connector.platform for name, connector in CONNECTORS.items()},
+    )
+
+
+def make_engine(config: Config, *, with_model: bool = True, report_closed: bool = False) -> Engine:
+    """Return a new engine with nothing in it; the model as configured, or none."""
+    options = EngineOptions(
+        silence_ms=config.engine.session_silence_s * 1000,
+        grace_ms=config.engine.session_grace_s * 1000,
+        dedupe_ms=config.engine.dedupe_hours * 3_600_000,
+        outcome_kinds=frozenset(config.outcome.kinds),
+        horizon_ms=config.outcome.horizon_s * 1000,
+        snapshot_every_ms=config.model.snapshot_every_s * 1000,
+        grade_by=config.model.grade,
+        hot_probability=config.model.hot_probability,
+        report_closed=report_closed,
+    )
+    model = None
+    if with_model and config.model.enabled:
+        model = OnlineModel(
+            ModelOptions(
+                learning_rate=config.model.learning_rate,
+                l2=config.model.l2,
+                min_labels=config.model.min_labels,
+                min_positives=config.model.min_positives,
+            )
+        )
+    zones = {(room.platform, room.room): ZoneInfo(room.timezone) for room in config.rooms}
+
+    def day_of(room: Key, at: int) -> int:
+        zone = zones.get(room)
+        return utc_day(room, at) if zone is None else datetime.fromtimestamp(at / 1000.0, zone).toordinal()
+
+    return Engine(options, config.points, model, day_of=day_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicons:
+    """The lexicon as each configured room has it, and as all others have it."""
+
+    of_room: Mapping[Key, RoomLexicon]
+    default: RoomLexicon
+
+    def of(self, platform: str, room: str) -> RoomLexicon:
+        """Return the lexicon for a room's comments."""
+        return self.of_room.get((platform, room), self.default)
+
+
+@functools.lru_cache(maxsize=4)
+def _lexicon(paths: tuple[Path, ...], _stamps: tuple[tuple[int, int], ...]) -> Lexicon:
+    # Immutable, and two seconds of work: a process that makes several daemons or replays compiles it once.
+    return load_lexicon(paths)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)  # the loader says in words what is wrong with it
+    return (status.st_mtime_ns, status.st_size)
+
+
+def make_lexicons(config: Config) -> Lexicons:
+    """Return the lexicon with each room's host names and raffle words.
+
+    Raises:
+        ConfigError: A lexicon file is missing or wrong; all mistakes at once.
+    """
+    lexicon = _lexicon(config.intents.lexicon, tuple(_stamp(path) for path in config.intents.lexicon))
+    return Lexicons(
+        of_room={
+            (room.platform, room.room): lexicon.for_room(
+                host_aliases=room.host_aliases, raffle_words=room.raffle_words
+            )
+            for room in config.rooms
+        },
+        default=lexicon.for_room(host_aliases=(), raffle_words=()),
+    )

@@ -1,0 +1,401 @@
+"""The whole daemon: real sockets, a real store; from event in to panel, alert and metric out."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+
+from frontrow.core.events import encode_event
+from frontrow.runtime.access import Role
+from frontrow.storage.store import Store
+from tests.support.daemons import Running, running, write_config
+from tests.support.http_server import Reply, scripted_server
+from tests.support.rooms import event
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000  # noqa: TID251  # the daemon under test runs on the machine's clock
+
+
+def hot(viewer: str = "v1", **fields: Any) -> bytes:
+    """Events that make a viewer hot now, as NDJSON."""
+    at = now_ms()
+    events = [
+        event("comment", viewer=viewer, id=f"c-{viewer}", text="多少钱", name="小丑鱼", at=at),
+        event("form_submit", viewer=viewer, id=f"f-{viewer}", at=at + 1, **fields),
+        event("product_click", viewer=viewer, id=f"p-{viewer}", product="3号 亚麻衬衫", at=at + 2),
+    ]
+    return b"\n".join(encode_event(each) for each in events)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(write_config(tmp_path)) as up:
+        yield up
+
+
+async def next_message(socket: Any, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            message: dict[str, Any] = json.loads(await socket.recv())
+            if message["type"] == kind:
+                return message
+
+
+# ---------------------------------------------------------------- ingest
+
+
+async def test_a_batch_is_answered_with_what_became_of_each(daemon: Running) -> None:
+    lines = [encode_event(event("like", n, id=str(n % 3), at=now_ms())) for n in range(4)]
+    body = b"[" + b",".join([*lines, b'{"id": "x"}', b"7"]) + b"]"
+    answer = await daemon.ingest(body)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["accepted"], found["duplicates"]) == (3, 1)
+    assert [each["index"] for each in found["rejected"]] == [4, 5]
+    assert "missing required field" in found["rejected"][0]["reason"]
+
+
+async def test_ndjson_is_taken_too(daemon: Running) -> None:
+    answer = await daemon.ingest(hot())
+    assert answer.json() == {"accepted": 3, "duplicates": 0, "rejected": []}
+
+
+async def test_an_event_of_another_room_or_of_the_daemons_own_kind_is_rejected(daemon: Running) -> None:
+    lines = [
+        encode_event(event("like", 0, room="r2", at=now_ms())),
+        encode_event(event("like", 0, platform="douyin", at=now_ms())),
+        encode_event(event("model_change", 0, at=now_ms())),
+        encode_event(event("like", 0, at=now_ms())),
+    ]
+    found = (await daemon.ingest(b"\n".join(lines))).json()
+    assert (found["accepted"], [each["index"] for each in found["rejected"]]) == (1, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[1,", 400),
+        (b"\xff\xfe", 200),
+        (b"{}", 200),
+        (b"[" * 100_000, 400),
+        (b"x" * 1_100_000, 413),
+    ],
+    ids=["empty", "broken", "no text", "no event", "deep", "too large"],
+)
+async def test_what_cannot_be_read_gets_a_clear_answer(daemon: Running, body: bytes, status: int) -> None:
+    answer = await daemon.ingest(body)
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"]
+    else:
+        assert answer.json()["accepted"] == 0
+        assert answer.json()["rejected"]
+    assert (await daemon.ingest(hot())).json()["accepted"] == 3  # and the daemon goes on
+
+
+async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
+    await daemon.ingest(hot())
+    store = Store.open(daemon.store)
+    stored = [each.id for _, frame in store.frames() for each in frame.events]
+    store.close()
+    assert stored == ["c-v1", "f-v1", "p-v1"]
+
+
+# ---------------------------------------------------------------- access
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/ingest/demo"),
+        ("GET", "/host/demo"),
+        ("GET", "/api/v1/rooms"),
+        ("GET", "/api/v1/rooms/demo/viewers"),
+        ("GET", "/api/v1/leads"),
+    ],
+)
+async def test_without_a_good_token_everything_refuses_and_counts(
+    daemon: Running, method: str, path: str
+) -> None:
+    expired = daemon.token(expires_at=now_ms() - 1)
+    for headers in ({}, {"authorization": "Bearer fr_wrong"}, {"authorization": f"Bearer {expired}"}):
+        assert (await daemon.http.request(method, path, headers=headers)).status_code == 401
+    metrics = (await daemon.http.get("/metrics")).text
+    assert 'frontrow_http_refused_total{reason="' in metrics
+
+
+async def test_a_role_gives_its_rights_in_its_room_only(daemon: Running) -> None:
+    def status_of(role: Role, room: str | None, path: str, method: str = "GET") -> Any:
+        token = daemon.token(role, room)
+        return daemon.http.request(method, path, headers={"authorization": f"Bearer {token}"}, content=b"{}")
+
+    table = [
+        (Role.HOST, "demo", "/api/v1/rooms/demo/viewers", "GET", 200),
+        (Role.HOST, "demo", "/api/v1/rooms/other/viewers", "GET", 403),
+        (Role.HOST, "demo", "/api/v1/leads", "GET", 403),
+        (Role.HOST, "demo", "/ingest/demo", "POST", 403),
+        (Role.INGEST, "demo", "/ingest/demo", "POST", 200),
+        (Role.INGEST, "demo", "/ingest/other", "POST", 403),
+        (Role.INGEST, None, "/api/v1/rooms/demo/viewers", "GET", 403),
+        (Role.SALES, None, "/api/v1/leads", "GET", 200),
+        (Role.SALES, "demo", "/api/v1/leads?room=other", "GET", 403),
+        (Role.ADMIN, None, "/api/v1/rooms/nowhere/viewers", "GET", 404),
+    ]
+    for role, room, path, method, expected in table:
+        answer = await status_of(role, room, path, method)
+        assert answer.status_code == expected, (role, room, path)
+
+
+async def test_a_revoked_token_is_refused_within_two_seconds(daemon: Running) -> None:
+    token = daemon.token(Role.HOST)
+    headers = {"authorization": f"Bearer {token}"}
+    assert (await daemon.http.get("/api/v1/rooms", headers=headers)).status_code == 200
+    store = Store.open(daemon.store)
+    [row] = store.tokens()
+    assert store.token_revoke(row[0], now_ms())
+    store.close()
+    async with asyncio.timeout(4):
+        while (await daemon.http.get("/api/v1/rooms", headers=headers)).status_code != 401:
+            await asyncio.sleep(0.1)
+
+
+async def test_tokens_are_not_kept_in_clear(daemon: Running) -> None:
+    token = daemon.token()
+    await daemon.http.get("/api/v1/rooms", headers={"authorization": f"Bearer {token}"})
+    for file in daemon.store.parent.iterdir():
+        assert token.encode() not in file.read_bytes()
+
+
+# ---------------------------------------------------------------- panel
+
+
+async def test_a_hot_viewer_is_on_the_panel_after_the_event(daemon: Running) -> None:
+    token = daemon.token(Role.HOST, "demo")
+    async with websockets.connect(daemon.socket_url("demo", token)) as socket:
+        first = await next_message(socket, "snapshot")
+        assert first["viewers"] == []
+        await daemon.ingest(hot())
+        begun = await next_message(socket, "snapshot")  # a session has begun, so the whole list is sent
+        [row] = begun["viewers"]
+        assert (row["viewer"], row["name"], row["grade"], row["points"]) == ("v1", "小丑鱼", "hot", 95)
+        assert [each["name"] for each in row["reasons"] if each["kind"] == "rule"] == [
+            "form_submit",
+            "product_click",
+            "question",
+        ]
+        assert begun["seq"] > first["seq"]
+        await daemon.ingest(hot("v2"))
+        delta = await next_message(socket, "delta")
+        assert [row["viewer"] for row in delta["viewers"]] == ["v2"]
+        state = (await next_message(socket, "state"))["state"]
+        assert (state["hot"], state["room"]["title"], state["model"]["ready"]) == (2, "夏季新品", False)
+
+
+async def test_a_panel_that_comes_back_gets_what_it_missed(daemon: Running) -> None:
+    token = daemon.token(Role.HOST, "demo")
+    async with websockets.connect(daemon.socket_url("demo", token)) as watching:
+        await next_message(watching, "snapshot")
+        async with websockets.connect(daemon.socket_url("demo", token)) as socket:
+            await next_message(socket, "snapshot")
+            await daemon.ingest(hot("v1"))
+            seq = (await next_message(socket, "snapshot"))["seq"]
+        await daemon.ingest(hot("v2"))
+        missed = await next_message(watching, "delta")
+        async with websockets.connect(daemon.socket_url("demo", token, since=seq)) as socket:
+            again = json.loads(await socket.recv())
+            while again["type"] == "state":
+                again = json.loads(await socket.recv())
+            assert (again["type"], again["seq"]) == ("delta", missed["seq"])
+        async with websockets.connect(daemon.socket_url("demo", token, since=5)) as socket:
+            assert json.loads(await socket.recv())["type"] == "snapshot"
+
+
+@pytest.mark.parametrize(
+    ("room", "role", "of_room", "code"),
+    [
+        ("demo", None, None, 4401),
+        ("demo", Role.INGEST, None, 4403),
+        ("demo", Role.HOST, "other", 4403),
+        ("nowhere", Role.ADMIN, None, 4404),
+    ],
+)
+async def test_a_panel_without_the_right_is_closed_with_a_code_that_says_why(
+    daemon: Running, room: str, role: Role | None, of_room: str | None, code: int
+) -> None:
+    token = "fr_wrong" if role is None else daemon.token(role, of_room)
+    async with websockets.connect(daemon.socket_url(room, token)) as socket:
+        with pytest.raises(websockets.ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == code
+
+
+async def test_the_page_comes_with_its_files_and_safe_headers(daemon: Running) -> None:
+    page = await daemon.http.get("/host/demo", params={"token": daemon.token(Role.HOST, "demo")})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert page.headers["referrer-policy"] == "no-referrer"
+    script = await daemon.http.get("/static/host.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    again = await daemon.http.get("/static/host.js", headers={"if-none-match": script.headers["etag"]})
+    assert again.status_code == 304
+    assert (await daemon.http.get("/static/../pages.py")).status_code == 404
+    assert (await daemon.http.get("/static/%2e%2e/pages.py")).status_code == 404
+
+
+# ---------------------------------------------------------------- out
+
+
+async def test_a_lead_reaches_wecom_and_the_webhook_once_each(tmp_path: Path) -> None:
+    async with scripted_server() as wecom, scripted_server() as crm:
+        wecom.otherwise = Reply(200, b'{"errcode": 0, "errmsg": "ok"}')
+        crm.otherwise = Reply(204)
+        secret = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+        config = write_config(
+            tmp_path,
+            f"""
+[[sinks]]
+id = "sales-group"
+kind = "wecom"
+key = "k-123"
+url = "{wecom.url}/cgi-bin/webhook/send"
+[[sinks]]
+id = "crm"
+kind = "webhook"
+url = "{crm.url}/hook"
+secret = "whsec_{secret}"
+""",
+        )
+        async with running(config) as daemon:
+            await daemon.ingest(hot())
+            await daemon.ingest(hot())  # the platform repeats itself
+            await wecom.until(1)
+            await crm.until(1)
+            leads = (
+                await daemon.http.get(
+                    "/api/v1/leads", headers={"authorization": f"Bearer {daemon.token(Role.SALES)}"}
+                )
+            ).json()["leads"]
+        card, call = json.loads(wecom.requests[0].body), crm.requests[0]
+        assert card["msgtype"] == "markdown"
+        assert "问价" in card["markdown"]["content"]
+        assert leads[0]["lead"] in card["markdown"]["content"]
+        assert leads[0]["lead"] in call.body.decode()
+        assert (len(wecom.requests), len(crm.requests), len(leads)) == (1, 1, 1)
+
+
+# ---------------------------------------------------------------- webhook in
+
+
+async def test_a_signed_push_is_stored_and_a_wrong_signature_is_refused(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path,
+        '[[rooms]]\nid = "dy"\nplatform = "douyin"\nroom = "main"\n[[feeds]]\nid = "dy"\nroom = "dy"\nconnector = "douyin_push"\nsecret = "s3cret"\n',
+    )
+    body = json.dumps(
+        [{"msg_id": "m1", "sec_openid": "o1", "content": "多少钱", "nickname": "n", "timestamp": now_ms()}]
+    ).encode()
+    signed = {
+        "x-msg-type": "live_comment",
+        "x-nonce-str": "n",
+        "x-roomid": "77",
+        "x-timestamp": str(now_ms()),
+    }
+    text = "&".join(f"{key}={value}" for key, value in sorted(signed.items()))
+    signature = base64.b64encode(hashlib.md5(text.encode() + body + b"s3cret").digest()).decode()
+    async with running(config) as daemon:
+        good = await daemon.http.post(
+            "/hooks/douyin_push/dy", content=body, headers={**signed, "x-signature": signature}
+        )
+        bad = await daemon.http.post(
+            "/hooks/douyin_push/dy", content=body + b" ", headers={**signed, "x-signature": signature}
+        )
+        nowhere = await daemon.http.post("/hooks/douyin_push/demo", content=body)
+        metrics = (await daemon.http.get("/metrics")).text
+    assert (good.status_code, bad.status_code, nowhere.status_code) == (200, 401, 404)
+    assert 'frontrow_http_refused_total{reason="signature",route="hooks"} 1.0' in metrics
+    assert (
+        'frontrow_feed_events_total{outcome="accepted",platform="douyin",room="dy",type="comment"} 1.0'
+        in metrics
+    )
+
+
+# ---------------------------------------------------------------- ops
+
+
+async def test_health_metrics_and_the_api_document(daemon: Running) -> None:
+    assert (await daemon.http.get("/livez")).text == "ok\n"
+    assert (await daemon.http.get("/readyz")).json() == {
+        "ready": True,
+        "checks": {"daemon": "ok", "intake": "ok"},
+    }
+    document = (await daemon.http.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    assert "/ingest/{room}" in document["paths"]
+    await daemon.ingest(hot())
+    metrics = (await daemon.http.get("/metrics")).text
+    for name in (
+        "feed_events_total",
+        "ingest_ack_seconds_bucket",
+        "journal_fsync_seconds_count",
+        "score_seconds_count",
+        "leads_created_total",
+        "viewers_active 1.0",
+        "build_info",
+        "feed_last_event_timestamp_seconds",
+        "feed_lag_seconds",
+    ):
+        assert f"frontrow_{name}" in metrics
+
+
+async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    """The engine's memory is the journal's: same viewers, same leads, same duplicates."""
+    config = write_config(tmp_path)
+    body = hot()
+    async with running(config) as daemon:
+        await daemon.ingest(body)
+        before = (
+            await daemon.http.get("/api/v1/rooms/demo/viewers", params={"token": daemon.token()})
+        ).json()
+    async with running(config) as daemon:
+        after = (await daemon.http.get("/api/v1/rooms/demo/viewers", params={"token": daemon.token()})).json()
+        assert (await daemon.ingest(body)).json() == {"accepted": 0, "duplicates": 3, "rejected": []}
+        leads = (await daemon.http.get("/api/v1/leads", params={"token": daemon.token()})).json()["leads"]
+    for view in (before, after):  # the model's part is of the moment
+        for row in view["viewers"]:
+            row["reasons"] = [each for each in row["reasons"] if each["kind"] == "rule"]
+    assert after == before
+    assert len(leads) == 1
+
+
+async def test_a_feed_that_fails_does_not_hurt_another(tmp_path: Path) -> None:
+    good = tmp_path / "good.ndjson"
+    good.write_bytes(b"\n".join(encode_event(event("like", n, at=now_ms())) for n in range(3)))
+    config = write_config(
+        tmp_path,
+        f'[[feeds]]\nid = "dead"\nroom = "demo"\nconnector = "websocket"\nurl = "ws://127.0.0.1:9"\n'
+        f'[[feeds]]\nid = "missing"\nroom = "demo"\nconnector = "file"\npath = "{tmp_path}/no.ndjson"\n'
+        f'[[feeds]]\nid = "good"\nroom = "demo"\nconnector = "file"\npath = "{good}"\n',
+    )
+    async with running(config) as daemon:
+        async with asyncio.timeout(10):
+            while (
+                'outcome="accepted",platform="test",room="demo",type="like"} 3.0'
+                not in (await daemon.http.get("/metrics")).text
+            ):
+                await asyncio.sleep(0.05)
+        rooms = (await daemon.http.get("/api/v1/rooms", params={"token": daemon.token()})).json()
+        feeds = {feed["id"]: feed["state"] for feed in rooms[0]["state"]["feeds"]}
+    assert feeds["good"] == "ended"
+    assert feeds["dead"] in ("waiting", "connecting")
+    assert feeds["missing"] in ("ended", "waiting", "refused")

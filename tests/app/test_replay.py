@@ -1,0 +1,169 @@
+"""``frontrow replay``: the same input gives the same bytes; a journal gives what its events gave."""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontrow.cli import DONE, FAILED, WRONG, main
+from frontrow_models.simulate import Faults, Scenario, simulate, write_ndjson
+from tests.support.daemons import SOURCE_ROOTS
+
+FILES = ("leads.ndjson", "model.json", "viewers.ndjson")
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-five minutes of a simulated room, with the platform's faults."""
+    path = tmp_path_factory.mktemp("stream") / "evening.ndjson"
+    scenario = Scenario(
+        seed=5, viewers=200, duration_s=1500, events_per_s=4.0, faults=Faults(duplicate=0.03, reorder=0.05)
+    )
+    with path.open("wb") as file:
+        write_ndjson(simulate(scenario), file)
+    return path
+
+
+def run(out: Path, *arguments: str | Path) -> dict[str, Any]:
+    assert main(["replay", *map(str, arguments), "--out", str(out)]) == DONE
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_bytes())
+    return summary
+
+
+def contents(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in FILES]
+
+
+def test_the_same_input_gives_the_same_bytes_in_any_frames(stream: Path, tmp_path: Path) -> None:
+    first = run(tmp_path / "a", stream)
+    second = run(tmp_path / "b", stream, "--frame-size", "17")
+    assert first["digest"] == second["digest"]
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert first["leads"] > 0
+    assert first["events"] + first["duplicates"] == stream.read_bytes().count(b"\n")
+
+
+def test_the_digest_is_over_the_other_files(stream: Path, tmp_path: Path) -> None:
+    summary = run(tmp_path / "a", stream)
+    digest = hashlib.sha256()
+    for name in sorted(FILES):
+        content = (tmp_path / "a" / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    assert summary["digest"] == digest.hexdigest()
+
+
+def test_hash_seeds_do_not_change_the_digest(stream: Path, tmp_path: Path) -> None:
+    digests = set()
+    for seed in ("0", "1", "random"):
+        out = tmp_path / seed
+        subprocess.run(
+            [sys.executable, "-m", "frontrow", "replay", str(stream), "--out", str(out)],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(SOURCE_ROOTS)},
+        )
+        digests.add(json.loads((out / "summary.json").read_bytes())["digest"])
+    assert len(digests) == 1
+
+
+def test_a_journal_replays_to_what_its_events_gave(stream: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    written = run(tmp_path / "a", stream, "--journal", journal)
+    read = run(tmp_path / "b", journal)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert (read["digest"], read["events"], read["duplicates"]) == (written["digest"], written["events"], 0)
+
+
+def test_files_are_merged_by_time_whatever_their_order(stream: Path, tmp_path: Path) -> None:
+    lines = stream.read_bytes().splitlines(keepends=True)
+    halves = [tmp_path / "one.ndjson.gz", tmp_path / "two.ndjson"]
+    halves[0].write_bytes(gzip.compress(b"".join(lines[::2])))
+    halves[1].write_bytes(b"".join(lines[1::2]))
+    digests = {run(tmp_path / str(order), *halves[::order])["digest"] for order in (1, -1)}
+    assert len(digests) == 1
+
+
+def test_without_a_model_points_are_the_same_and_probability_is_unknown(stream: Path, tmp_path: Path) -> None:
+    run(tmp_path / "a", stream)
+    run(tmp_path / "b", stream, "--no-model")
+    with_model, without = (
+        [json.loads(line) for line in (tmp_path / name / "viewers.ndjson").read_bytes().splitlines()]
+        for name in "ab"
+    )
+    assert [(each["viewer"], each["points"], each["grade"]) for each in with_model] == [
+        (each["viewer"], each["points"], each["grade"]) for each in without
+    ]
+    assert {each["probability"] for each in without} == {None}
+    assert json.loads((tmp_path / "b" / "model.json").read_bytes()) == {"enabled": False}
+
+
+def test_the_lines_are_sorted_and_their_reasons_add_up(stream: Path, tmp_path: Path) -> None:
+    run(tmp_path / "a", stream)
+    model = json.loads((tmp_path / "a" / "model.json").read_bytes())
+    assert model["labels"] > 0
+    lines = [json.loads(line) for line in (tmp_path / "a" / "viewers.ndjson").read_bytes().splitlines()]
+    keys = [(each["platform"], each["room"], each["session"], each["viewer"]) for each in lines]
+    assert keys == sorted(keys)
+    for line in lines:
+        rules = sum(each["points"] for each in line["reasons"] if each["kind"] == "rule")
+        assert line["points"] == min(100, rules)
+        intercept = [each["logit"] for each in line["reasons"] if each["name"] == "intercept"]
+        assert intercept == [model["intercept"]]
+    leads = [json.loads(line) for line in (tmp_path / "a" / "leads.ndjson").read_bytes().splitlines()]
+    assert {"customer", "store", "quality", "host", "product", "campaign"} <= set(leads[0])
+    assert [(each["platform"], each["room"], each["session"], each["viewer"]) for each in leads] == sorted(
+        (each["platform"], each["room"], each["session"], each["viewer"]) for each in leads
+    )
+
+
+def test_a_broken_line_is_named_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evening.ndjson"
+    good = '{"id":"%s","platform":"p","room":"r","kind":"like","at":1750000000000,"viewer":"v"}\n'
+    path.write_text(
+        good % "a"
+        + "{broken\n"
+        + good % "b"
+        + '{"id":"c","platform":"p","room":"r","kind":"like","at":175}\n'
+    )
+    summary = run(tmp_path / "out", path)
+    err = capsys.readouterr().err
+    assert (summary["events"], summary["rejected"]) == (2, 2)
+    assert f"{path}:2: " in err
+    assert f"{path}:4: " in err
+    assert "seconds?" in err
+
+
+def test_what_cannot_be_replayed_is_said_in_a_sentence(
+    stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = tmp_path / "journal.db"
+    run(tmp_path / "a", stream, "--journal", journal)
+    for arguments, code, words in (
+        ([str(tmp_path / "no.ndjson")], FAILED, "No such file"),
+        ([str(journal), str(stream)], FAILED, "a journal is replayed alone"),
+        ([str(stream), "--journal", str(journal)], FAILED, "exists already"),
+        ([], WRONG, "name at least one file"),
+        ([str(stream), "--frame-size", "0"], WRONG, "--frame-size"),
+    ):
+        assert main(["replay", *arguments, "--out", str(tmp_path / "x")]) == code
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.recordings
+@pytest.mark.timeout(300)
+def test_real_recordings_replay_to_one_digest(recordings: Path, tmp_path: Path) -> None:
+    files = sorted((recordings / "streams" / "twitch").glob("*.ndjson.gz"))[:3]
+    files.append(recordings / "streams" / "bilibili" / "bilibili-C.ndjson.gz")
+    first = run(tmp_path / "a", *files)
+    again = run(tmp_path / "b", *reversed(files), "--frame-size", "333")
+    assert (first["rejected"], first["duplicates"]) == (0, 0)
+    assert first["events"] == sum(gzip.decompress(path.read_bytes()).count(b"\n") for path in files)
+    assert first["digest"] == again["digest"]
