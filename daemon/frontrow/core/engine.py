@@ -30,9 +30,7 @@ from frontrow.core.scoring import Matrix, Weights
 from frontrow.core.sessions import Session, Sessions
 
 MARK_MS = 250
-LEARN_MS = (
-    10_000  # labels are learnt at every 40th mark: enough to be fresh, rare enough to learn many at once
-)
+LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000.0
 

@@ -28,7 +28,7 @@ def load_lexicon(paths: Sequence[Path] = ()) -> Lexicon:
     """Return the lexicon of the default file and then ``paths``, in this order.
 
     ``version`` of the result is the default file's version and a hash of all files' content: the same words have the
-    same version. Takes about half a second: load once, at start.
+    same version. Takes about two seconds: load once, at start.
 
     Raises:
         ConfigError: With every mistake of every file.

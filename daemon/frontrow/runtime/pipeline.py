@@ -6,7 +6,8 @@ durable. The queue is bounded by events: when it is full, :meth:`Pipeline.put` w
 """
 
 import asyncio
-from collections import Counter, deque
+import functools
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -321,15 +322,16 @@ def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
     if event.text:
         msgspec.structs.force_setattr(event, "text", redact_text(event.text))
     if event.name and len(event.name) >= SHORTEST_NUMBER:
-        msgspec.structs.force_setattr(event, "name", redact_text(event.name))  # some put their number into it
+        msgspec.structs.force_setattr(event, "name", _redacted_name(event.name))
     if event.fields:
         msgspec.structs.force_setattr(event, "fields", redact_fields(event.fields, event.consent))
     return facts
 
 
-def kinds_of(events: Sequence[Event]) -> Counter[tuple[str, str]]:
-    """Return how many events there are of each (platform, kind)."""
-    return Counter((event.platform, event.kind) for event in events)
+@functools.lru_cache(maxsize=65_536)
+def _redacted_name(name: str) -> str:
+    # Some put their number into their name. A name comes with every event of its viewer, so it is looked at once.
+    return redact_text(name)
 
 
 async def tick(pipeline: Pipeline, engine: Engine, clock: Clock) -> None:
