@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
+
+# How fast an example runs says something of the machine, not of us; what is too slow for a test shows in its timeout.
+settings.register_profile(
+    "frontrow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("frontrow")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from frontrow.core.engine import Engine
 from frontrow.core.events import Event
+from frontrow.core.labels import Label
 from frontrow.core.leads import Lead
 from frontrow.core.points import Policy, Rule
 from frontrow_models.online import ModelOptions, OnlineModel
@@ -223,6 +224,21 @@ def test_probability_makes_hot_where_the_policy_says_so_and_the_model_is_ready()
     under_test = engine(model=model, grade_by="points_or_probability", hot_probability=0.4)  # untaught: 0.5
     effects = apply(under_test, event("like", 0), event("like", 1, viewer="v2"))
     assert [(lead.viewer, lead.points, lead.decided_at) for lead in effects.leads] == [("v1", 0, START + 250)]
+
+
+def test_every_viewer_that_a_frame_touches_is_predicted() -> None:
+    model = OnlineModel(ModelOptions())
+    model.observe(np.random.default_rng(1).random((50, 32)))
+    model.learn([Label(n, 0, 0, np.full(32, n % 2, dtype=np.float32), 0.5, bool(n % 2)) for n in range(20)])
+    under_test = engine(model=model)
+    effects = apply(
+        under_test, event("like", 0), event("comment", 1, viewer="v2", text="多少钱"), event("like", 2)
+    )
+    assert effects.probabilities is not None
+    shown = [score.probability for score in under_test.scores(list(effects.touched), under_test.now)]
+    assert effects.probabilities.tolist() == shown
+    assert len(set(shown)) == 2
+    assert apply(engine(), event("like", 0)).probabilities is None
 
 
 def test_probability_alone_decides_nothing_by_default() -> None:

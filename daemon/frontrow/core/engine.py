@@ -71,13 +71,15 @@ class Effects:
     """What one frame did. ``fresh`` are the positions of events that were not duplicates.
 
     ``touched`` are the rows whose numbers may have changed, each once, in the order of first touch; ``leads`` are
-    those that this frame made, in the order of their decision. ``closed`` are the last scores of the viewers of
+    those that this frame made, in the order of their decision. ``probabilities`` are the model's for ``touched`` at the
+    frame's end, in the same order (None: no model); they only refresh what people see. ``closed`` are the last scores of the viewers of
     sessions that ended, where the options ask for them; a late event may close a session again.
     """
 
     fresh: list[int] = field(default_factory=list)
     leads: list[Lead] = field(default_factory=list)
     touched: dict[int, None] = field(default_factory=dict)
+    probabilities: Matrix | None = None
     closed: list["ViewerScore"] = field(default_factory=list)
     unknown: int = 0
 
@@ -198,6 +200,11 @@ class Engine:
             room.ids[event.id] = self._hour
             effects.fresh.append(position)
             self._take(room, event, facts[position], effects)
+        if self.model is not None and effects.touched:
+            rows = list(effects.touched)
+            now = self.now
+            inputs = self._inputs(rows, [now] * len(rows), [self._standing(row, now) for row in rows])
+            effects.probabilities = self.model.weights().probabilities(inputs)
         return effects
 
     def _take(self, room: RoomState, event: Event, facts: int, effects: Effects) -> None:
