@@ -103,6 +103,30 @@ async def test_what_cannot_be_read_gets_a_clear_answer(daemon: Running, body: by
     assert (await daemon.ingest(hot())).json()["accepted"] == 3  # and the daemon goes on
 
 
+async def test_hostile_values_are_stored_or_rejected_and_never_end_the_daemon(daemon: Running) -> None:
+    def body(more: str) -> bytes:
+        head = f'"id":"{len(more)}","platform":"test","room":"r1","kind":"form_submit","viewer":"v","at":{now_ms()}'
+        return f"{{{head},{more}}}".encode()
+
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    for more, taken in (
+        ('"extra":{"n":123456789012345678901234567890}', 1),
+        (f'"extra":{deep}', 0),
+        (f'"fields":{deep}', 0),
+        ('"value":1e308', 0),
+        ('"count":-1', 0),
+        ('"fields":{"phone":138001380001380013800,"\\u0000":[[null]]}', 1),
+        ('"seen_at":99', 0),
+        ('"name":"\\u202e<script>\\u0000"', 1),
+    ):
+        answer = await daemon.ingest(body(more))
+        assert (answer.status_code, answer.json()["accepted"]) == (200, taken), more
+    assert (await daemon.http.get("/readyz")).status_code == 200
+    store = Store.open(daemon.store)
+    assert sum(len(frame.events) for _, frame in store.frames()) == 3
+    store.close()
+
+
 async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
     await daemon.ingest(hot())
     store = Store.open(daemon.store)

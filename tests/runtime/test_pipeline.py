@@ -242,6 +242,23 @@ async def test_a_number_without_consent_is_not_kept(rig: Rig) -> None:
     assert consented.fields == {"phone": "13800138000"}
 
 
+async def test_a_platforms_own_fields_are_kept_without_numbers_and_with_their_ids(rig: Rig) -> None:
+    extra = {
+        "msg": "7200000000000000000",
+        "note": "call 138 0013 8000",
+        "telphone": "010-1234",
+        "deep": [{"n": 13800138000}],
+    }
+    await rig.pipeline.put([event("like", 0, extra=extra)], feed="f")
+    await rig.frame()
+    assert rig.journal.events[0].extra == {
+        "msg": "7200000000000000000",
+        "note": "call ***",
+        "telphone": "***",
+        "deep": [{"n": "***"}],
+    }
+
+
 async def test_arrival_is_stamped_whatever_the_sender_says(rig: Rig) -> None:
     await rig.pipeline.put([event("like", 0, seen_at=START + 10**9)], feed="f")
     await rig.frame()

@@ -55,6 +55,14 @@ def test_every_field_of_an_event_comes_back(store: Store) -> None:
     assert (seq, list(frame.events), list(frame.facts)) == (1, [FULL, plain], [PRICE, 0])
 
 
+def test_whole_numbers_of_any_size_come_back(store: Store) -> None:
+    """JSON may hold them, and one event must not keep a whole commit from the disk."""
+    huge = event("like", 0, extra={"n": 10**40}, session="s")
+    store.append([commit(huge)])
+    [(_, frame)] = store.frames()
+    assert frame.events[0].extra == {"n": 10**40}
+
+
 def test_what_is_personal_is_not_in_the_facts() -> None:
     """So that one person's fields can be destroyed and replay still computes the same."""
     blobs = pack(Frame([FULL], [PRICE]))

@@ -160,6 +160,38 @@ def redact_fields(fields: Mapping[str, Any], consent: bool | None) -> dict[str, 
     return {key: _redacted(value, private=_is_private(str(key))) for key, value in fields.items()}
 
 
+def redact_extra(extra: Mapping[str, Any], region: str = "CN") -> dict[str, Any]:
+    """Return a platform's own fields as they may be kept: without values named as contact data and without numbers
+    that can be called.
+
+    Greedier redaction would destroy the ids of rooms, gifts and messages, which are what these fields are kept for.
+    """
+    return {
+        str(key): _without_numbers(value, region, private=_is_private(str(key)))
+        for key, value in extra.items()
+    }
+
+
+def _without_numbers(value: Any, region: str, *, private: bool, depth: int = 0) -> Any:
+    if depth > _MAX_DEPTH:
+        return value  # the caller has bounded the depth of what is stored; ids lie near the top
+    if isinstance(value, dict):
+        return {
+            key: _without_numbers(part, region, private=private or _is_private(str(key)), depth=depth + 1)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_numbers(part, region, private=private, depth=depth + 1) for part in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if private:
+        return "***"
+    found = find_phone(str(value), region) if isinstance(value, (str, int)) else None
+    if found is None or not found.valid:
+        return value
+    return redact_text(value) if isinstance(value, str) else "***"
+
+
 # --- reading a run of digits ---
 
 

@@ -26,6 +26,9 @@ MAX_TEXT = 4_096
 MAX_COUNT = 1_000_000_000
 MAX_VALUE = 1_000_000_000_000  # minor units: ten thousand million yuan
 MAX_STAY_S = 7 * 24 * 3600
+MAX_DEPTH = (
+    32  # of `fields` and `extra`: what is stored must be readable again, well below any parser's own bound
+)
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
@@ -187,16 +190,16 @@ def decode_batch(body: bytes) -> Batch:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise EventInvalid(f"not a JSON array: {_reason(error)}") from error
         return _decode_each([bytes(raw) for raw in raws])
-    if all(event.kind not in _NEEDS for event in events):
+    if all(event.kind not in _NEEDS and event.extra is None and event.fields is None for event in events):
         return Batch(events, [])
     taken: list[Event] = []
     rejected: list[Rejected] = []
     for index, event in enumerate(events):
-        missing = missing_field(event)
-        if missing is None:
+        refusal = _refusal(event)
+        if refusal is None:
             taken.append(event)
         else:
-            rejected.append(Rejected(index, missing))
+            rejected.append(Rejected(index, refusal))
     return Batch(taken, rejected)
 
 
@@ -222,10 +225,26 @@ def missing_field(event: Event) -> str | None:
 _NEEDS = {"comment": "text", "stay": "seconds"}
 
 
+def too_deep(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Return whether a JSON value nests arrays and objects more than ``depth`` levels deep."""
+    if isinstance(value, dict):
+        return depth == 0 or any(too_deep(inner, depth - 1) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return depth == 0 or any(too_deep(inner, depth - 1) for inner in value)
+    return False
+
+
 def _check_kind(event: Event) -> None:
-    missing = missing_field(event)
-    if missing is not None:
-        raise EventInvalid(missing)
+    refusal = _refusal(event)
+    if refusal is not None:
+        raise EventInvalid(refusal)
+
+
+def _refusal(event: Event) -> str | None:
+    for name, value in (("extra", event.extra), ("fields", event.fields)):
+        if value is not None and too_deep(value):
+            return f"nested more than {MAX_DEPTH} levels deep - at `$.{name}`"
+    return missing_field(event)
 
 
 def _decode_each(parts: list[bytes]) -> Batch:

@@ -10,15 +10,15 @@ import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from frontrow.core.alerts import LeadAlert
-from frontrow.core.contact import mask_name, mask_numbers, redact_fields, redact_text
+from frontrow.core.contact import mask_name, mask_numbers, redact_extra, redact_fields, redact_text
 from frontrow.core.engine import Effects, Engine
-from frontrow.core.events import Event, RoomRef
+from frontrow.core.events import MAX_TEXT, Event, RoomRef, too_deep
 from frontrow.core.facts import derive
 from frontrow.core.intents import RoomLexicon
 from frontrow.core.leads import Lead
@@ -324,8 +324,15 @@ def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
     if event.name and len(event.name) >= SHORTEST_NUMBER:
         msgspec.structs.force_setattr(event, "name", _redacted_name(event.name))
     if event.fields:
-        msgspec.structs.force_setattr(event, "fields", redact_fields(event.fields, event.consent))
+        msgspec.structs.force_setattr(event, "fields", redact_fields(_storable(event.fields), event.consent))
+    if event.extra:
+        msgspec.structs.force_setattr(event, "extra", redact_extra(_storable(event.extra), region))
     return facts
+
+
+def _storable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields that can be read back from the journal: a platform's message that nests too deep becomes text."""
+    return {"json": msgspec.json.encode(fields).decode()[:MAX_TEXT]} if too_deep(fields) else fields
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -1,7 +1,8 @@
 """How a frame of events lies in the journal: the facts in one blob, what is personal in another.
 
-Replay needs the facts only, so one person's fields can be destroyed later without changing what replay computes. Each
-blob is a msgpack array under zstandard; a CRC-32 over both tells a damaged page from a good one.
+Replay needs the facts only, so one person's fields can be destroyed later without changing what replay computes. The
+facts are a msgpack array, what is personal is JSON (a form or an ``extra`` may hold whatever JSON can, whole numbers of
+any size included), both under zstandard; a CRC-32 over both tells a damaged page from a good one.
 """
 
 import zlib
@@ -61,7 +62,8 @@ class _Stored(Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _stored_decoder = msgspec.msgpack.Decoder(_Stored)
-_personal_decoder = msgspec.msgpack.Decoder(list[Personal])
+_personal_encoder = msgspec.json.Encoder()
+_personal_decoder = msgspec.json.Decoder(list[Personal])
 
 
 def pack(frame: Frame) -> Blobs:
@@ -92,7 +94,7 @@ def pack(frame: Frame) -> Blobs:
             personal.append(Personal(position, event.name, event.text, event.fields, event.note, event.extra))
     compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
     facts_blob = compressor.compress(_encoder.encode(_Stored(list(frame.facts), events)))
-    personal_blob = compressor.compress(_encoder.encode(personal))
+    personal_blob = compressor.compress(_personal_encoder.encode(personal))
     return Blobs(facts_blob, personal_blob, checksum(facts_blob, personal_blob))
 
 
