@@ -37,6 +37,7 @@ DEFAULT_CONFIG = Path("config.toml")
 DAY_MS = 86_400_000
 START_LABEL = "printed at start"
 SHOWN_REJECTS = 20
+STANDARD_INPUT = "standard input"
 
 app = App(
     name="frontrow",
@@ -52,10 +53,13 @@ ConfigPath = Annotated[Path, Parameter(name="--config", help="The configuration 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["replay"]:
+        words = [
+            STANDARD_INPUT if word == "-" else word for word in words
+        ]  # the parser takes - for an option
     try:
-        code = app(
-            list(sys.argv[1:] if arguments is None else arguments), exit_on_error=False, print_error=True
-        )
+        code = app(words, exit_on_error=False, print_error=True)
     except cyclopts.CycloptsError:
         return WRONG
     except ConfigError as error:
@@ -154,7 +158,7 @@ def replay(
             print("… more are counted in the summary", file=sys.stderr)
 
     summary = run_replay(
-        files,
+        ["-" if name == STANDARD_INPUT else name for name in files],
         out=out,
         config=loaded,
         clock=SystemClock(),

@@ -1,7 +1,9 @@
 """The champion: a River pipeline, ``StandardScaler | LogisticRegression``, behind the engine's port.
 
 River learns; arrays score. The scaler learns the spread of the first served inputs and is then frozen: a scaler that
-moves on would change what the weights mean, and costs more than the rest of learning together.
+moves on would change what the weights mean, and costs more than the rest of learning together. Nothing is learnt
+before it is frozen; labels that come earlier wait. Between scaler and regression stands a clip, so that no input, however
+rare, can throw a weight far in one step.
 """
 
 import hashlib
@@ -16,8 +18,9 @@ from river import linear_model, optim, preprocessing
 
 from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
 from frontrow.core.labels import Label
-from frontrow.core.scoring import Matrix, Weights
+from frontrow.core.scoring import CLIP, Matrix, Weights
 
+LEAST_SCALE = 0.01  # standard deviations below this, of log1p inputs, count as none
 RIVER = version("river")  # reads the installation's metadata, which takes milliseconds: once
 
 
@@ -25,12 +28,12 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How the model learns.
 
     ``learning_rate`` and ``l2`` are River's; ``warm_up`` is the number of served inputs after which the scaler is
-    frozen. Below ``min_labels`` labels or ``min_positives`` positives the probability is not shown as a number.
+    frozen and learning begins. Below ``min_labels`` labels or ``min_positives`` positives the probability is not shown as a number.
     """
 
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02
     l2: Annotated[float, Meta(ge=0, le=1)] = 0.0001
-    warm_up: Annotated[int, Meta(ge=1)] = 1000
+    warm_up: Annotated[int, Meta(ge=2)] = 500
     min_labels: Annotated[int, Meta(ge=0)] = 200
     min_positives: Annotated[int, Meta(ge=0)] = 20
 
@@ -49,15 +52,19 @@ class OnlineModel:
             optimizer=optim.SGD(options.learning_rate), l2=options.l2, intercept_lr=options.learning_rate
         )
         self._observed = 0
+        self._held: list[Label] = []  # came before the scaler was frozen; no more than it has served
         self._weights: Weights | None = None
         self._named: str | None = None
+        self._frozen = False
         self.labels = 0
         self.positives = 0
         self.refused = 0
 
     @property
     def ready(self) -> bool:
-        return self.labels >= self._options.min_labels and self.positives >= self._options.min_positives
+        enough = self.labels >= self._options.min_labels and self.positives >= self._options.min_positives
+        # Both sides: a model that has seen no negative yet believes in everybody.
+        return enough and self.labels - self.positives >= self._options.min_positives
 
     def weights(self) -> Weights:
         if self._weights is None:
@@ -78,8 +85,13 @@ class OnlineModel:
                 self._scaler.learn_one(as_mapping(row.tolist()))
                 self._observed += 1
                 self._weights = self._named = None
+        if self._observed >= self._options.warm_up and not self._frozen:
+            self._freeze()
 
     def learn(self, labels: Sequence[Label]) -> None:
+        if not self._frozen:
+            self._held += labels
+            return
         if not labels:
             return
         inputs = np.array([label.inputs for label in labels], dtype=np.float64)
@@ -100,7 +112,19 @@ class OnlineModel:
     def predict_one(self, inputs: Sequence[float]) -> float:
         """Return River's own probability for one input: the reference that array scoring is held against."""
         scaled = self._scaler.transform_one(as_mapping(inputs))
+        scaled = {name: min(CLIP, max(-CLIP, value)) for name, value in scaled.items()}
         return float(self._regression.predict_proba_one(scaled)[True])
+
+    def _freeze(self) -> None:
+        # A spread within the rounding of float32 is no spread: dividing by it would make numbers out of noise. River's
+        # scaler gives 0 for a variance of 0, so the feature counts nothing there and here.
+        for name, variance in dict(self._scaler.vars).items():
+            if variance < LEAST_SCALE**2:
+                self._scaler.vars[name] = 0.0
+        self._frozen = True
+        self._weights = self._named = None
+        held, self._held = self._held, []
+        self.learn(held)
 
     @property
     def version(self) -> str:
@@ -116,13 +140,15 @@ class OnlineModel:
         means, variances = dict(self._scaler.means), dict(self._scaler.vars)
         weights = self._regression.weights
         return {
-            "kind": "river.StandardScaler|river.LogisticRegression(SGD)",
+            "kind": "river.StandardScaler|clip|river.LogisticRegression(SGD)",
             "river": RIVER,
             "features_version": FEATURES_VERSION,
             "features": list(NAMES),
             "options": msgspec.to_builtins(self._options),
             "scaler": {
                 "count": self._observed,
+                "frozen": self._frozen,
+                "clip": CLIP,
                 "means": [means.get(name, 0.0) for name in NAMES],
                 "variances": [variances.get(name, 0.0) for name in NAMES],
             },

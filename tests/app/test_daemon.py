@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import websockets
 
@@ -101,6 +102,64 @@ async def test_what_cannot_be_read_gets_a_clear_answer(daemon: Running, body: by
         assert answer.json()["accepted"] == 0
         assert answer.json()["rejected"]
     assert (await daemon.ingest(hot())).json()["accepted"] == 3  # and the daemon goes on
+
+
+async def test_half_a_surrogate_pair_costs_only_its_own_event(daemon: Running) -> None:
+    lines = [encode_event(event("comment", n, text="a", at=now_ms())) for n in range(3)]
+    lines[1] = lines[1].replace(b'"text":"a"', b'"text":"\\ud800"')
+    found = (await daemon.ingest(b"[" + b", ".join(lines) + b"]")).json()
+    assert (found["accepted"], [each["index"] for each in found["rejected"]]) == (2, [1])
+
+
+async def test_every_refusal_is_counted_and_is_a_problem_document(daemon: Running) -> None:
+    token = {"authorization": f"Bearer {daemon.token()}"}
+    for method, path, status in (
+        ("GET", "/nope", 404),
+        ("GET", "/api/v1/leads?limit=0", 400),
+        ("PUT", "/livez", 405),
+    ):
+        answer = await daemon.http.request(method, path, headers={**token, "accept": "text/html"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), (
+            path
+        )
+    assert (await daemon.ingest(b"x" * 1_100_000)).status_code == 413
+    metrics = (await daemon.http.get("/metrics")).text
+    for status in (400, 413):
+        assert f'frontrow_http_refused_total{{reason="{status}",route="http"}} 1.0' in metrics
+
+
+async def test_old_and_scattered_times_do_not_slow_the_daemon(daemon: Running) -> None:
+    """Each of these opens a session of its own; the cost of one must not grow with their number."""
+    start = now_ms()
+    lines = [encode_event(event("enter", id=str(n), at=start - n * 45 * 60_000)) for n in range(4_000)]
+    assert (await daemon.ingest(b"\n".join(lines))).json()["accepted"] == 4_000
+    assert (await daemon.ingest(hot())).json()["accepted"] == 3
+
+
+async def test_no_number_is_shown_whatever_field_it_came_in(daemon: Running) -> None:
+    number = "13912345678"
+    at = now_ms()
+    form = event("form_submit", viewer="v1", id="f", fields={number: number, "phone": number}, at=at)
+    body = [
+        event("product_on_show", viewer=None, id="s", product=number, at=at),
+        event(
+            "comment",
+            viewer="v1",
+            id="c",
+            text=f"多少钱 {number}",
+            name=f"小{number}",
+            at=at,
+            campaign=number,
+        ),
+        msgspec.structs.replace(form, product=number, gift=number, form=number, host=number, campaign=number),
+        event("product_click", viewer="v1", id="p", product=number, extra={"tel": number}, at=at),
+    ]
+    await daemon.ingest(b"\n".join(map(encode_event, body)))
+    token = {"token": daemon.token()}
+    for path in ("/api/v1/leads", "/api/v1/rooms", "/api/v1/rooms/demo/viewers"):
+        shown = (await daemon.http.get(path, params=token)).text
+        assert len(shown) > 100
+        assert number not in shown, path
 
 
 async def test_hostile_values_are_stored_or_rejected_and_never_end_the_daemon(daemon: Running) -> None:

@@ -1,8 +1,11 @@
 """The program as a person or a supervisor runs it: signals, locks, tokens, mistakes."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from frontrow.cli import DONE, LOCKED, WRONG, main
+from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
 from frontrow.core.events import encode_event
 from frontrow.storage.store import Store
-from tests.support.daemons import Process, process, write_config
+from tests.support.daemons import SOURCE_ROOTS, Process, process, write_config
 from tests.support.rooms import event
 
 pytestmark = pytest.mark.timeout(120)
@@ -226,3 +229,72 @@ def test_wrong_arguments_have_their_own_exit_code(
 def test_a_missing_configuration_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--config", str(tmp_path / "no.toml")]) == WRONG
     assert "no.toml" in capsys.readouterr().err
+
+
+def test_a_disk_without_room_ends_the_daemon_with_a_sentence_and_loses_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit on the size of files stands in for a full disk: SQLite sees a failed write all the same."""
+    config = write_config(tmp_path)
+    token = make_token(config, capsys)
+    command = f"ulimit -f 600; exec {sys.executable} -m frontrow run --config {config}"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCE_ROOTS), "PYTHONUNBUFFERED": "1"}
+    daemon = Process.__new__(Process)
+    daemon.popen = subprocess.Popen(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    acknowledged: list[str] = []
+    refused = 0
+    try:
+        url = daemon.until_listening()
+        for batch in range(400):
+            ids = [f"{batch}-{n}" for n in range(200)]
+            lines = [encode_event(event("comment", id=id, text=f"{hash(id)}" * 8, at=now_ms())) for id in ids]
+            try:
+                if post(f"{url}/ingest/demo", token, b"\n".join(lines))["accepted"] == 200:
+                    acknowledged += ids
+            except (urllib.error.URLError, ConnectionError) as error:
+                refused = getattr(error, "code", 0)
+                break
+        _, err = daemon.popen.communicate(timeout=30)
+    finally:
+        daemon.popen.kill()
+        daemon.popen.communicate()
+    assert refused in (0, 503)
+    assert daemon.popen.returncode == FAILED, err
+    assert "Traceback" not in err
+    assert "journal_failed" in err
+    assert "the journal cannot be written" in err.splitlines()[-1]
+    store = Store.open(tmp_path / "data" / "frontrow.db")
+    stored = {each.id for _, frame in store.frames() for each in frame.events}
+    store.close()
+    assert acknowledged
+    assert set(acknowledged) <= stored
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path, f'[storage]\npath = "{tmp_path}"\n')
+    assert main(["run", "--config", str(config)]) == FAILED
+    err = capsys.readouterr().err
+    assert "see [storage] path" in err
+    (tmp_path / "file").write_text("")
+    config = write_config(tmp_path, f'[storage]\npath = "{tmp_path}/file/frontrow.db"\n')
+    assert main(["token", "list", "--config", str(config)]) == FAILED
+    assert "see [storage] path" in capsys.readouterr().err
+
+
+def test_only_their_owner_may_read_the_stores_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    make_token(config, capsys)
+    for file in (tmp_path / "data").iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0

@@ -20,10 +20,10 @@ FILES = ("leads.ndjson", "model.json", "viewers.ndjson")
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty-five minutes of a simulated room, with the platform's faults."""
+    """Eighty minutes of a simulated room, with the platform's faults: long enough for negatives to mature."""
     path = tmp_path_factory.mktemp("stream") / "evening.ndjson"
     scenario = Scenario(
-        seed=5, viewers=200, duration_s=1500, events_per_s=4.0, faults=Faults(duplicate=0.03, reorder=0.05)
+        seed=5, viewers=300, duration_s=4800, events_per_s=2.0, faults=Faults(duplicate=0.03, reorder=0.05)
     )
     with path.open("wb") as file:
         write_ndjson(simulate(scenario), file)
@@ -78,6 +78,19 @@ def test_a_journal_replays_to_what_its_events_gave(stream: Path, tmp_path: Path)
     read = run(tmp_path / "b", journal)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert (read["digest"], read["events"], read["duplicates"]) == (written["digest"], written["events"], 0)
+
+
+def test_standard_input_is_a_file_like_any_other(stream: Path, tmp_path: Path) -> None:
+    named = run(tmp_path / "a", stream)
+    with stream.open("rb") as source:
+        subprocess.run(
+            [sys.executable, "-m", "frontrow", "replay", "-", "--out", str(tmp_path / "b")],
+            check=True,
+            capture_output=True,
+            stdin=source,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCE_ROOTS)},
+        )
+    assert json.loads((tmp_path / "b" / "summary.json").read_bytes())["digest"] == named["digest"]
 
 
 def test_files_are_merged_by_time_whatever_their_order(stream: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.support.panel_server import PanelServer, panel_server
 
@@ -68,7 +68,8 @@ class Watched:
     def watch(self, page: Page) -> None:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", self._request)
+        page.on("request", lambda request: self._leaves(request.url))
+        page.on("websocket", lambda link: self._leaves(link.url))
         page.on("dialog", lambda dialog: self.errors.append(f"dialog: {dialog.message}"))
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -78,44 +79,43 @@ class Watched:
             return
         self.errors.append(f"{message.type}: {message.text}")
 
-    def _request(self, request: Request) -> None:
-        if urlsplit(request.url).netloc != urlsplit(self.origin).netloc:
-            self.outside.append(request.url)
+    def _leaves(self, url: str) -> None:
+        if urlsplit(url).netloc != urlsplit(self.origin).netloc:
+            self.outside.append(url)
 
 
 OpenPage = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_page(chromium: Browser, panel: PanelServer) -> AsyncIterator[OpenPage]:
-    """Give ``await open_page(width=360, height=720, **options of the address)``.
+async def browse(chromium: Browser) -> AsyncIterator[OpenPage]:
+    """Give ``await browse(url, width=360, height=720)``: a page of any server, each in a context of its own.
 
-    Every page is held to: no console error, no uncaught error, no dialog, no request outside its own server.
-    ``clock=True`` gives the page a clock that the test moves (``page.clock``).
+    Every page is held to: no console error, no uncaught error, no dialog, no request and no WebSocket to another
+    origin than its own. ``clock=True`` gives the page a clock that the test moves (``page.clock``).
     """
     opened: list[tuple[Page, Watched]] = []
 
     async def open_one(
+        url: str,
         *,
         width: int = 360,
         height: int = 720,
-        room: str = "demo",
         clock: bool = False,
         expects: str | None = None,
         device: dict[str, Any] | None = None,
-        **query: object,
     ) -> Page:
         context = await chromium.new_context(
             viewport={"width": width, "height": height}, timezone_id="Asia/Shanghai", **(device or {})
         )
         context.set_default_timeout(10_000)
         page = await context.new_page()
-        watched = Watched(panel.base, expects=expects)
+        watched = Watched(url, expects=expects)
         watched.watch(page)
         if clock:
             await page.clock.install()
         opened.append((page, watched))
-        await page.goto(panel.page(room, **query))
+        await page.goto(url)
         return page
 
     yield open_one
@@ -123,6 +123,27 @@ async def open_page(chromium: Browser, panel: PanelServer) -> AsyncIterator[Open
         await page.context.close()
         assert watched.errors == []
         assert watched.outside == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browse: OpenPage, panel: PanelServer) -> OpenPage:
+    """Give ``await open_page(width=360, height=720, **options of the address)``: the scripted panel, by ``browse``."""
+
+    async def open_one(
+        *,
+        room: str = "demo",
+        width: int = 360,
+        height: int = 720,
+        clock: bool = False,
+        expects: str | None = None,
+        device: dict[str, Any] | None = None,
+        **query: object,
+    ) -> Page:
+        return await browse(
+            panel.page(room, **query), width=width, height=height, clock=clock, expects=expects, device=device
+        )
+
+    return open_one
 
 
 @pytest.fixture(scope="session")

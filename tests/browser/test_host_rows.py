@@ -369,6 +369,17 @@ async def test_the_limit_counts_all_rows_and_more_can_be_asked_for(
     await expect(rows(page)).to_have_count(8)
 
 
+async def test_where_each_grade_has_a_column_each_has_the_limit(
+    panel: PanelServer, open_page: OpenPage
+) -> None:
+    """An evening with twelve hot viewers must not leave the column of the warm ones empty."""
+    panel.on_join = lambda page: page.say(evening())
+    page = await open_page(width=1280, limit=3)
+    await expect(page.locator(".section[data-grade=hot] .row")).to_have_count(3)
+    await expect(page.locator(".section[data-grade=warm] .row")).to_have_count(3)
+    await expect(page.locator(".more")).to_have_text("还有 11 位")
+
+
 async def test_limit_and_least_grade_come_from_the_address(panel: PanelServer, open_page: OpenPage) -> None:
     panel.on_join = lambda page: page.say(evening())
     page = await open_page(limit=3)

@@ -173,6 +173,24 @@ async def test_long_numbers_in_names_are_hidden(panel: PanelServer, open_page: O
         await page.keyboard.press("Escape")
 
 
+async def test_what_frontrow_and_its_operator_name_is_no_telephone_number(
+    panel: PanelServer, open_page: OpenPage
+) -> None:
+    """Sales have the lead's id on their phones: it must be the same here, and a third of all ids have seven digits in
+    a row. A title often begins with its date."""
+    lead = "Led1814892f0ba55d5d48"
+    title = "2026-06-18 年中大促 20260618"
+    room = {"id": "demo", "platform": "test", "title": title}
+    panel.on_join = lambda page: page.say(snapshot(row("a", lead=lead), row("b", lead=f"{lead}0"), room=room))
+    page = await open_page()
+    await expect(page.locator("h1")).to_have_text(title)
+    await page.locator("button.row").first.click()
+    await expect(page.locator("dialog.card .facts dd").last).to_have_text(lead)
+    await page.keyboard.press("Escape")
+    await page.locator("button.row").last.click()
+    await expect(page.locator("dialog.card .facts dd").last).to_have_text("Led18****92f0ba55d5d480")
+
+
 MASKED = {
     "小雨点儿": "小**儿",
     "阿泽": "阿*",

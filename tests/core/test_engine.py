@@ -1,6 +1,7 @@
 """The engine: what one frame does, and that the cut into frames does nothing."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from frontrow.core.engine import Engine
 from frontrow.core.events import Event
+from frontrow.core.features import COUNT, FADING, NAMES, STANDING
 from frontrow.core.labels import Label
 from frontrow.core.leads import Lead
 from frontrow.core.points import Policy, Rule
+from frontrow.core.scoring import Matrix, Weights
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.simulate import Faults, Scenario, simulate
 from tests.support.rooms import ROOM, START, apply, engine, event, facts_of
@@ -71,8 +74,7 @@ def test_a_lead_is_decided_at_its_event_with_the_points_of_that_moment() -> None
 
 
 def test_the_reasons_of_a_lead_add_up_to_its_points_and_its_logit() -> None:
-    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
-    model.observe(np.random.default_rng(1).random((50, 32)))
+    model = taught()
     under_test = engine(model=model)
     lead = apply(
         under_test, event("form_submit", 0), event("comment", 1, text="多少钱"), event("product_click", 2)
@@ -119,6 +121,68 @@ def test_a_hot_viewer_stays_hot_while_points_hover_at_the_bound() -> None:
     assert (score(under_test).points, score(under_test).grade) == (76, "hot")
     apply(under_test, event("like", 480))  # 73 points
     assert (score(under_test).points, score(under_test).grade) == (73, "warm")
+
+
+def test_a_late_event_does_not_bring_faded_points_back() -> None:
+    policy = Policy(rules=(Rule(name="click", signal="product_click", points=20, repeat=0, half_life_s=60),))
+    under_test = engine(policy=policy)
+    effects = apply(under_test, event("product_click", 0), event("enter", -180), event("enter", -18 * 3600))
+    assert effects.leads == []
+    assert score(under_test).points == 20
+
+
+def test_who_does_nothing_cools_where_points_fade() -> None:
+    policy = Policy(rules=(Rule(name="click", signal="product_click", points=80, half_life_s=60),))
+    under_test = engine(policy=policy)
+    apply(under_test, event("product_click", 0), event("like", 600, viewer="v2"))
+    assert (score(under_test).points, score(under_test).grade) == (0, "cold")
+
+
+def test_test_data_neither_ends_a_session_nor_begins_a_stay() -> None:
+    under_test = engine()
+    apply(
+        under_test,
+        event("enter", 0, test=True),
+        event("room_end", 1, viewer=None, test=True),
+        event("product_click", 960),
+    )
+    room = under_test.room(ROOM.platform, ROOM.room)
+    assert room is not None
+    assert len(list(room.sessions)) == 1
+    assert score(under_test).points == 30
+
+
+def test_a_visit_told_by_its_length_is_not_counted_again_by_a_leave() -> None:
+    under_test = engine()
+    apply(
+        under_test,
+        event("enter", 0),
+        event("stay", 480, seconds=480),
+        event("leave", 1000),
+        event("like", 1000),
+    )
+    assert under_test.watched_ms(0) == 480_000
+
+
+def test_a_visit_that_goes_on_counts_beside_those_that_ended() -> None:
+    under_test = engine()
+    apply(under_test, event("enter", 0), event("leave", 60), event("enter", 100), event("like", 1500))
+    assert under_test.watched_ms(0) == 60_000 + 1_400_000
+    reason = next(each for each in score(under_test).reasons if each.name == "watched")
+    assert reason.inferred
+
+
+def test_a_hair_more_than_fifteen_minutes_is_more() -> None:
+    under_test = engine()
+    apply(under_test, event("stay", 901, seconds=900.0004))
+    assert score(under_test).points == 5
+
+
+def test_a_negative_value_takes_nothing_from_a_feature() -> None:
+    under_test = engine(model=OnlineModel(ModelOptions()))
+    apply(under_test, event("gift", 0, value=-(10**12)), event("gift", 1, value=100))
+    inputs = under_test._inputs([0], [START + 1000], [under_test._standing(0, START + 1000)])
+    assert inputs[0][NAMES.index("gifts_5m")] > np.log1p(2.9)
 
 
 def test_an_unknown_kind_is_counted_and_makes_nobody() -> None:
@@ -171,29 +235,82 @@ def test_questions_are_told_apart_in_the_reasons() -> None:
     assert (reason.by["price"], reason.by["stock"]) == (2, 1)
 
 
-def served(under_test: Engine) -> int:
-    return len(under_test.labels)
+class Listener:
+    """A model that keeps what it is told to learn."""
+
+    labels = positives = 0
+    ready = False
+    version = "none"
+
+    def __init__(self) -> None:
+        self.learnt: list[tuple[str, bool]] = []
+
+    def weights(self) -> Weights:
+        return Weights(np.zeros(COUNT), np.zeros(COUNT), np.zeros(COUNT), 0.0)
+
+    def observe(self, inputs: Matrix) -> None: ...
+
+    def learn(self, labels: Sequence[Label]) -> None:
+        self.learnt += [(f"{(label.served_at - START) / 1000:.2f}", label.outcome) for label in labels]
+
+    def state(self) -> dict[str, Any]:
+        return {}
 
 
-def test_an_outcome_within_the_horizon_makes_positives_and_silence_makes_negatives() -> None:
-    model = OnlineModel(ModelOptions())
-    under_test = engine(model=model, horizon_ms=600_000)
-    apply(under_test, event("like", 0, viewer="buyer"), event("like", 0, viewer="other"))
-    apply(under_test, event("order_paid", 300, viewer="buyer"))
-    apply(under_test, event("enter", 320, viewer="late"))
-    assert (model.labels, model.positives) == (1, 1)
-    apply(under_test, event("enter", 700, viewer="later"))
-    assert (model.labels, model.positives) == (2, 1)
+HORIZON = 600
+
+
+def learnt(*events: Event) -> list[tuple[str, bool]]:
+    """Return (seconds at which it was served, outcome) of every label by the end, in the order of learning."""
+    model = Listener()
+    under_test = engine(model=model, horizon_ms=HORIZON * 1000)
+    apply(under_test, *events)
+    apply(under_test, event("tick", 3 * HORIZON, viewer=None), event("tick", 3 * HORIZON + 60, viewer=None))
+    return model.learnt
+
+
+def test_an_outcome_within_the_horizon_makes_a_positive_and_silence_a_negative() -> None:
+    assert learnt(event("like", 0), event("like", 1, viewer="v2"), event("order_paid", 300)) == [
+        ("0.25", True),
+        ("1.25", False),
+    ]
+
+
+def test_the_first_horizons_positives_are_learnt_beside_its_negatives() -> None:
+    """A model that is told only of buyers for an hour believes in everybody."""
+    labels = learnt(
+        event("like", 0, viewer="a"), event("like", 1, viewer="b"), event("like", 2, viewer="c"),
+        event("order_paid", 5, viewer="c"), event("order_paid", 6, viewer="a"),
+    )  # fmt: skip
+    assert labels == [("0.25", True), ("1.25", False), ("2.25", True)]
+
+
+def test_later_positives_are_learnt_as_they_come() -> None:
+    late = HORIZON + 100
+    labels = learnt(
+        event("like", 0, viewer="a"), event("like", late, viewer="b"), event("like", late + 1, viewer="c"),
+        event("order_paid", late + 2, viewer="c"),
+    )  # fmt: skip
+    assert labels == [("0.25", False), (f"{late + 1.25:.2f}", True), (f"{late + 0.25:.2f}", False)]
 
 
 def test_an_outcome_after_the_horizon_is_no_positive() -> None:
-    model = OnlineModel(ModelOptions())
-    under_test = engine(model=model, horizon_ms=600_000)
-    apply(under_test, event("like", 0))
-    apply(under_test, event("like", 1, viewer="other"))
-    apply(under_test, event("order_paid", 601))
-    apply(under_test, event("enter", 700, viewer="later"))
-    assert (model.labels, model.positives) == (2, 0)
+    assert learnt(event("like", 0), event("like", 1, viewer="v2"), event("order_paid", HORIZON + 1)) == [
+        ("0.25", False),
+        ("1.25", False),
+    ]
+
+
+def test_an_outcome_that_happened_before_the_snapshot_is_no_positive_of_it() -> None:
+    """The order arrives late: at the time of the snapshot it had been paid already."""
+    assert learnt(event("like", 60), event("like", 61, viewer="v2"), event("order_paid", 30)) == [
+        ("60.25", False),
+        ("61.25", False),
+    ]
+
+
+def test_an_outcome_in_another_session_is_the_viewers_all_the_same() -> None:
+    assert learnt(event("like", 0, session="s1"), event("order_paid", 5, session="s2")) == [("0.25", True)]
 
 
 def test_no_features_come_from_an_outcome() -> None:
@@ -205,8 +322,8 @@ def test_no_features_come_from_an_outcome() -> None:
         room = under_test.room(ROOM.platform, ROOM.room)
         assert room is not None and room.sessions.current is not None
         found = under_test._inputs([0], [START + 60_000], [under_test._standing(0, START + 60_000)])
-        fading: list[float] = found[0][:22].tolist()
-        return [*fading, found[0][26]]
+        fading: list[float] = found[0][: len(FADING)].tolist()
+        return [*fading, float(found[0][NAMES.index("fan")])]
 
     assert inputs() == inputs(event("order_paid", 0.1, fan=True), event("form_submit", 0.1))
 
@@ -214,23 +331,47 @@ def test_no_features_come_from_an_outcome() -> None:
 def test_fan_is_what_was_known_before_the_event() -> None:
     under_test = engine(model=OnlineModel(ModelOptions()))
     apply(under_test, event("comment", 0, text="hi", fan=True))
-    assert under_test._standing(0, START)[4] == 0.0
+    fan = STANDING.index("fan")
+    assert under_test._standing(0, START)[fan] == 0.0
     apply(under_test, event("comment", 1, text="hi", fan=True))
-    assert under_test._standing(0, START)[4] == 1.0
+    assert under_test._standing(0, START)[fan] == 1.0
+
+
+def taught() -> OnlineModel:
+    """A model that has learnt enough to be believed."""
+    dice = np.random.default_rng(1)
+    model = OnlineModel(ModelOptions(warm_up=50, min_labels=10, min_positives=2))
+    model.observe(dice.random((50, COUNT)))
+    model.learn(
+        [Label(n, 0, 0, np.full(COUNT, n % 2, dtype=np.float32), 0.5, bool(n % 2)) for n in range(20)]
+    )
+    assert model.ready
+    return model
 
 
 def test_probability_makes_hot_where_the_policy_says_so_and_the_model_is_ready() -> None:
-    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
-    under_test = engine(model=model, grade_by="points_or_probability", hot_probability=0.4)  # untaught: 0.5
+    under_test = engine(model=taught(), grade_by="points_or_probability", hot_probability=0.0001)
     effects = apply(under_test, event("like", 0), event("like", 1, viewer="v2"))
     assert [(lead.viewer, lead.points, lead.decided_at) for lead in effects.leads] == [("v1", 0, START + 250)]
+    assert effects.leads[0].probability is not None
+
+
+def test_whoever_turns_out_to_be_staff_before_the_mark_is_no_lead() -> None:
+    under_test = engine(model=taught(), grade_by="points_or_probability", hot_probability=0.0001)
+    effects = apply(
+        under_test, event("enter", 0), event("enter", 0.1, staff=True), event("tick", 1, viewer=None)
+    )
+    assert effects.leads == []
+
+
+def test_a_number_is_unknown_until_the_model_is_to_be_believed() -> None:
+    untaught = engine(model=OnlineModel(ModelOptions()))
+    [lead] = apply(untaught, event("form_submit", 0), event("product_click", 1)).leads
+    assert lead.probability is None
 
 
 def test_every_viewer_that_a_frame_touches_is_predicted() -> None:
-    model = OnlineModel(ModelOptions())
-    model.observe(np.random.default_rng(1).random((50, 32)))
-    model.learn([Label(n, 0, 0, np.full(32, n % 2, dtype=np.float32), 0.5, bool(n % 2)) for n in range(20)])
-    under_test = engine(model=model)
+    under_test = engine(model=taught())
     effects = apply(
         under_test, event("like", 0), event("comment", 1, viewer="v2", text="多少钱"), event("like", 2)
     )
@@ -242,8 +383,7 @@ def test_every_viewer_that_a_frame_touches_is_predicted() -> None:
 
 
 def test_probability_alone_decides_nothing_by_default() -> None:
-    model = OnlineModel(ModelOptions(min_labels=0, min_positives=0))
-    assert apply(engine(model=model), event("like", 0), event("like", 1, viewer="v2")).leads == []
+    assert apply(engine(model=taught()), event("like", 0), event("like", 1, viewer="v2")).leads == []
 
 
 STREAM = list(

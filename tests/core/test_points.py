@@ -128,6 +128,23 @@ def test_per_says_over_what_a_rule_pays_once(per: Any, expected: list[int]) -> N
     assert [under_test.points(row, START) for row in range(2)] == expected
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_occurrences_add_up_over_the_span_that_a_rule_counts(plain: bool) -> None:
+    """Three comments ever, two in one session and one in the next, are three; a cap holds over the whole span."""
+    more = () if plain else (Rule(name="x", signal="like", points=1, half_life_s=5),)
+    rules = (
+        Rule(name="comments", signal="comments", points=10, at_least=3, per="ever"),
+        Rule(name="share", signal="share", points=4, repeat=0, cap=10, per="ever"),
+        *more,
+    )
+    under_test = PointsBoard(Policy(rules=rules))
+    for row in range(2):
+        under_test.add_row()
+        for kind in ("comment", "comment", "share", "share"):
+            under_test.hit(row, under_test.hits(kind, 0), at=START, owner="v")
+    assert [under_test.points(row, START) for row in range(2)] == [8, 10 + 2]
+
+
 def test_per_day_pays_again_the_next_day() -> None:
     under_test = PointsBoard(
         Policy(rules=(Rule(name="click", signal="product_click", points=30, per="day"),))

@@ -107,6 +107,44 @@ def test_equal_models_have_equal_states_and_names() -> None:
     assert taught(4).state()["features"] == list(NAMES)
 
 
+def test_a_spread_of_rounding_noise_is_no_spread() -> None:
+    """Dividing by it once threw a weight to 600,000 on a real recording."""
+    inputs = np.full((250, COUNT), 0.1)
+    inputs[1::2] += 1e-9
+    inputs[:, 0] = np.arange(250) % 7
+    model = OnlineModel(ModelOptions(warm_up=250))
+    model.observe(inputs)
+    model.learn([Label(n, 0, 0, np.full(COUNT, 20, dtype=np.float32), 0.5, bool(n % 2)) for n in range(500)])
+    weights = model.weights()
+    assert np.abs(weights.weights).max() < 10
+    assert (weights.parts(np.full((1, COUNT), 20.0))[0][1:] == 0).all()
+
+
+def test_nothing_is_learnt_before_the_scaler_is_frozen_and_nothing_is_lost() -> None:
+    dice = np.random.default_rng(3)
+    inputs = dice.random((100, COUNT))
+    labels = [Label(n, 0, 0, inputs[n].astype(np.float32), 0.5, bool(n % 3 == 0)) for n in range(60)]
+    early, late = OnlineModel(ModelOptions(warm_up=100)), OnlineModel(ModelOptions(warm_up=100))
+    early.observe(inputs[:50])
+    early.learn(labels)
+    assert early.labels == 0
+    early.observe(inputs[50:])
+    late.observe(inputs)
+    late.learn(labels)
+    assert early.labels == 60
+    assert early.state() == late.state()
+
+
+def test_a_model_that_has_seen_buyers_only_is_not_to_be_believed() -> None:
+    model = OnlineModel(ModelOptions(warm_up=2, min_labels=10, min_positives=5))
+    model.observe(np.random.default_rng(1).random((2, COUNT)))
+    label = np.ones(COUNT, dtype=np.float32)
+    model.learn([Label(n, 0, 0, label, 0.5, outcome=True) for n in range(50)])
+    assert not model.ready
+    model.learn([Label(n, 0, 0, label, 0.5, outcome=False) for n in range(5)])
+    assert model.ready
+
+
 def test_the_scaler_is_frozen_after_its_warm_up() -> None:
     model = taught(6)
     means = model.state()["scaler"]

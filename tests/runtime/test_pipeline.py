@@ -10,7 +10,7 @@ from frontrow.core.events import Event
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Receipt
 from frontrow.runtime.people import People
-from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, Pipeline, QueueFull, Route, tick
+from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, NotStored, Pipeline, QueueFull, Route, tick
 from tests.support.clock import ManualClock, settle
 from tests.support.rooms import ROOM, START, engine, event, lexicon
 
@@ -199,7 +199,8 @@ async def test_a_journal_that_cannot_store_ends_the_pipeline_and_acknowledges_no
     await rig.frame()
     with pytest.raises(OSError, match="No space left"):
         await rig.task
-    assert not done.done() or done.cancelled()  # type: ignore[attr-defined]  # it is a future
+    with pytest.raises(NotStored):
+        await done
     assert rig.story == []
 
 

@@ -23,10 +23,10 @@ def lexicon() -> RoomLexicon:
 
 
 def event(
-    kind: str, seconds: float = 0.0, *, viewer: str | None = "v1", id: str | None = None, **fields: Any
+    kind: str, after: float = 0.0, *, viewer: str | None = "v1", id: str | None = None, **fields: Any
 ) -> Event:
     """Return an event so many seconds after START; its id is made of what it is, unless given."""
-    at = START + round(seconds * 1000)
+    at = START + round(after * 1000)
     made: dict[str, Any] = {"platform": ROOM.platform, "room": ROOM.room, "at": at, **fields}
     return Event(id=id or f"{kind}-{viewer}-{at}", kind=kind, viewer=viewer, **made)
 

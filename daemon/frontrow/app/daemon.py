@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import apsw
 import httpx
 import structlog
 import uvicorn
@@ -19,7 +20,7 @@ from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.engine import Engine
-from frontrow.core.errors import ConfigError, Mistake
+from frontrow.core.errors import ConfigError, Mistake, StoreUnusable
 from frontrow.core.events import RoomRef
 from frontrow.core.ports import Clock, Sink
 from frontrow.runtime.access import Access
@@ -69,7 +70,14 @@ class StoreJournal:
             )
             for frame in frames
         ]
-        await self._store.call(self._store.store.append, commits)
+        try:
+            await self._store.call(self._store.store.append, commits)
+        except apsw.Error as error:
+            log.critical("journal_failed", path=str(self._store.store.path), error=str(error))
+            raise StoreUnusable(
+                f"{self._store.store.path}: the journal cannot be written ({error}). Nothing that was acknowledged is"
+                " lost. Make room or mend the disk, then start again."
+            ) from error
 
 
 class StoreOutbox:
@@ -134,7 +142,6 @@ class Daemon:
         config = self._config
         lexicons = make_lexicons(config)
         lock = StoreLock(config.storage.path)
-        config.storage.path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(datetime.fromtimestamp(self._clock.now() / 1000.0, UTC).isoformat(timespec="seconds"))
         try:
             listener = _listen(config)
@@ -160,6 +167,8 @@ class Daemon:
         observer = Observer(metrics, rooms)
         engine, people = make_engine(config), People()
         await self._recover(store, engine, people)
+        if self._stop.is_set():
+            return
         sinks = [sink for sink in config.sinks if sink.enabled]
         workers: list[OutboxWorker] = []
 
@@ -265,6 +274,8 @@ class Daemon:
         def replay() -> int:
             count = 0
             for _, frame in store.store.frames():
+                if self._stop.is_set():
+                    break  # the daemon is to end before it has begun; nothing depends on the rest
                 effects = engine.apply(frame.events, frame.facts)
                 people.note(frame.events, frame.facts)
                 count += len(effects.fresh)
@@ -409,7 +420,8 @@ def _listen(config: Config) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        raise ConfigError([Mistake("configuration", 0, 0, "server.port", reason)]) from error
+        key = "server.host" if isinstance(error, socket.gaierror) else "server.port"
+        raise ConfigError([Mistake("configuration", 0, 0, key, reason)]) from error
     return listener
 
 

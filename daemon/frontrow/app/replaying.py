@@ -67,6 +67,8 @@ class _Run:
         self.see(effects.closed)
 
     def see(self, scores: Sequence[ViewerScore]) -> None:
+        model = self.engine.model
+        ready = model is not None and model.ready
         for score in scores:
             key = (score.platform, score.room, score.session, score.viewer)
             self.viewers[key] = orjson.dumps(
@@ -77,7 +79,7 @@ class _Run:
                     "viewer": score.viewer,
                     "points": score.points,
                     "grade": score.grade,
-                    "probability": score.probability,
+                    "probability": score.probability if ready else None,
                     "reasons": [_plain(reason) for reason in score.reasons],
                 }
             )
@@ -205,6 +207,10 @@ class _Recorder:
 
 
 def _is_store(path: Path) -> bool:
+    if not path.is_file():
+        return (
+            False  # a pipe would lose what is read here; that there is no such file is said when it is opened
+        )
     with path.open("rb") as file:
         return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
 

@@ -157,7 +157,16 @@ def redact_fields(fields: Mapping[str, Any], consent: bool | None) -> dict[str, 
     """
     if consent:
         return dict(fields)
-    return {key: _redacted(value, private=_is_private(str(key))) for key, value in fields.items()}
+    return {
+        redact_text(str(key)): _redacted(value, private=_is_private(str(key)))
+        for key, value in fields.items()
+    }
+
+
+def redact_label(text: str, region: str = "CN") -> str:
+    """Return a product, gift, host or other label without a number that can be called; ids of things stay as they are."""
+    found = find_phone(text, region)
+    return redact_text(text) if found is not None and found.valid else text
 
 
 def redact_extra(extra: Mapping[str, Any], region: str = "CN") -> dict[str, Any]:
@@ -167,7 +176,7 @@ def redact_extra(extra: Mapping[str, Any], region: str = "CN") -> dict[str, Any]
     Greedier redaction would destroy the ids of rooms, gifts and messages, which are what these fields are kept for.
     """
     return {
-        str(key): _without_numbers(value, region, private=_is_private(str(key)))
+        redact_label(str(key), region): _without_numbers(value, region, private=_is_private(str(key)))
         for key, value in extra.items()
     }
 

@@ -10,6 +10,7 @@ its numbers are read only when the viewer is touched again or when something is 
 it reads can change, and many snapshots are read together.
 """
 
+import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from frontrow.core.scoring import Matrix, Weights
 from frontrow.core.sessions import Session, Sessions
 
 MARK_MS = 250
+_NEVER = 1 << 62  # later than any time
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000.0
@@ -215,9 +217,11 @@ class Engine:
         if kind not in KINDS:
             effects.unknown += 1
             return
-        session = room.sessions.of(event.session, at, kind)
-        session.rate = session.rate * 2.0 ** ((session.rate_at - self.now) / MINUTE_MS) + 1.0
-        session.rate_at = self.now
+        session = room.sessions.of(event.session, at, kind, counts=not event.test)
+        if event.test:
+            self._open_test_row(room, session, event, effects)
+            return
+        session.count(at)
         if not session.open:
             session.open = True
             self._open_sessions.append((room, session))
@@ -229,13 +233,13 @@ class Engine:
             return
         row = session.rows.get(viewer)
         if row is None:
-            row = self._open_row(room, session, viewer, at)
-        elif row in self._due:
-            self._serve()
+            row = self._open_row(room, session, viewer)
+        if row in self._due or kind in self.options.outcome_kinds:
+            self._serve()  # before this event changes what is to be read, or resolves what is to be served
         effects.touched[row] = None
         if event.staff:
             self._staff[row] = 1
-        if event.test or event.staff:
+        if event.staff:
             return
         if event.fan is not None and kind not in self.options.outcome_kinds:
             self._fan_before[row] = self._fan[row]
@@ -251,7 +255,7 @@ class Engine:
                 if facts & mask and column[row] < 65_535:
                     column[row] += 1
         if kind in self.options.outcome_kinds:
-            self._outcome(row, Owner(room.platform, room.room, viewer))
+            self._outcome(Owner(room.platform, room.room, viewer), at)
         else:
             self._feed(row, kind, facts, event, at)
         self._regrade(row, room, session, viewer, at, effects)
@@ -261,7 +265,7 @@ class Engine:
         if kind == "like" and event.count is not None:
             amount = float(event.count)
         elif kind == "gift":
-            amount = 1.0 + (event.value or 0) / 100.0
+            amount = 1.0 + max(0, event.value or 0) / 100.0  # a refund of a gift takes nothing back
         else:
             amount = 1.0
         self._fading.add(row, kind, facts, amount, at)
@@ -276,7 +280,7 @@ class Engine:
     def _watch(self, row: int, kind: str, event: Event, at: int) -> None:
         if at < self._first_at[row]:
             self._first_at[row] = at
-        elif at > self._last_at[row]:
+        if at > self._last_at[row]:
             self._last_at[row] = at
         if kind == "enter":
             self._enters[row] += 1
@@ -294,7 +298,8 @@ class Engine:
             else:
                 self._left_at[row] = max(self._left_at[row], at)
         elif kind == "stay" and event.seconds is not None:
-            self._observe(row, int(event.seconds * 1000.0))
+            self._observe(row, math.ceil(event.seconds * 1000.0))
+            self._entered_at[row] = 0  # the visit's length is told; no leave is to be paired with its enter
         if self._watch_ms is not None:
             watched_ms = self.watched_ms(row)
             if watched_ms > self._watch_ms or self._observed[row]:
@@ -305,8 +310,15 @@ class Engine:
         self._observed[row] = 1
 
     def watched_ms(self, row: int) -> int:
-        """Return for how long a viewer has watched: what was observed, or failing that, first to last activity."""
-        return self._observed_ms[row] if self._observed[row] else self._last_at[row] - self._first_at[row]
+        """Return for how long a viewer has watched: what was observed, or failing that, first to last activity.
+
+        A visit that goes on counts up to the last activity, beside those that were observed to their end.
+        """
+        if not self._observed[row]:
+            return max(0, self._last_at[row] - self._first_at[row])
+        entered_at = self._entered_at[row]
+        going_on = max(0, self._last_at[row] - entered_at) if entered_at else 0
+        return self._observed_ms[row] + going_on
 
     def _regrade(
         self, row: int, room: RoomState, session: Session, viewer: str, at: int, effects: Effects
@@ -314,7 +326,9 @@ class Engine:
         if self._staff[row]:
             return
         before = self._grade[row]
-        by_points = grade_after(self._grade_by_points[row], self.board.points(row, at), self.policy)
+        by_points = grade_after(
+            self._grade_by_points[row], self.board.points(row, self._last_at[row]), self.policy
+        )
         self._grade_by_points[row] = by_points
         grade = HOT if row in self._hot_by_probability else by_points
         if grade != before:
@@ -331,11 +345,14 @@ class Engine:
         if grade == HOT and row not in self._leads:
             self._make_lead(row, room, session, viewer, now, effects)
 
-    def _outcome(self, row: int, owner: Owner) -> None:
-        self.labels.outcome(owner, self.now)
+    def _outcome(self, owner: Owner, at: int) -> None:
+        self.labels.outcome(owner, at, self.now)
         # A snapshot that is still to be taken would already lie after its own outcome.
-        if row in self._touched:
-            self._touched = [other for other in self._touched if other != row]
+        self._touched = [row for row in self._touched if self._owner(row) != owner]
+
+    def _owner(self, row: int) -> Owner:
+        room, _ = self._where[row]
+        return Owner(room.platform, room.room, self._viewer[row])
 
     def _make_lead(
         self, row: int, room: RoomState, session: Session, viewer: str, now: int, effects: Effects
@@ -357,7 +374,7 @@ class Engine:
                 grade="hot",
                 quality=None,
                 points=score.points,
-                probability=score.probability,
+                probability=score.probability if self.model is not None and self.model.ready else None,
                 reasons=score.reasons,
                 decided_at=now,
                 policy=self.board.id,
@@ -404,7 +421,7 @@ class Engine:
     def _grade_by_probability(self, mark: int, effects: Effects) -> None:
         rows = [row for row in self._active if not self._staff[row]]
         self._active.clear()
-        if self.model is None or not self.model.ready:
+        if not rows or self.model is None or not self.model.ready:
             return
         inputs = self._inputs(rows, [mark] * len(rows), [self._standing(row, mark) for row in rows])
         bound = self.options.hot_probability
@@ -450,9 +467,7 @@ class Engine:
         self.model.observe(inputs)
         kept = inputs.astype(np.float32)
         for index, row in enumerate(rows):
-            room, _ = self._where[row]
-            owner = Owner(room.platform, room.room, self._viewer[row])
-            self.labels.serve(owner, marks[index], kept[index], float(probabilities[index]))
+            self.labels.serve(self._owner(row), marks[index], kept[index], float(probabilities[index]))
 
     def _forget_ids(self) -> None:
         oldest = self._hour - self._dedupe_hours
@@ -477,13 +492,20 @@ class Engine:
         self._rooms[platform, room] = state
         return state
 
-    def _open_row(self, room: RoomState, session: Session, viewer: str, at: int) -> int:
+    def _open_test_row(self, room: RoomState, session: Session, event: Event, effects: Effects) -> None:
+        """Give a viewer of the platform's test data a line, and nothing else."""
+        if event.viewer is None:
+            return
+        row = session.rows.get(event.viewer)
+        effects.touched[self._open_row(room, session, event.viewer) if row is None else row] = None
+
+    def _open_row(self, room: RoomState, session: Session, viewer: str) -> int:
         assert self._fading is not None
         row = len(self._where)
         self._where.append((room, session))
         self._viewer.append(viewer)
-        self._first_at.append(at)
-        self._last_at.append(at)
+        self._first_at.append(_NEVER)
+        self._last_at.append(0)
         for column in (self._entered_at, self._left_at, self._observed_ms, self._hot_at, self._enters):
             column.append(0)
         self._bucket.append(-1)
@@ -512,7 +534,6 @@ class Engine:
         return [
             self.watched_ms(row) / MINUTE_MS,
             max(0, at - self._first_at[row]) / MINUTE_MS,
-            max(0, at - self._last_at[row]) / MINUTE_MS,
             float(self._enters[row]),
             float(self._fan_before[row]),
             float(self._earlier[row]),
@@ -571,8 +592,10 @@ class Engine:
             parts = weights.parts(inputs) if reasons else None
         found: list[ViewerScore] = []
         for index, row in enumerate(rows):
-            why = self._rule_reasons(row, at) if reasons and not self._staff[row] else []
-            if weights is not None and parts is not None and inputs is not None:
+            staff = bool(self._staff[row])
+            points = 0 if staff else self.board.points(row, at)
+            why = self._rule_reasons(row, at) if reasons and not staff else []
+            if weights is not None and parts is not None and inputs is not None and not staff:
                 why += _feature_reasons(weights, parts[index], inputs[index])
             room, session = self._where[row]
             found.append(
@@ -582,18 +605,23 @@ class Engine:
                     room=room.room,
                     session=session.id,
                     viewer=self._viewer[row],
-                    points=0 if self._staff[row] else self.board.points(row, at),
-                    grade=GRADES[COLD if self._staff[row] else self._grade[row]],
-                    probability=None if probabilities is None else float(probabilities[index]),
+                    points=points,
+                    grade=GRADES[COLD if staff else self._grade_at(row, points)],
+                    probability=None if probabilities is None or staff else float(probabilities[index]),
                     reasons=why,
                     last_at=self._last_at[row],
                     hot_at=self._hot_at[row] or None,
                     lead=self._leads.get(row),
                     fan=bool(self._fan[row]),
-                    staff=bool(self._staff[row]),
+                    staff=staff,
                 )
             )
         return found
+
+    def _grade_at(self, row: int, points: int) -> int:
+        # Where points fade, a viewer who does nothing cools all the same; no event says so, only the reading.
+        by_points = grade_after(self._grade_by_points[row], points, self.policy)
+        return HOT if row in self._hot_by_probability else by_points
 
     def _rule_reasons(self, row: int, at: int) -> list[Reason]:
         found: list[Reason] = []
@@ -605,7 +633,7 @@ class Engine:
                     name=reason.name,
                     points=reason.points,
                     value=self.watched_ms(row) / 1000.0,
-                    inferred=not self._observed[row],
+                    inferred=not self._observed[row] or self._entered_at[row] > 0,
                 )
             elif signal == "question":
                 by = {

@@ -10,6 +10,7 @@
   * :class:`SinkBusy`: nobody, it is tried again after ``retry_after_s``
   * :class:`SinkRefused`: the operator; the message goes to the dead letters
   * :class:`StoreLocked`: the operator; another daemon holds the store
+  * :class:`StoreUnusable`: the operator; the store cannot be opened or written
   * :class:`StoreDamaged`: the operator; the journal or a stored state cannot be read back
 """
 
@@ -108,6 +109,10 @@ class StoreLocked(FrontrowError):
 
     def __str__(self) -> str:
         return f"{self.path} is in use by {self.holder}; stop that daemon first, or configure another [storage] path"
+
+
+class StoreUnusable(FrontrowError):
+    """The store cannot be opened, or a commit failed; what was not acknowledged is not stored."""
 
 
 class StoreDamaged(FrontrowError):

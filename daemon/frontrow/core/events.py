@@ -4,6 +4,7 @@ A feed's decoder makes events, the journal keeps them, the engine applies them. 
 the intake has stamped and redacted it. Kinds that this version does not know are stored and counted.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -186,10 +187,12 @@ def decode_batch(body: bytes) -> Batch:
         events = _EVENTS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            raws = _RAWS.decode(body)
+            return _decode_each([bytes(raw) for raw in _RAWS.decode(body)])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise EventInvalid(f"not a JSON array: {_reason(error)}") from error
-        return _decode_each([bytes(raw) for raw in raws])
+            elements = _elements(body)
+            if elements is None:
+                raise EventInvalid(f"not a JSON array: {_reason(error)}") from error
+            return _decode_each(elements)
     if all(event.kind not in _NEEDS and event.extra is None and event.fields is None for event in events):
         return Batch(events, [])
     taken: list[Event] = []
@@ -256,6 +259,36 @@ def _decode_each(parts: list[bytes]) -> Batch:
         except EventInvalid as error:
             rejected.append(Rejected(index, str(error)))
     return Batch(events, rejected)
+
+
+def _elements(body: bytes) -> list[bytes] | None:
+    """Return the elements of an array one of which our parser does not take (half a surrogate pair, NaN), or None.
+
+    The standard library's parser is slower and takes these, so it can find where each element ends; what is wrong with
+    one is then said of that one, and the others are taken.
+    """
+    scanner = json.JSONDecoder()
+    elements: list[bytes] = []
+    try:
+        text = body.decode()
+        position = _skip_space(text, 1)
+        while text[position] != "]":
+            _, end = scanner.raw_decode(text, position)
+            elements.append(text[position:end].encode())
+            position = _skip_space(text, end)
+            if text[position] == ",":
+                position = _skip_space(text, position + 1)
+            elif text[position] != "]":
+                return None
+        return elements if not text[position + 1 :].strip() else None
+    except (ValueError, IndexError, RecursionError):
+        return None
+
+
+def _skip_space(text: str, position: int) -> int:
+    while text[position] in " \t\r\n":
+        position += 1
+    return position
 
 
 def _decode_keeping_unknown(data: bytes | bytearray | memoryview | str) -> Event:

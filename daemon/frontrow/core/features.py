@@ -50,8 +50,9 @@ _FADING: tuple[tuple[str, float], ...] = (
 )
 FADING = tuple(name for name, _ in _FADING)
 
-# What is known of the viewer besides, and of the room at that moment.
-STANDING = ("watched_min", "present_min", "quiet_min", "enters", "fan", "earlier_sessions")
+# What is known of the viewer besides, and of the room at that moment. How long a viewer has been quiet is not among it:
+# snapshots are taken when somebody acts, so the model would never have seen what it is then asked about.
+STANDING = ("watched_min", "present_min", "enters", "fan", "earlier_sessions")
 ROOM = ("room_age_min", "room_events_1m", "room_viewers", "product_age_min")
 
 NAMES: tuple[str, ...] = FADING + STANDING + ROOM

@@ -1,8 +1,10 @@
 """From what was served and what happened later to labels: positives as they come, negatives when time has passed.
 
 A *snapshot* is what the model saw of a viewer at one mark. If the outcome happens to this viewer within the horizon,
-the snapshot is a positive at once; if the horizon passes without it, a negative. Labels leave in the order
-(time of resolution, snapshot), so that a replay learns in the same order.
+the snapshot is a positive at once; if the horizon passes without it, a negative. In the first horizon of all there can
+be no negative yet, so its positives wait for their own horizon and are learnt beside the negatives of their age: else
+the model would begin by believing in everybody. Labels leave in the order (time of resolution, snapshot), so that a
+replay learns in the same order.
 """
 
 from collections import deque
@@ -23,7 +25,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A resolved snapshot: the input as served, the probability as served (None: no model yet), and the outcome."""
+    """A resolved snapshot: the input as served, the probability as served, and the outcome."""
 
     snapshot: int
     served_at: int
@@ -38,6 +40,7 @@ class _Pending(NamedTuple):
     served_at: int
     inputs: NDArray[np.float32]
     probability: float
+    outcome: bool = False
 
 
 class LabelQueue:
@@ -47,6 +50,7 @@ class LabelQueue:
         self._horizon_ms = horizon_ms
         self._bound = bound
         self._next = 0
+        self._first_served_at: int | None = None
         self._pending: dict[int, _Pending] = {}  # in the order of serving, so of maturing
         self._of_owner: dict[Owner, list[int]] = {}
         self._resolved: deque[Label] = deque()
@@ -60,35 +64,37 @@ class LabelQueue:
         if len(self._pending) >= self._bound:
             self.refused += 1
             return
+        if self._first_served_at is None:
+            self._first_served_at = at
         snapshot = self._next
         self._next += 1
         self._pending[snapshot] = _Pending(owner, at, inputs, probability)
         self._of_owner.setdefault(owner, []).append(snapshot)
 
-    def outcome(self, owner: Owner, now: int) -> int:
-        """Resolve the owner's open snapshots as positive; return how many. ``now`` is engine time.
+    def outcome(self, owner: Owner, at: int, now: int) -> int:
+        """Resolve as positive the owner's open snapshots that lie before event time ``at``, but not by more than the
+        horizon; return how many. ``now`` is engine time.
 
-        Snapshots whose horizon has passed by then stay what they are: negatives that were not collected yet.
+        A snapshot taken after the outcome happened, but before it was heard of, is none of its positives; an outcome
+        that comes so late that its snapshots have been learnt as negatives changes nothing.
         """
-        open_snapshots = self._of_owner.get(owner)
-        if not open_snapshots:
-            return 0
-        expired: list[int] = []
+        kept: list[int] = []
         count = 0
-        for snapshot in open_snapshots:
+        for snapshot in self._of_owner.pop(owner, ()):
             pending = self._pending[snapshot]
-            if pending.served_at + self._horizon_ms < now:
-                expired.append(snapshot)
+            if not pending.served_at <= at <= pending.served_at + self._horizon_ms:
+                kept.append(snapshot)
+                continue
+            count += 1
+            if now < (self._first_served_at or 0) + self._horizon_ms:
+                self._pending[snapshot] = pending._replace(outcome=True)
                 continue
             del self._pending[snapshot]
             self._resolved.append(
                 Label(snapshot, pending.served_at, now, pending.inputs, pending.probability, outcome=True)
             )
-            count += 1
-        if expired:
-            self._of_owner[owner] = expired
-        else:
-            del self._of_owner[owner]
+        if kept:
+            self._of_owner[owner] = kept
         return count
 
     def mature(self, now: int) -> list[Label]:
@@ -102,7 +108,7 @@ class LabelQueue:
                 break
             matured.append(snapshot)
             labels.append(
-                Label(snapshot, pending.served_at, due, pending.inputs, pending.probability, outcome=False)
+                Label(snapshot, pending.served_at, due, pending.inputs, pending.probability, pending.outcome)
             )
         for snapshot in matured:
             self._forget(snapshot)
@@ -111,7 +117,8 @@ class LabelQueue:
 
     def _forget(self, snapshot: int) -> None:
         owner = self._pending.pop(snapshot).owner
-        siblings = self._of_owner[owner]
-        siblings.remove(snapshot)
-        if not siblings:
-            del self._of_owner[owner]
+        siblings = self._of_owner.get(owner, [])
+        if snapshot in siblings:  # not if it is a positive that waited
+            siblings.remove(snapshot)
+            if not siblings:
+                del self._of_owner[owner]

@@ -17,7 +17,7 @@ class Lead(Struct, frozen=True):
     """A raw lead: one per viewer and session that turned hot. Unknown is None.
 
     ``points``, ``probability`` and ``reasons`` are those of the moment ``decided_at`` (engine time, UTC ms); they do
-    not change afterwards. ``policy`` and ``model`` name the points table and the weights that decided.
+    not change afterwards. ``probability`` is None while the model has learnt too little to be believed. ``policy`` and ``model`` name the points table and the weights that decided.
     """
 
     lead: str

@@ -41,11 +41,11 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signal: Signal
     points: Annotated[int, Meta(ge=-100, le=100)]
     per: Literal["session", "day", "ever"] = "session"
-    repeat: Annotated[int, Meta(ge=0)] = 1
+    repeat: Annotated[int, Meta(ge=0, le=1000)] = 1
     cap: Annotated[int, Meta(ge=0)] | None = None
     half_life_s: Annotated[float, Meta(ge=0)] = 0.0
     group: str = ""
-    at_least: Annotated[int, Meta(ge=1)] = 1
+    at_least: Annotated[int, Meta(ge=1, le=1000)] = 1
     over_s: Annotated[float, Meta(ge=0)] = 0.0
 
 
@@ -106,6 +106,8 @@ def policy_mistakes(policy: Policy) -> list[tuple[str, str]]:
             mistakes.append((f"{path}.over_s", "is for the signal 'watched' only"))
         if rule.signal == "watched" and (rule.half_life_s or rule.at_least != 1 or rule.repeat != 1):
             mistakes.append((path, "'watched' is a state and takes neither half_life_s, at_least nor repeat"))
+        if rule.signal == "watched" and rule.per != "session":
+            mistakes.append((f"{path}.per", "'watched' is told per session"))
         if rule.half_life_s and rule.per != "session":
             mistakes.append((f"{path}.half_life_s", "fading is within a session; per must be 'session'"))
         if rule.half_life_s and rule.at_least != 1:
@@ -165,7 +167,9 @@ class PointsBoard:
         self._plain = not self._faded and not any(rule.group for rule in policy.rules)
         self._watched = [index for index, rule in enumerate(policy.rules) if rule.signal == "watched"]
         self._hits: dict[tuple[str, int], tuple[int, ...]] = {}
+        # Of rules that count over more than a session: occurrences by (owner, rule, span), and what each row was paid.
         self._beyond: dict[tuple[object, int, int], int] = {}
+        self._paid: dict[tuple[int, int], int] = {}
         self._growth = [self._worths(rule) for rule in policy.rules]
         self.by_day = any(rule.per == "day" for rule in policy.rules)
         self.watch_bounds_ms = [policy.rules[index].over_s * 1000.0 for index in self._watched]
@@ -200,12 +204,12 @@ class PointsBoard:
         """
         for index in rules:
             rule = self._rules[index]
-            if rule.per != "session" and not self._may_still_pay(index, rule, owner, day):
-                continue
             counts = self._counts[index]
             before = counts[row]
             counts[row] = before + 1
-            if index in self._faded:
+            if rule.per != "session":
+                self._pay(index, row, (owner, index, day if rule.per == "day" else -1))
+            elif index in self._faded:
                 self._fade_in(index, row, at)
             elif self._plain:
                 growth = self._growth[index]
@@ -262,9 +266,12 @@ class PointsBoard:
 
     def _worth(self, index: int, row: int, at: int) -> float:
         rule = self._rules[index]
+        if rule.per != "session":
+            return float(self._paid.get((index, row), 0))
         if index in self._faded:
             landmark = self._landmark_ms if self._landmark_ms is not None else at
-            fade: float = 2.0 ** -((at - landmark) / (rule.half_life_s * 1000.0))
+            # Behind the landmark the factor grows; what it multiplies has shrunk as much, so the bound loses nothing.
+            fade: float = 2.0 ** min(1000.0, (landmark - at) / (rule.half_life_s * 1000.0))
             times = self._faded[index][row] * fade
         else:
             times = float(self._counts[index][row] // rule.at_least)
@@ -292,14 +299,20 @@ class PointsBoard:
             worth = now
         return added
 
-    def _may_still_pay(self, index: int, rule: Rule, owner: object, day: int) -> bool:
-        span = day if rule.per == "day" else -1
-        key = (owner, index, span)
-        used = self._beyond.get(key, 0)
-        if rule.repeat and used >= rule.repeat * rule.at_least:
-            return False
-        self._beyond[key] = used + 1
-        return True
+    def _pay(self, index: int, row: int, key: tuple[object, int, int]) -> None:
+        """Pay the row what one more occurrence adds over the whole span: to the session in which it happens."""
+        before = self._beyond.get(key, 0)
+        self._beyond[key] = before + 1
+        rule, growth = self._rules[index], self._growth[index]
+        if before < len(growth):
+            added = growth[before]
+        else:
+            endless = rule.repeat == 0 and rule.cap is None and (before + 1) % rule.at_least == 0
+            added = rule.points if endless else 0
+        if added:
+            self._paid[index, row] = self._paid.get((index, row), 0) + added
+            if self._plain:
+                self._raw[row] += added
 
     def _fade_in(self, index: int, row: int, at: int) -> None:
         # Forward decay (Cormode et al., ICDE 2009): what is stored never fades, only the reading does.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
+CLIP = 8.0  # standard deviations; a rare input further out says no more than this
 SATURATED = 30.0  # River's scalar sigmoid is exactly 0 or 1 beyond this logit
 
 
@@ -29,10 +30,10 @@ class Weights:
     intercept: float
 
     def scaled(self, inputs: Matrix) -> Matrix:
-        """Return the inputs as the model sees them: centred and in standard deviations; same shape."""
+        """Return the inputs as the model sees them: centred, in standard deviations, clipped; same shape."""
         varied = self.scales > 0.0
         result: Matrix = np.where(varied, (inputs - self.means) / np.where(varied, self.scales, 1.0), 0.0)
-        return result
+        return np.clip(result, -CLIP, CLIP)
 
     def parts(self, inputs: Matrix) -> Matrix:
         """Return what each feature adds to the logit; shape (rows, features). With the intercept they sum to it."""

@@ -5,9 +5,13 @@ after a silence, and ends five minutes (``grace``) after ``room_end`` or after t
 joins the session that its own time falls into.
 """
 
+import bisect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+OVERLAPPING = 8  # sessions of one room that may go on at a time
+_AFTER_ANY_ID = "\U0010ffff"
 
 
 @dataclass(slots=True)
@@ -28,8 +32,16 @@ class Session:
     leads: int = 0
     open: bool = False  # whether the engine still counts it as going on
     warm: dict[int, None] = field(default_factory=dict)  # rows that are warm or hot now
-    rate: float = 0.0  # events, faded with a half-life of a minute; as of `rate_at`, engine time
+    rate: float = 0.0  # events, faded by their own times with a half-life of a minute; as of `rate_at`
     rate_at: int = 0
+
+    def count(self, at: int) -> None:
+        """Count one event at event time ``at`` into the rate; a late one by what it would still weigh."""
+        if at > self.rate_at:
+            self.rate = self.rate * 2.0 ** ((self.rate_at - at) / 60_000.0) + 1.0
+            self.rate_at = at
+        else:
+            self.rate += 2.0 ** ((at - self.rate_at) / 60_000.0)
 
     def rate_per_minute(self, now: int) -> float:
         """Return the events per minute as of engine time ``now``: the faded count over its mean life."""
@@ -44,18 +56,28 @@ class Sessions:
         self._silence_ms = silence_ms
         self._grace_ms = grace_ms
         self._by_id: dict[str, Session] = {}
+        self._starts: list[
+            tuple[int, str]
+        ] = []  # (started_at, id) of all, sorted: late events look back in it
         self.current: Session | None = None
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self._by_id.values())
 
-    def of(self, named: str | None, at: int, kind: str) -> Session:
-        """Return the session of an event at event time ``at``, opening one where needed."""
+    def of(self, named: str | None, at: int, kind: str, *, counts: bool = True) -> Session:
+        """Return the session of an event at event time ``at``, opening one where needed.
+
+        An event that does not count (platform test data) neither prolongs nor ends a session.
+        """
         session = self._named(named, at) if named is not None else self._by_time(at, kind)
+        if not counts:
+            return session
         if at > session.last_at:
             session.last_at = at
         if at < session.started_at:
+            self._starts.remove((session.started_at, session.id))
             session.started_at = at
+            bisect.insort(self._starts, (at, session.id))
         if kind == "room_end" and (session.ended_at is None or at > session.ended_at):
             session.ended_at = at
         return session
@@ -91,8 +113,11 @@ class Sessions:
         return self._open(self._name(at), at, named=False)
 
     def _containing(self, at: int) -> Session | None:
-        for session in reversed(self._by_id.values()):
-            if session.started_at <= at and not self.over(session, at):
+        # Broadcasts of one room hardly overlap: the one that a time falls into is among the last that began before it.
+        end = bisect.bisect_right(self._starts, (at, _AFTER_ANY_ID))
+        for _, name in reversed(self._starts[max(0, end - OVERLAPPING) : end]):
+            session = self._by_id[name]
+            if not self.over(session, at):
                 return session
         return None
 
@@ -107,6 +132,7 @@ class Sessions:
     def _open(self, name: str, at: int, *, named: bool) -> Session:
         session = Session(id=name, started_at=at, named=named, last_at=at)
         self._by_id[name] = session
+        bisect.insort(self._starts, (at, name))
         if self.current is None or at >= self.current.started_at:
             self.current = session
         return session

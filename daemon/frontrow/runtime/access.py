@@ -20,7 +20,7 @@ class Role(enum.StrEnum):
 
     INGEST = "ingest"  # sends events into a room
     HOST = "host"  # sees a room's panel: names, no numbers
-    SALES = "sales"  # sees leads
+    SALES = "sales"  # sees leads, and the panel that an alert links to
     MANAGER = "manager"  # sees panels and leads
     ADMIN = "admin"  # everything
 
@@ -36,7 +36,7 @@ class Right(enum.StrEnum):
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.INGEST: frozenset({Right.INGEST}),
     Role.HOST: frozenset({Right.PANEL}),
-    Role.SALES: frozenset({Right.LEADS}),
+    Role.SALES: frozenset({Right.PANEL, Right.LEADS}),  # an alert links to the panel
     Role.MANAGER: frozenset({Right.PANEL, Right.LEADS}),
     Role.ADMIN: frozenset(Right),
 }

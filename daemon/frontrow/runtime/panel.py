@@ -305,9 +305,9 @@ class Panels:
         ready = engine.model is not None and engine.model.ready
         scores.sort(key=lambda score: _order(score, ready))
         best = engine.scores([score.row for score in scores[:limit]], engine.now)
-        return {score.viewer: orjson.dumps(self._row(score)) for score in best}
+        return {score.viewer: orjson.dumps(self._row(score, ready)) for score in best}
 
-    def _row(self, score: ViewerScore) -> Row:
+    def _row(self, score: ViewerScore, ready: bool) -> Row:
         return {
             "platform": score.platform,
             "room": score.room,
@@ -317,7 +317,7 @@ class Panels:
             "grade": score.grade,
             "points": score.points,
             # Three decimals are more than a person can use, and keep rows from changing for nothing.
-            "probability": None if score.probability is None else round(score.probability, 3),
+            "probability": round(score.probability, 3) if ready and score.probability is not None else None,
             "reasons": [reason_of(reason) for reason in score.reasons],
             "last_at": score.last_at,
             "hot_at": score.hot_at,
@@ -360,7 +360,7 @@ class Panels:
             "viewers": 0 if session is None else len(session.rows),
             "hot": hot,
             "warm": len(grades) - hot,
-            "product": None if session is None else session.product,
+            "product": None if session is None else _masked(session.product),
             "model": {
                 "enabled": model is not None,
                 "ready": model is not None and model.ready,

@@ -8,7 +8,7 @@ durable. The queue is bounded by events: when it is full, :meth:`Pipeline.put` w
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,14 @@ import msgspec
 import structlog
 
 from frontrow.core.alerts import LeadAlert
-from frontrow.core.contact import mask_name, mask_numbers, redact_extra, redact_fields, redact_text
+from frontrow.core.contact import (
+    mask_name,
+    mask_numbers,
+    redact_extra,
+    redact_fields,
+    redact_label,
+    redact_text,
+)
 from frontrow.core.engine import Effects, Engine
 from frontrow.core.events import MAX_TEXT, Event, RoomRef, too_deep
 from frontrow.core.facts import derive
@@ -26,6 +33,9 @@ from frontrow.core.ports import Clock, Receipt
 from frontrow.runtime.people import People
 
 MAX_FRAMES_PER_COMMIT = 8
+# Not `product` and `order`: these are keys, an id of eleven digits among them must stay itself. They are masked where
+# they are shown.
+LABELS = ("gift", "form", "host", "campaign", "note")
 SHORTEST_NUMBER = 7  # characters
 TICK_EVERY_S = 5.0  # how often time is journalled while no event carries it
 
@@ -80,6 +90,10 @@ class Route:
 
 class QueueFull(Exception):
     """The intake queue has no room and the caller asked not to wait."""
+
+
+class NotStored(Exception):
+    """What was put could not be made durable; the daemon ends, and the sender must send it again."""
 
 
 class Pipeline:
@@ -197,7 +211,11 @@ class Pipeline:
         stored = [frame for frame in frames if frame.events]
         if stored:
             began = self._clock.monotonic()
-            await self._journal.commit(stored, self._clock.now())
+            try:
+                await self._journal.commit(stored, self._clock.now())
+            except BaseException:
+                _refuse(entries)
+                raise
             self._observer.committed(self._clock.monotonic() - began)
         self._acknowledge(entries, fresh_of)
         if frames:
@@ -256,7 +274,6 @@ class Pipeline:
         room = self._rooms.get((lead.platform, lead.room))
         words = self._people.words(lead.platform, lead.room, lead.viewer)
         name = self._people.name(lead.platform, lead.room, lead.viewer)
-        ready = self._engine.model is not None and self._engine.model.ready
         alert = LeadAlert(
             lead=lead.lead,
             platform=lead.platform,
@@ -268,10 +285,10 @@ class Pipeline:
             name=mask_name(mask_numbers(name)),
             grade=lead.grade,
             points=lead.points,
-            probability=lead.probability if ready else None,
+            probability=lead.probability,
             reasons=[reason for reason in lead.reasons if reason.kind == "rule"],
             decided_at=lead.decided_at,
-            product=lead.product,
+            product=None if lead.product is None else mask_numbers(lead.product),
             words=None if words is None else mask_numbers(words),
         )
         return alert, alert.room_id
@@ -309,10 +326,15 @@ class Pipeline:
     def _fail(self, error: BaseException) -> None:
         self._failed = error
         self._room_in_queue.set()
-        for entry in self._entries:
-            if not entry.done.done():
-                entry.done.cancel()
+        _refuse(self._entries)
         self._entries.clear()
+
+
+def _refuse(entries: Iterable[_Entry]) -> None:
+    for entry in entries:
+        if not entry.done.done():
+            entry.done.set_exception(NotStored())
+            entry.done.exception()  # a feed without acknowledgements does not look; that is no error of its own
 
 
 def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
@@ -323,6 +345,10 @@ def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
         msgspec.structs.force_setattr(event, "text", redact_text(event.text))
     if event.name and len(event.name) >= SHORTEST_NUMBER:
         msgspec.structs.force_setattr(event, "name", _redacted_name(event.name))
+    for label in LABELS:
+        value = getattr(event, label)
+        if value is not None and len(value) >= SHORTEST_NUMBER:
+            msgspec.structs.force_setattr(event, label, redact_label(value, region))
     if event.fields:
         msgspec.structs.force_setattr(event, "fields", redact_fields(_storable(event.fields), event.consent))
     if event.extra:

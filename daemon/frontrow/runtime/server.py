@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
+import msgspec
 import structlog
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
 from litestar.exceptions import HTTPException, WebSocketDisconnect
@@ -18,17 +19,19 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from frontrow import __version__
+from frontrow.core.contact import mask_numbers
 from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.panel import Lagged, Panels
-from frontrow.runtime.pipeline import Pipeline, QueueFull
+from frontrow.runtime.pipeline import NotStored, Pipeline, QueueFull
 
 MAX_BATCH = 10_000  # events in one request: what is applied and stored in well under a platform's two seconds
 MAX_PAGE = 500  # leads in one answer
 RETRY_AFTER_S = 1
+SEND_TIMEOUT_S = 10.0  # for one message to a panel
 LIVE_FEED = "http"  # the name under which ingested events are counted
 
 # Close codes of our WebSockets; 4000 and above are for applications (RFC 6455, section 7.4.2).
@@ -152,7 +155,13 @@ def application(services: Services) -> Litestar:
                 429, "The intake queue is full; try again.", {"retry-after": str(RETRY_AFTER_S)}
             ) from None
         # Shielded: a sender that hangs up does not take back what it sent.
-        receipt = await asyncio.shield(done)
+        try:
+            receipt = await asyncio.shield(done)
+        except NotStored:
+            services.counters.refused("ingest", "not stored")
+            raise _problem(
+                503, "The journal cannot be written; nothing of this request was stored."
+            ) from None
         return receipt.accepted, receipt.duplicates
 
     @post("/ingest/{room:str}", status_code=200, summary="Canonical events in", tags=["feeds"])
@@ -286,11 +295,24 @@ def application(services: Services) -> Litestar:
         found = await services.leads(key, _cursor(cursor), limit + 1)
         more = len(found) > limit
         found = found[:limit]
-        return LeadsAnswer(found, f"{found[-1].decided_at}.{found[-1].lead}" if more else None)
+        shown = [_masked(lead) for lead in found]
+        return LeadsAnswer(shown, f"{found[-1].decided_at}.{found[-1].lead}" if more else None)
 
     @websocket("/ws/host/{room:str}")
     async def host_socket(socket: WebSocket[Any, Any, Any], room: FromPath[str]) -> None:
         await _serve_panel(services, socket, room)
+
+    def as_problem(request: Http, error: HTTPException) -> Response[dict[str, Any]]:
+        if not (isinstance(error.extra, dict) and error.extra.get("counted")):
+            services.counters.refused("http", str(error.status_code))
+        return _as_problem(request, error)
+
+    def as_bug(request: Http, error: Exception) -> Response[dict[str, Any]]:
+        services.counters.refused("http", "500")
+        log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+        return _as_problem(
+            request, HTTPException(status_code=500, detail="An error of ours; it has been logged.")
+        )
 
     return Litestar(
         route_handlers=[
@@ -306,7 +328,7 @@ def application(services: Services) -> Litestar:
             leads,
             host_socket,
         ],
-        exception_handlers={HTTPException: _as_problem, 500: _as_bug},
+        exception_handlers={HTTPException: as_problem, 404: as_problem, 405: as_problem, 500: as_bug},
         openapi_config=OpenAPIConfig(
             title="Frontrow",
             version=__version__,
@@ -337,7 +359,11 @@ async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], roo
 
     async def send() -> None:
         async for message in subscription.messages():
-            await socket.send_data(message.decode(), mode="text")
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await socket.send_data(message.decode(), mode="text")
+            except TimeoutError:
+                raise Lagged from None  # its buffers are full: it takes nothing any more
 
     reader, sender = asyncio.ensure_future(read()), asyncio.ensure_future(send())
     try:
@@ -351,11 +377,9 @@ async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], roo
         await socket.close(code=TOO_SLOW, reason="too slow; connect again for a snapshot")
     elif outcomes[1] is None:
         await socket.close(code=1001, reason="the daemon stops")
-    for outcome in outcomes:
-        if isinstance(outcome, Exception) and not isinstance(
-            outcome, Lagged | WebSocketDisconnect | RuntimeError
-        ):
-            log.warning("panel_failed", room=room, error=type(outcome).__name__)
+    gone = isinstance(outcomes[0], WebSocketDisconnect)  # then whatever sending met is only how it noticed
+    if not gone and isinstance(outcomes[1], Exception) and not isinstance(outcomes[1], Lagged):
+        log.info("panel_gone", room=room, error=type(outcomes[1]).__name__)
 
 
 def _refusal(services: Services, grant: Grant | None, room: str) -> int | None:
@@ -397,6 +421,13 @@ def _cursor(text: str | None) -> tuple[int, str] | None:
     return int(at), lead
 
 
+def _masked(lead: Lead) -> Lead:
+    """Return a lead as it may be shown: no number in what a feed called a product, a host or a campaign."""
+    labels = {name: getattr(lead, name) for name in ("product", "host", "campaign")}
+    hidden = {name: mask_numbers(value) for name, value in labels.items() if value is not None}
+    return msgspec.structs.replace(lead, **hidden)
+
+
 def _page(page: Page, status: int) -> Response[bytes]:
     headers = dict(page.headers)
     content_type = headers.pop("content-type", None)
@@ -404,7 +435,10 @@ def _page(page: Page, status: int) -> Response[bytes]:
 
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTTPException:
-    return HTTPException(status_code=status, detail=detail, headers=dict(headers or {}))
+    # Whoever raises this has counted it under its own name.
+    return HTTPException(
+        status_code=status, detail=detail, headers=dict(headers or {}), extra={"counted": True}
+    )
 
 
 def _as_problem(_request: Http, error: HTTPException) -> Response[dict[str, Any]]:
@@ -421,13 +455,6 @@ def _as_problem(_request: Http, error: HTTPException) -> Response[dict[str, Any]
         body["detail"] = error.detail
     return Response(
         body, status_code=error.status_code, media_type="application/problem+json", headers=headers
-    )
-
-
-def _as_bug(request: Http, error: Exception) -> Response[dict[str, Any]]:
-    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
-    return _as_problem(
-        request, HTTPException(status_code=500, detail="An error of ours; it has been logged.")
     )
 
 

@@ -6,7 +6,13 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-from frontrow.core.errors import StoreLocked
+from frontrow.core.errors import StoreLocked, StoreUnusable
+
+
+def make_private(path: Path) -> None:
+    """Make a file that only its owner may read, and its folder, where they do not exist. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 class StoreLock:
@@ -21,9 +27,16 @@ class StoreLock:
 
         Raises:
             StoreLocked: Another process holds it; the error says which, on which host, since when.
+            StoreUnusable: The lock's file or its folder cannot be made.
         """
         # The file stays when the lock goes: unlinking it would let two daemons lock two files of one name.
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            make_private(self._path)
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StoreUnusable(
+                f"{self._path}: cannot be made ({error.strerror}); see [storage] path"
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

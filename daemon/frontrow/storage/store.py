@@ -13,9 +13,10 @@ import apsw
 import msgspec
 
 from frontrow.core.alerts import LeadAlert
-from frontrow.core.errors import StoreDamaged
+from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.core.leads import Lead
 from frontrow.storage.frames import Blobs, Frame, pack, unpack
+from frontrow.storage.lock import make_private
 
 SCHEMA = 1
 _APPLICATION_ID = 0x46524F57  # "FROW": what `file` and a careful operator see
@@ -90,15 +91,17 @@ class Store:
     def open(cls, path: Path, *, create: bool = True) -> "Store":
         """Open a store, making it (and its folder) where ``create`` says so and there is none.
 
+        The file and its folder are made for their owner alone: they hold what viewers said.
+
         Raises:
             StoreDamaged: The file is not a store of ours, is of a newer version, or SQLite finds it damaged.
+            StoreUnusable: It cannot be opened for writing: a folder, no right, no room.
             FileNotFoundError: There is none and ``create`` is false.
         """
-        if not path.exists():
-            if not create:
-                raise FileNotFoundError(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if not create and not path.exists():
+            raise FileNotFoundError(path)
         try:
+            make_private(path)
             connection = apsw.Connection(str(path))
             connection.set_busy_timeout(
                 5_000
@@ -108,6 +111,10 @@ class Store:
             connection.pragma("foreign_keys", True)
             cls._migrate(connection, path)
             return cls(connection, path)
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError, OSError) as error:
+            raise StoreUnusable(
+                f"{path}: cannot be opened for writing ({error}); see [storage] path"
+            ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise StoreDamaged(
                 f"{path}: SQLite cannot read it ({error}). Restore it from a backup, or move it away to begin anew."

@@ -1,7 +1,7 @@
 // One viewer up close: what was said and seen, where the points come from, and the parts of the probability.
 
 import { el, icon, ring, setAttribute, setRing, setText, show } from "./dom.js";
-import { clean, shownName } from "./names.js";
+import { clean, leadName, shownName } from "./names.js";
 import { age, featureName, INTERCEPT, percent, ruleTexts } from "./words.js";
 
 const CAP = 100; // of the points
@@ -109,7 +109,7 @@ export class Card {
     setText(this.words.querySelector("figcaption"), language.say("card.words"));
     const facts = [[language.say("card.lastSeen"), lastSeen(language, room.now(), row.last_at)]];
     if (row.hot_at !== null) facts.push([language.say("card.hotSince"), language.timeOfDay(row.hot_at)]);
-    facts.push([language.say("card.lead"), row.lead === null ? language.say("card.noLead") : clean(row.lead)]);
+    facts.push([language.say("card.lead"), row.lead === null ? language.say("card.noLead") : leadName(row.lead)]);
     const key = JSON.stringify(facts);
     if (key === this._factsKey) return;
     this._factsKey = key;

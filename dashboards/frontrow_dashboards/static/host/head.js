@@ -1,7 +1,7 @@
 // The top of the dock: the room, what the session and the feeds do, the product on show, and one banner at most.
 
 import { el, icon, setAttribute, setText, show } from "./dom.js";
-import { clean } from "./names.js";
+import { clean, ours } from "./names.js";
 import { clock } from "./words.js";
 
 export class Head {
@@ -39,7 +39,7 @@ export class Head {
   render(context) {
     const { room, link, language } = context;
     const state = room.state;
-    const title = clean(state?.room.title ?? "") || clean(state?.room.id ?? "") || clean(context.options.room);
+    const title = ours(state?.room.title) || ours(state?.room.id) || clean(context.options.room);
     setText(this.title, title);
     setAttribute(this.title, "title", title);
     document.title = language.say("pageTitle", { title });

@@ -28,13 +28,8 @@ export class ViewerList {
     this._sections = new Map(GRADES.map((grade) => [grade, new Section(grade)]));
     this.more = el("button", { type: "button", class: "quiet-button more", hidden: true, on: { click: () => this._showMore() } });
     this.held = el("p", { class: "held", hidden: true, "aria-hidden": "true" });
-    this.element = el(
-      "main",
-      { class: "list", hidden: true },
-      this.held,
-      el("div", { class: "sections" }, ...[...this._sections.values()].map((section) => section.element)),
-      this.more,
-    );
+    this._columns = el("div", { class: "sections" }, ...[...this._sections.values()].map((section) => section.element));
+    this.element = el("main", { class: "list", hidden: true }, this.held, this._columns, this.more);
     this._watch();
   }
 
@@ -54,13 +49,24 @@ export class ViewerList {
   /** `context` is {room, language, options, matching, query}; `matching` are the rows, best first. */
   render(context) {
     const { room, language, options, matching } = context;
-    const rows = matching.slice(0, options.limit + this._extra);
+    const rows = this._chosen(matching, options.limit + this._extra);
     setAttribute(this.element, "aria-label", language.say("list.label"));
     for (const [viewer, view] of this._views) view.render(room.rows.get(viewer) ?? null, context);
     this._place(rows, context);
     for (const [grade, section] of this._sections) section.render(grade, context);
     this._renderMore(language, matching.length, rows.length);
     this._setCurrent();
+  }
+
+  /** Return the rows to be shown: the best `limit`, and where each grade has a column of its own, so many of each. */
+  _chosen(matching, limit) {
+    // The style sheet decides when there are columns; it is asked, so that the two cannot disagree.
+    if (getComputedStyle(this._columns).display !== "grid") return matching.slice(0, limit);
+    const left = new Map(GRADES.map((grade) => [grade, limit]));
+    return matching.filter((row) => {
+      left.set(row.grade, left.get(row.grade) - 1);
+      return left.get(row.grade) >= 0;
+    });
   }
 
   /** Move the focus by one row; from outside the list, to the row that had it last, or the first. */

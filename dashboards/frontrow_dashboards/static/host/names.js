@@ -14,12 +14,28 @@ const PILED_MARKS = /(\p{M}{3})\p{M}+/gu; // no script needs more than three; za
 const DIGIT = "[\\p{Nd}\\u2070-\\u2079\\u2080-\\u2089\\u2460-\\u2468\\u24EA\\u2776-\\u277E]";
 const LONG_NUMBER = new RegExp(`${DIGIT}(?:[\\s.·・_—–\\uFE0F\\u20E3-]{0,3}${DIGIT}){6,}`, "gu");
 
+const OUR_LEAD = /^L[0-9a-f]{20}$/;
+
 const LONGEST = 200; // characters put into the page; CSS cuts what does not fit, this bounds the work
 
 /** Return a viewer's words or name on one line, without what cannot be seen, numbers of 7 digits or more hidden. */
 export function clean(text) {
+  return shorten(hideNumbers(visible(text)));
+}
+
+/** Return what the operator wrote in the configuration, fit to be shown; its numbers are dates and prices, and stay. */
+export function ours(text) {
+  return shorten(visible(text));
+}
+
+/** Return a lead's id. Ours is a hash, in which seven digits in a row are common and no number that can be called. */
+export function leadName(lead) {
+  return OUR_LEAD.test(lead) ? lead : clean(lead);
+}
+
+function visible(text) {
   if (typeof text !== "string") return "";
-  const line = text
+  return text
     .slice(0, 4 * LONGEST)
     .replace(/[\t\n\v\f\r\u0085\u2028\u2029]/g, " ")
     .replace(INVISIBLE, "")
@@ -27,7 +43,6 @@ export function clean(text) {
     .replace(PILED_MARKS, "$1")
     .replace(/\s+/g, " ")
     .trim();
-  return shorten(hideNumbers(line));
 }
 
 /** Return a name fit to be shown; with `mask`, only its first and last character. Empty if nothing visible is in it. */
