@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -127,7 +128,12 @@ def test_the_lines_are_sorted_and_their_reasons_add_up(stream: Path, tmp_path: P
         rules = sum(each["points"] for each in line["reasons"] if each["kind"] == "rule")
         assert line["points"] == min(100, rules)
         intercept = [each["logit"] for each in line["reasons"] if each["name"] == "intercept"]
+        if not line["reasons"]:  # staff
+            assert (line["points"], line["probability"]) == (0, None)
+            continue
         assert intercept == [model["intercept"]]
+        logit = sum(each["logit"] for each in line["reasons"] if each["kind"] == "feature")
+        assert line["probability"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-9)
     leads = [json.loads(line) for line in (tmp_path / "a" / "leads.ndjson").read_bytes().splitlines()]
     assert {"customer", "store", "quality", "host", "product", "campaign"} <= set(leads[0])
     assert [(each["platform"], each["room"], each["session"], each["viewer"]) for each in leads] == sorted(
