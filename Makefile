@@ -29,7 +29,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/frontrow check --config config.toml
 
 test-long: $(VENV)/test.stamp system
-	$(BIN)/python -m pytest -m long --override-ini addopts="--strict-markers --strict-config --import-mode=importlib"
+	$(BIN)/python -m pytest -m long
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/benchmarks -p no:cacheprovider --override-ini addopts="--import-mode=importlib" -s

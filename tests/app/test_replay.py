@@ -186,3 +186,20 @@ def test_real_recordings_replay_to_one_digest(recordings: Path, tmp_path: Path) 
     assert (first["rejected"], first["duplicates"]) == (0, 0)
     assert first["events"] == sum(gzip.decompress(path.read_bytes()).count(b"\n") for path in files)
     assert first["digest"] == again["digest"]
+
+
+@pytest.mark.long
+@pytest.mark.recordings
+@pytest.mark.timeout(900)
+def test_all_recordings_replay_to_one_digest_and_a_model_in_its_bounds(recordings: Path, tmp_path: Path) -> None:
+    files = sorted((recordings / "streams").glob("*/*.ndjson.gz"))
+    first = run(tmp_path / "a", *files, "--journal", tmp_path / "journal.db")
+    assert (first["events"], first["rejected"]) == (170_737, 0)
+    assert run(tmp_path / "b", *reversed(files), "--frame-size", "77")["digest"] == first["digest"]
+    assert run(tmp_path / "c", tmp_path / "journal.db")["digest"] == first["digest"]
+    model = json.loads((tmp_path / "a" / "model.json").read_bytes())
+    assert max(map(abs, model["weights"])) < 10
+    lines = [json.loads(line) for line in (tmp_path / "a" / "viewers.ndjson").read_bytes().splitlines()]
+    served = [line["probability"] for line in lines if line["probability"] is not None]
+    assert len(served) > 30_000
+    assert 0 < min(served) <= max(served) < 1
