@@ -256,6 +256,10 @@ def application(services: Services) -> Litestar:
             raise _problem(404, "No such file.")
         return _page(page, page.status)
 
+    @get("/openapi.json", include_in_schema=False)
+    async def document(request: Http) -> dict[str, Any]:
+        return request.app.openapi_schema.to_schema()
+
     @get("/api/v1/rooms", summary="The rooms that this token may see", tags=["api"])
     async def rooms(request: Http) -> list[RoomView]:
         """Each configured room with its present state."""
@@ -326,6 +330,7 @@ def application(services: Services) -> Litestar:
             rooms,
             viewers,
             leads,
+            document,
             host_socket,
         ],
         exception_handlers={HTTPException: as_problem, 404: as_problem, 405: as_problem, 500: as_bug},
@@ -333,8 +338,9 @@ def application(services: Services) -> Litestar:
             title="Frontrow",
             version=__version__,
             description="Events in, hot viewers and leads out. A token goes in `Authorization: Bearer`.",
-            path="/",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            # Litestar's own router answers every unknown path below it with a page of its own; ours is the handler above.
+            path="/openapi",
+            render_plugins=[JsonRenderPlugin(path="/schema.json")],
         ),
         request_max_body_size=services.max_body_bytes,
         logging_config=None,
