@@ -191,7 +191,9 @@ def test_real_recordings_replay_to_one_digest(recordings: Path, tmp_path: Path) 
 @pytest.mark.long
 @pytest.mark.recordings
 @pytest.mark.timeout(900)
-def test_all_recordings_replay_to_one_digest_and_a_model_in_its_bounds(recordings: Path, tmp_path: Path) -> None:
+def test_all_recordings_replay_to_one_digest_and_a_model_in_its_bounds(
+    recordings: Path, tmp_path: Path
+) -> None:
     files = sorted((recordings / "streams").glob("*/*.ndjson.gz"))
     first = run(tmp_path / "a", *files, "--journal", tmp_path / "journal.db")
     assert (first["events"], first["rejected"]) == (170_737, 0)
