@@ -28,7 +28,8 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How the model learns.
 
     ``learning_rate`` and ``l2`` are River's; ``warm_up`` is the number of served inputs after which the scaler is
-    frozen and learning begins. Below ``min_labels`` labels or ``min_positives`` positives the probability is not shown as a number.
+    frozen and learning begins. Below ``min_labels`` labels or ``min_positives`` of either outcome the probability is
+    not shown as a number.
     """
 
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02

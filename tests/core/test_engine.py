@@ -112,6 +112,18 @@ def test_staff_and_test_events_get_a_line_but_no_points_and_never_a_lead() -> No
     assert score(under_test, "tester").points == 0
 
 
+def test_whoever_turns_out_to_be_staff_leaves_the_panel() -> None:
+    under_test = engine()
+    apply(under_test, event("product_click", 0), event("cart_add", 1))
+    room = under_test.room(ROOM.platform, ROOM.room)
+    assert room is not None
+    assert room.sessions.current is not None
+    assert list(room.sessions.current.warm) == [0]
+    apply(under_test, event("comment", 2, text="hi", staff=True))
+    assert list(room.sessions.current.warm) == []
+    assert score(under_test).grade == "cold"
+
+
 def test_a_hot_viewer_stays_hot_while_points_hover_at_the_bound() -> None:
     """Whoever flaps on the panel is trusted by nobody."""
     policy = Policy(rules=(Rule(name="click", signal="product_click", points=80, half_life_s=3600),))

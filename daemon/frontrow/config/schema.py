@@ -92,7 +92,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The model of the outcome.
 
     ``learning_rate`` and ``l2`` are those of its gradient descent. Its probability is shown, and may decide, once it
-    has learnt from ``min_labels`` labels with ``min_positives`` positives among them. A viewer is looked at for
+    has learnt from ``min_labels`` labels with ``min_positives`` positives, and as many negatives, among them. A viewer is looked at for
     learning at most every ``snapshot_every_s``. ``grade`` says who decides: points alone, or either of both, where a
     probability from ``hot_probability`` is hot.
     """

@@ -102,7 +102,8 @@ class RoomState:
 class ViewerScore:
     """One viewer in one session, at one moment: both numbers, each with its reasons.
 
-    ``probability`` is None without a model; ``logit`` is what the features' reasons and the intercept sum to.
+    ``probability`` is the model's, whether or not it is ready to be shown, and None without a model and for staff. The
+    ``logit`` of the features' reasons and the intercept sum to its raw logit.
     """
 
     row: int
@@ -171,9 +172,8 @@ class Engine:
         self._earlier = array("I")
         self._leads: dict[int, str] = {}
         self._touched: list[int] = []  # rows to be snapshot at the next mark
-        self._due: dict[
-            int, tuple[int, list[float]]
-        ] = {}  # rows whose mark has passed: (mark, standing features)
+        # Rows whose mark has passed: (mark, standing features).
+        self._due: dict[int, tuple[int, list[float]]] = {}
         self._active: dict[int, None] = {}  # rows touched since the last mark, where probability may make hot
         self._hot_by_probability: set[int] = set()
         self._open_sessions: list[tuple[RoomState, Session]] = []
@@ -239,7 +239,9 @@ class Engine:
         effects.touched[row] = None
         if event.staff:
             self._staff[row] = 1
-        if event.staff:
+            self._grade[row] = self._grade_by_points[row] = COLD
+            self._hot_by_probability.discard(row)
+            session.warm.pop(row, None)  # whoever turns out to be staff leaves the panel
             return
         if event.fan is not None and kind not in self.options.outcome_kinds:
             self._fan_before[row] = self._fan[row]
@@ -258,7 +260,7 @@ class Engine:
             self._outcome(Owner(room.platform, room.room, viewer), at)
         else:
             self._feed(row, kind, facts, event, at)
-        self._regrade(row, room, session, viewer, at, effects)
+        self._regrade(row, room, session, viewer, effects)
 
     def _feed(self, row: int, kind: str, facts: int, event: Event, at: int) -> None:
         assert self._fading is not None
@@ -320,9 +322,7 @@ class Engine:
         going_on = max(0, self._last_at[row] - entered_at) if entered_at else 0
         return self._observed_ms[row] + going_on
 
-    def _regrade(
-        self, row: int, room: RoomState, session: Session, viewer: str, at: int, effects: Effects
-    ) -> None:
+    def _regrade(self, row: int, room: RoomState, session: Session, viewer: str, effects: Effects) -> None:
         if self._staff[row]:
             return
         before = self._grade[row]
@@ -572,10 +572,6 @@ class Engine:
     def session_of(self, row: int) -> tuple[RoomState, Session]:
         """Return where a row is."""
         return self._where[row]
-
-    def viewer_of(self, row: int) -> str:
-        """Return whose row it is."""
-        return self._viewer[row]
 
     def scores(self, rows: Sequence[int], at: int, *, reasons: bool = True) -> list[ViewerScore]:
         """Return both numbers of some rows at engine time ``at``; changes nothing that is recorded or learnt from."""

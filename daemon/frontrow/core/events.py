@@ -14,8 +14,6 @@ from msgspec import Meta, Struct
 
 from frontrow.core.errors import EventInvalid
 
-SCHEMA_VERSION = 1
-
 # Times outside these are mistakes of a unit or of a clock, not events: 2001-09-09 and 2100-01-01, in ms UTC.
 # Seconds taken for milliseconds land in January 1970 and so below the first.
 EARLIEST_MS = 1_000_000_000_000

@@ -26,8 +26,3 @@ def valid_e164(digits: str, region: str, *, landlines: bool) -> str | None:
         return None
     e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return e164
-
-
-def is_region(region: str) -> bool:
-    """Whether numbering plans are known for this region's code."""
-    return region in phonenumbers.SUPPORTED_REGIONS

@@ -16,6 +16,9 @@ _SECRET_NAMES = re.compile(
 _SECRET_IN_TEXT = re.compile(
     r"((?:token|key|secret|access_token|sign)=)[^&\s\"']+|(Bearer\s+)\S+", re.IGNORECASE
 )
+_OURS = frozenset(
+    {"timestamp", "level", "logger", "lead"}
+)  # made by us; a lead's id may have digits like a number's
 MASK = "***"
 
 
@@ -71,7 +74,7 @@ def _masked(name: str, value: Any) -> Any:
     if _SECRET_NAMES.search(name):
         return MASK
     if isinstance(value, str):
-        return value if name in ("timestamp", "level", "logger") else mask_text(value)
+        return value if name in _OURS else mask_text(value)
     if isinstance(value, dict):
         return {str(key): _masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

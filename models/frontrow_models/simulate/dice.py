@@ -41,9 +41,6 @@ class Dice:
     def chance(self, probability: float) -> bool:
         return self.random() < probability
 
-    def between(self, low: float, high: float) -> float:
-        return low + (high - low) * self.random()
-
     def whole(self, low: int, high: int) -> int:
         """Return a whole number from ``low`` to ``high``, both possible."""
         return low + int(self.random() * (high - low + 1))
