@@ -9,11 +9,11 @@ CONFIG ?= config.toml
 export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check test-long bench format lock clean system
+.PHONY: help run test check simulate test-long bench format lock clean system
 
 help:
 	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
-	@echo "make check  linters, types, floors; make bench  benchmarks; make test-long  what takes long"
+	@echo "make check  linters, types, floors; make bench  benchmarks; make test-long  what takes long; make simulate SEED=7  one simulated run"
 
 run: $(VENV)/run.stamp
 	$(BIN)/frontrow run --config $(CONFIG)
@@ -27,6 +27,9 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/frontrow check --config config.toml
+
+simulate: $(VENV)/test.stamp
+	$(BIN)/python -m tests.simulation $(SEED)
 
 test-long: $(VENV)/test.stamp system
 	$(BIN)/python -m pytest -m long

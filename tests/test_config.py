@@ -751,7 +751,7 @@ def test_no_repr_and_no_dump_shows_a_secret(read: Load, tmp_path: Path) -> None:
     }  # fmt: skip
     assert dumped["sinks"][0]["headers"] == {"Authorization": "***"}
     assert dumped["server"]["port"] == 8787
-    assert dumped["storage"] == {"path": "data/frontrow.db"}
+    assert dumped["storage"] == {"path": "data/frontrow.db", "snapshot_every_s": 60}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ that matters: what they deliver is in the journal, or was never acknowledged.
 """
 
 import enum
+import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from frontrow.core.events import Event, RoomRef
+from frontrow.core.events import Event, RoomRef, has_control
 from frontrow.core.ports import Clock, Receipt
 
 
@@ -61,7 +62,8 @@ class FeedContext:
     """What a running feed is given; everything that it may touch outside itself.
 
     ``put`` is the intake bound to this feed (see :class:`frontrow.core.ports.Intake`): awaiting it is back-pressure,
-    what it returns is done when the events are durable. ``status`` tells people what the feed does; call it when the
+    what it returns is done when the events are durable. ``offer`` is for feeds that cannot wait, since the other side
+    would cut them off and sends nothing again: it never waits, and under overload thins what was offered. ``status`` tells people what the feed does; call it when the
     state changes. ``reject`` counts input that could not be made into an event and logs the reason once per reason:
     pass a reason without the input's own text. ``rng`` is for jitter.
     """
@@ -71,6 +73,7 @@ class FeedContext:
     clock: Clock
     rng: random.Random
     put: Callable[[Sequence[Event]], Awaitable[Awaitable[Receipt]]]
+    offer: Callable[[Sequence[Event]], Awaitable[Receipt]]
     status: Callable[[FeedStatus], None]
     reject: Callable[[str], None]
 
@@ -137,7 +140,14 @@ UNKNOWN = "unknown"
 def unknown_event(
     *, id: str, room: RoomRef, at: int, type: str, message: Any, viewer: str | None = None
 ) -> Event:
-    """Return the event that keeps a message of unknown type whole: ``extra`` is ``{"type": …, "message": …}``."""
+    """Return the event that keeps a message of unknown type whole: ``extra`` is ``{"type": …, "message": …}``.
+
+    Identities that no event may have give way, since the message is worth more: the id to its hash, the viewer to None.
+    """
+    if has_control(id):
+        id = f"sha256-{hashlib.sha256(id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    if viewer is not None and has_control(viewer):
+        viewer = None
     return Event(
         id=id,
         platform=room.platform,

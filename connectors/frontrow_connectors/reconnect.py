@@ -47,6 +47,10 @@ async def keep_connected(context: FeedContext, session: Callable[[], Awaitable[N
         except FeedError as error:
             reason, wait_s = error.reason, error.retry_after_s
         except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # A group that failed as it was cancelled reports its failure and keeps the cancellation to itself.
+                raise asyncio.CancelledError from error
             log.exception("feed_failed", feed=context.feed, room=context.room.id)
             reason = f"internal error ({type(error).__name__})"
         failures = 1 if context.clock.monotonic() - began >= STABLE_S else failures + 1

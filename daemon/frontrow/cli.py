@@ -2,6 +2,9 @@
 
 Exit codes: 0 done; 1 it failed while it ran; 2 wrong arguments or a wrong configuration; 3 another daemon holds the
 store.
+
+Each command imports what it needs when it runs: the daemon, the engine and the model take seconds to import, for which
+neither ``--help`` nor a new token should wait.
 """
 
 import os
@@ -10,27 +13,20 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
-import msgspec
-import orjson
-import uvloop
 from cyclopts import App, Parameter
 
 from frontrow import __version__
-from frontrow.app.daemon import Address, Daemon, run_until_signal
-from frontrow.app.parts import load_config, make_lexicons
-from frontrow.app.replaying import replay as run_replay
 from frontrow.clock import SystemClock
-from frontrow.config import Config, defaults, dump
 from frontrow.core.errors import ConfigError, FrontrowError, StoreLocked
 from frontrow.runtime.access import Role, make_token
-from frontrow.storage.store import Store
-from frontrow.telemetry import logs
-from frontrow_connectors.file import FileReject
-from frontrow_models.simulate import Scenario, room_names, write_ndjson, write_truth
-from frontrow_models.simulate import simulate as run_simulation
+
+if TYPE_CHECKING:
+    from frontrow.app.daemon import Address
+    from frontrow.config import Config
+    from frontrow_connectors.file import FileReject
 
 DONE, FAILED, WRONG, LOCKED = 0, 1, 2, 3
 DEFAULT_CONFIG = Path("config.toml")
@@ -83,11 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @app.command
 def run(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
     """Run the daemon until SIGTERM or Ctrl-C."""
+    import uvloop
+
+    from frontrow.app.daemon import Daemon, run_until_signal
+    from frontrow.app.parts import load_config
+    from frontrow.telemetry import logs
+
     loaded = load_config(config, os.environ)
     logs.configure(level=loaded.log.level, format=loaded.log.format)
     clock = SystemClock()
 
-    def ready(address: Address) -> None:
+    def ready(address: "Address") -> None:
         _print_addresses(loaded, address, clock.now())
 
     async def body() -> None:
@@ -112,6 +114,11 @@ def check(*, config: ConfigPath = DEFAULT_CONFIG, show: bool = False) -> int:
     show
         Print what is in force, defaults and environment included, secrets hidden.
     """
+    import orjson
+
+    from frontrow.app.parts import load_config, make_lexicons
+    from frontrow.config import dump
+
     loaded = load_config(config, os.environ)
     make_lexicons(loaded)
     if show:
@@ -132,7 +139,7 @@ def replay(
     ] = None,
     no_model: Annotated[bool, Parameter(negative="", help="Points only.")] = False,
     journal: Annotated[Path | None, Parameter(help="Also write a durable journal there.")] = None,
-    frame_size: Annotated[int, Parameter(help="Events a frame; does not change results.")] = 1024,
+    frame_size: Annotated[int, Parameter(help="Events a frame; does not change results.")] = 4096,
 ) -> int:
     """Run the whole engine over canonical events (.ndjson, .gz, .zst, - for standard input) or over one journal.
 
@@ -145,11 +152,19 @@ def replay(
     if not 1 <= frame_size <= 65_536:
         print("frontrow replay: --frame-size must be from 1 to 65536", file=sys.stderr)
         return WRONG
+    import msgspec
+    import orjson
+
+    from frontrow.app.parts import load_config
+    from frontrow.app.replaying import replay as run_replay
+    from frontrow.config import defaults
+    from frontrow.telemetry import logs
+
     loaded = defaults() if config is None else load_config(config, os.environ)
     logs.configure(level="warning", format="console")
     rejected = 0
 
-    def on_reject(reject: FileReject) -> None:
+    def on_reject(reject: "FileReject") -> None:
         nonlocal rejected
         rejected += 1
         if rejected <= SHOWN_REJECTS:
@@ -172,6 +187,30 @@ def replay(
 
 
 @app.command
+def doctor(
+    *,
+    config: ConfigPath = DEFAULT_CONFIG,
+    salvage: Annotated[
+        Path | None, Parameter(help="Write all that can still be read into a new store there.")
+    ] = None,
+) -> int:
+    """Read all that is stored and tell what is sound, what is lost and how to restore. Works beside a running daemon.
+
+    Exits with 0 if all is sound, else with 1.
+    """
+    from frontrow.app.parts import load_config
+    from frontrow.storage import doctor as examiner
+
+    store = load_config(config, os.environ).storage.path
+    found = examiner.examine(store)
+    print("\n".join(found.lines()))
+    if salvage is not None:
+        frames, events = examiner.salvage(store, salvage)
+        print(f"{salvage}: {frames:,} frames of {events:,} events were written")
+    return DONE if found.sound else FAILED
+
+
+@app.command
 def simulate(
     *,
     out: Annotated[str, Parameter(help="Where the events go: a file, or - for standard output.")] = "-",
@@ -183,6 +222,9 @@ def simulate(
     rooms: Annotated[int, Parameter(help="Rooms that broadcast at once.")] = 1,
 ) -> int:
     """Make a stream with known ground truth, in canonical events. The same arguments give the same bytes."""
+    from frontrow_models.simulate import Scenario, room_names, write_ndjson, write_truth
+    from frontrow_models.simulate import simulate as run_simulation
+
     try:
         scenario = Scenario(
             seed=seed, viewers=viewers, duration_s=minutes * 60, events_per_s=rate, rooms=room_names(rooms)
@@ -213,6 +255,8 @@ def create(
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> int:
     """Make a token and print it, once; only its hash is kept. Works beside a running daemon."""
+    from frontrow.app.parts import load_config
+
     loaded = load_config(config, os.environ)
     known = {each.id for each in loaded.rooms}
     if room is not None and room not in known:
@@ -232,6 +276,9 @@ def create(
 @token.command(name="list")
 def list_tokens(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
     """List the tokens: id, role, room, label, and whether they still hold. The tokens themselves are not kept."""
+    from frontrow.app.parts import load_config
+    from frontrow.storage.store import Store
+
     loaded = load_config(config, os.environ)
     now = SystemClock().now()
     store = Store.open(loaded.storage.path)
@@ -253,6 +300,9 @@ def list_tokens(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
 @token.command
 def revoke(id: str, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
     """Revoke a token by the id that the list shows; a running daemon refuses it within two seconds."""
+    from frontrow.app.parts import load_config
+    from frontrow.storage.store import Store
+
     loaded = load_config(config, os.environ)
     store = Store.open(loaded.storage.path)
     try:
@@ -267,8 +317,10 @@ def revoke(id: str, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
 
 
 def _new_token(
-    config: Config, role: Role, room: str | None, label: str, now: int, expires_at: int | None
+    config: "Config", role: Role, room: str | None, label: str, now: int, expires_at: int | None
 ) -> str:
+    from frontrow.storage.store import Store
+
     made = make_token(
         secrets.token_bytes(32), role=role, room=room, label=label, now=now, expires_at=expires_at
     )
@@ -281,7 +333,7 @@ def _new_token(
     return made.token
 
 
-def _print_addresses(config: Config, address: Address, now: int) -> None:
+def _print_addresses(config: "Config", address: "Address", now: int) -> None:
     """Print where the pages are. Rooms that play the simulator need no secrecy: their address opens at once."""
     base = config.server.base_url.rstrip("/") or address.url
     demo = {feed.room for feed in config.feeds if feed.enabled and feed.connector == "simulator"}

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
-from river import linear_model, optim, preprocessing
 
 from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
+from frontrow.core.images import Image
 from frontrow.core.labels import Label
 from frontrow.core.scoring import CLIP, Matrix, Weights
 
@@ -48,6 +48,9 @@ class OnlineModel:
 
     def __init__(self, options: ModelOptions) -> None:
         self._options = options
+        # River brings all of scipy.stats, a second of importing, for which only what has a model should wait.
+        from river import linear_model, optim, preprocessing
+
         self._scaler: Any = preprocessing.StandardScaler()
         self._regression: Any = linear_model.LogisticRegression(
             optimizer=optim.SGD(options.learning_rate), l2=options.l2, intercept_lr=options.learning_rate
@@ -66,6 +69,10 @@ class OnlineModel:
         enough = self.labels >= self._options.min_labels and self.positives >= self._options.min_positives
         # Both sides: a model that has seen no negative yet believes in everybody.
         return enough and self.labels - self.positives >= self._options.min_positives
+
+    @property
+    def settled(self) -> bool:
+        return self._frozen
 
     def weights(self) -> Weights:
         if self._weights is None:
@@ -136,6 +143,51 @@ class OnlineModel:
 
     def state(self) -> dict[str, Any]:
         return {"version": self.version, **self._canonical()}
+
+    def image(self) -> Image:
+        scaler, regression = self._scaler, self._regression
+        held = self._held
+        return Image(
+            meta={
+                "canonical": self._canonical(),
+                "counts": dict(scaler.counts),
+                "means": dict(scaler.means),
+                "variances": dict(scaler.vars),
+                "weights": dict(regression.weights),
+                "refused": self.refused,
+                "held": [
+                    [label.snapshot, label.served_at, label.resolved_at, label.probability, label.outcome]
+                    for label in held
+                ],
+            },
+            arrays={"held": np.array([label.inputs for label in held], np.float32).reshape(-1, len(NAMES))},
+        )
+
+    def load(self, image: Image) -> None:
+        from river.utils import VectorDict
+
+        meta = image.meta
+        canonical = meta["canonical"]
+        scaler, regression = self._scaler, self._regression
+        scaler.counts.update(meta["counts"])
+        scaler.means.update(meta["means"])
+        scaler.vars.update(meta["variances"])
+        regression._weights = VectorDict(meta["weights"])  # River has no other way in; a test pins it
+        regression.intercept = canonical["intercept"]
+        regression.optimizer.n_iterations = canonical["iterations"]
+        self._observed, self._frozen = canonical["scaler"]["count"], canonical["scaler"]["frozen"]
+        self.labels, self.positives, self.refused = (
+            canonical["labels"],
+            canonical["positives"],
+            meta["refused"],
+        )
+        self._held = [
+            Label(snapshot, served_at, resolved_at, inputs, probability, outcome)
+            for (snapshot, served_at, resolved_at, probability, outcome), inputs in zip(
+                meta["held"], image.arrays["held"], strict=True
+            )
+        ]
+        self._weights = self._named = None
 
     def _canonical(self) -> dict[str, Any]:
         means, variances = dict(self._scaler.means), dict(self._scaler.vars)

@@ -182,14 +182,14 @@ async def test_hostile_values_are_stored_or_rejected_and_never_end_the_daemon(da
         assert (answer.status_code, answer.json()["accepted"]) == (200, taken), more
     assert (await daemon.http.get("/readyz")).status_code == 200
     store = Store.open(daemon.store)
-    assert sum(len(frame.events) for _, frame in store.frames()) == 3
+    assert sum(len(frame) for _, frame in store.frames()) == 3
     store.close()
 
 
 async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
     await daemon.ingest(hot())
     store = Store.open(daemon.store)
-    stored = [each.id for _, frame in store.frames() for each in frame.events]
+    stored = [id for _, frame in store.frames() for id in frame.ids]
     store.close()
     assert stored == ["c-v1", "f-v1", "p-v1"]
 

@@ -4,13 +4,16 @@ Figures are medians over rounds, since one round on a shared machine says little
 time for the same reason: other work on the machine lengthens the one and hardly the other.
 """
 
+import multiprocessing
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +22,7 @@ import psutil
 
 from tests.support.daemons import ROOT, SOURCE_ROOTS
 
+Key = TypeVar("Key")
 Result = TypeVar("Result")
 
 ROUNDS = 3
@@ -61,6 +65,43 @@ def python(*arguments: str | Path, cwd: Path) -> Cost:
 def rounds(run: Callable[[], Result], count: int = ROUNDS) -> list[Result]:
     """Return the results of so many runs."""
     return [run() for _ in range(count)]
+
+
+def in_turn(
+    runs: Mapping[Key, Callable[[], Result]], count: int = ROUNDS, *, budget_s: float = 60.0
+) -> dict[Key, list[Result]]:
+    """Return the results of each of ``runs``, taken in turn (A B A B …): what slows the machine slows all of them.
+
+    At least once, and no round begins after ``budget_s`` seconds: on a busy machine there are fewer rounds.
+    """
+    found: dict[Key, list[Result]] = {name: [] for name in runs}
+    began = time.perf_counter()
+    for number in range(count):
+        if number and time.perf_counter() - began > budget_s:
+            break
+        for name, run in runs.items():
+            found[name].append(run())
+    return found
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this thread, and every process that it starts, on one core; on systems that can, which is Linux."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def in_a_fresh_process(function: Callable[[], Result]) -> Result:
+    """Return what a module's function returns in a Python of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function).result()
 
 
 def median(values: Iterable[float]) -> float:

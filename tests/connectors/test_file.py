@@ -6,8 +6,10 @@ import gzip
 import io
 import itertools
 import os
+import random
 import subprocess
 import sys
+import tempfile
 import threading
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -20,14 +22,15 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.core.events import Event
+from frontrow.core.events import Event, decode_event, encode_event
 from frontrow.core.ports import Receipt
 from frontrow_connectors.contract import FeedState
 from frontrow_connectors.file import FileOptions, FileReject, iter_batches, merge_by_time
 from frontrow_connectors.file.client import FileFeed
-from frontrow_connectors.file.decoder import CHUNK_BYTES, Retimer, merge, read_batches, rebatch
+from frontrow_connectors.file.decoder import CHUNK_BYTES, TOO_FAR_AHEAD, Retimer, merge, read_batches, rebatch
 from frontrow_connectors.reconnect import REFUSED_WAIT_S
 from tests.connectors.samples import ROOM, T0, event, line
+from tests.support import hostile
 from tests.support.clock import ManualClock, settle
 from tests.support.feeds import RecordingIntake
 
@@ -99,6 +102,18 @@ def test_several_packed_parts_one_after_the_other_are_read_whole(pack: Callable[
     assert not rejects
 
 
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_large_gzip_parts_one_after_the_other_are_read_whole(level: int) -> None:
+    """Of a part that unpacks to more than is unpacked at a time, the end comes with the next part behind it."""
+    parts = [
+        b"".join(line(f"e{n}") + b"\n" for n in range(start, start + 3_000)) for start in (0, 3_000, 6_000)
+    ]
+    assert len(parts[0]) > 3 * CHUNK_BYTES
+    events, rejects = read(b"".join(gzip.compress(part, level) for part in parts))
+    assert ids(events) == [f"e{n}" for n in range(9_000)]
+    assert not rejects
+
+
 def test_padding_between_gzip_parts_is_passed_over() -> None:
     events, rejects = read(gzip.compress(line("a") + b"\n") + b"\0" * 512 + gzip.compress(line("b")))
     assert ids(events) == ["a", "b"]
@@ -137,6 +152,20 @@ def test_a_broken_line_is_named_and_the_rest_goes_on(pack: Callable[[bytes], byt
         pytest.param(
             b'{"id":"a","platform":"p","room":"r","kind":"stay","at":1750000000000}', id="no seconds"
         ),
+        pytest.param(
+            b'{"id":"a","platform":"p","room":"r","kind":"stay","text":"a","at":1750000000000}',
+            id="no seconds but text",
+        ),
+        pytest.param(
+            b'{"id":"a","platform":"p","room":"r","kind":"comment","seconds":1,"at":1750000000000}',
+            id="no text but seconds",
+        ),
+        pytest.param(
+            line("a")[:-1] + b',"extra":{"a":' + b"[" * 40 + b"]" * 40 + b"}}", id="nested too deeply"
+        ),
+        pytest.param(line("a").replace(b'"v-1"', b'"v\\u00001"'), id="NUL in an identity"),
+        pytest.param(line("a") + b"\r" + line("b"), id="two with a lone carriage return"),
+        pytest.param("多少钱".encode("gbk"), id="GBK"),
         pytest.param(b'{"extra":' + b"[" * 100_000, id="nested without end"),
         pytest.param(b"null", id="null"),
     ],
@@ -281,6 +310,97 @@ def test_the_fast_way_and_the_line_by_line_way_agree(lines: list[bytes], bound: 
     assert [each.line for each in rejects] == bad
 
 
+def test_the_corpus_of_mistakes_is_named_line_by_line_and_the_rest_is_kept() -> None:
+    """The same verdict as for each line by itself; a block with a mistake takes another way than one without."""
+    bad, good = hostile.corpus("refused"), hostile.corpus("kept")
+    data = b"\n".join([*bad, *good, *bad])
+    events, rejects = read(data)
+    far = [b'"at: 2099"' in each for each in good].index(True)
+    assert [event.id for event in events] == [decode_event(each).id for each in good if each is not good[far]]
+    lines = [*range(1, len(bad) + 1), len(bad) + far + 1]
+    assert [each.line for each in rejects if each.line <= len(bad) + len(good)] == lines
+    assert len(rejects) == 2 * len(bad) + 1
+
+
+@pytest.mark.parametrize("what", sorted(hostile.too_large()))
+def test_a_line_that_is_too_large_costs_only_itself(what: str) -> None:
+    events, rejects = read(line("a") + b"\n" + hostile.too_large()[what] + b"\n" + line("b"))
+    assert ids(events) == ["a", "b"]
+    assert [each.line for each in rejects] == [2]
+
+
+@pytest.mark.parametrize("kind", sorted(hostile.bombs()))
+def test_a_hundred_million_empty_lines_are_passed_over(kind: str) -> None:
+    """A bomb that would hurt by its lines instead of by its bytes."""
+    bomb = hostile.bombs()[kind]
+    assert len(bomb) < 500_000
+    events, rejects = read(bomb + PACKERS[kind](b"broken"))
+    assert not events
+    assert [each.line for each in rejects] == [100_000_001]
+
+
+# --- times
+
+FAR = 4_000_000_000_000  # 2096
+
+
+@pytest.mark.parametrize("field", ["at", "seen_at"])
+@pytest.mark.parametrize("place", [0, 1, 700, 1_999])
+def test_a_line_from_the_future_is_named_and_does_not_move_time_for_the_rest(field: str, place: int) -> None:
+    lines = [line(f"e{n}", at=T0 + n) for n in range(2_000)]
+    lines[place] = line("far", **{"at": T0, field: FAR})
+    for data in (b"\n".join(lines), b"\n\n".join(lines)):
+        events, rejects = read(data)
+        assert ids(events) == [f"e{n}" for n in range(2_000) if n != place]
+        assert [(each.line, each.reason) for each in rejects] == [
+            (data[: data.index(b'"far"')].count(b"\n") + 1, TOO_FAR_AHEAD)
+        ]
+
+
+def test_however_a_file_arrives_the_same_lines_are_believed() -> None:
+    """A pipe gives what it has; what is refused must not hang on that."""
+
+    class Trickle:
+        """Gives a few bytes at a time."""
+
+        def __init__(self, data: bytes, size: int) -> None:
+            self.rest = io.BytesIO(data)
+            self.size = size
+
+        def read(self, size: int) -> bytes:
+            return self.rest.read(size)
+
+        def read1(self, size: int) -> bytes:
+            return self.rest.read(min(size, self.size))
+
+    days = [0, 400, 400, 1, 0, 0, 900, 0, 30, 30, 30, 0, 30, 30, 30, 30, 30, 900, 30, 30, 30, 30, 30, 30, 900]
+    lines = [line(f"e{n}", at=T0 + day * 86_400_000) for n, day in enumerate(days)]
+    outcomes: list[tuple[list[str], list[FileReject]]] = []
+    for size in (1, 7, 150, 1_000, 1_000_000):
+        rejects: list[FileReject] = []
+        source = Trickle(b"\n".join(lines), size)
+        events = flat(read_batches(source, file="f", on_reject=rejects.append))
+        outcomes.append((ids(events), rejects))
+    assert all(each == outcomes[0] for each in outcomes)
+    assert [each.line for each in outcomes[0][1]] == [2, 3, 7, 18, 25]
+
+
+def test_one_wrong_line_does_not_hold_its_file_back_while_files_are_merged(write: Callable[..., str]) -> None:
+    one = write("one", [event("far", at=FAR), *(event(f"a{n}", at=T0 + 2 * n) for n in range(20))])
+    two = write("two", [event(f"b{n}", at=T0 + 2 * n + 1) for n in range(20)])
+    rejects: list[FileReject] = []
+    merged = flat(merge_by_time([one, two], rejects.append))
+    assert [each.at for each in merged] == list(range(T0, T0 + 40))
+    assert [(each.file, each.line) for each in rejects] == [(one, 1)]
+
+
+def test_nothing_is_merged_behind_its_own_arrival(write: Callable[..., str]) -> None:
+    """The engine takes an event's time as no later than its arrival; a platform's clock may run ahead."""
+    one = write("one", [event("a", at=T0 + 60_000, seen_at=T0), event("b", at=T0 + 60_001, seen_at=T0 + 1)])
+    two = write("two", [event("c", at=T0 + 5, seen_at=T0 + 5)])
+    assert ids(flat(merge_by_time([two, one], no_rejects))) == ["a", "b", "c"]
+
+
 # --- iterators for replay
 
 
@@ -339,6 +459,31 @@ def test_equal_times_are_ordered_by_platform_room_session_and_id(write: Callable
     expected = ["z", "b", "c", "a"]
     assert ids(flat(merge_by_time([one, two, three], no_rejects))) == expected
     assert ids(flat(merge_by_time([three, two, one], no_rejects))) == expected
+
+
+Rooms = st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=4)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(Rooms, st.randoms(use_true_random=False))
+def test_the_names_of_files_and_their_order_do_not_matter(rooms: list[list[int]], rng: random.Random) -> None:
+    """Each file a room; times often equal. What it must be: each room's own order, and one order of all."""
+    made = [
+        [event(f"{n}", platform="p", room=f"r{place}", at=T0 + at) for n, at in enumerate(times)]
+        for place, times in enumerate(rooms)
+    ]
+    outcomes: list[list[Event]] = []
+    for _ in range(3):
+        names = rng.sample(["a", "b", "c", "d"], len(made))
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, name) for name in names]
+            for path, events in zip(paths, made, strict=True):
+                path.write_bytes(b"\n".join(map(encode_event, events)))
+            rng.shuffle(paths)
+            outcomes.append(flat(merge_by_time([str(path) for path in paths], no_rejects)))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    for place, events in enumerate(made):
+        assert [each for each in outcomes[0] if each.room == f"r{place}"] == events
 
 
 def test_within_a_file_events_keep_their_order_even_where_time_falls(write: Callable[..., str]) -> None:
@@ -513,6 +658,20 @@ async def test_a_late_event_does_not_turn_the_pace_back(write: Callable[..., str
         await asyncio.wait_for(task, 5)
 
 
+async def test_a_line_from_the_future_does_not_stop_a_file_that_keeps_its_pace(
+    write: Callable[..., str],
+) -> None:
+    """At its pace it would be due in seventy years, and everything behind it."""
+    path = write("a", [event("a"), event("far", at=FAR), event("b", at=T0 + 10), event("c", at=T0 + 20)])
+    intake, clock = RecordingIntake(), ManualClock()
+    with playing(FileOptions(path=path, speed=1), intake, clock) as task:
+        await clock.until_sleeping()
+        await clock.advance(1)
+        await asyncio.wait_for(task, 5)
+    assert ids(intake.events) == ["a", "b", "c"]
+    assert intake.rejected == [TOO_FAR_AHEAD]
+
+
 async def test_retiming_shows_a_recording_as_if_it_happened_now(write: Callable[..., str]) -> None:
     path = write("a", [event("a", session="s", seen_at=T0), event("b", at=T0 + 20_000, session="s")])
     intake, clock = RecordingIntake(), ManualClock(now_ms=T0 + 999_000_000)
@@ -531,6 +690,7 @@ def test_two_showings_of_one_recording_have_different_ids_and_sessions() -> None
     second = Retimer(start=T0 + 1, speed=1).move(recorded)
     assert len({first.id, second.id, recorded.id}) == 3
     assert len({first.session, second.session, recorded.session}) == 3
+    assert len({Retimer(start=T0, speed=1).move(event(f"{n}" + "a" * 255)).id for n in range(9)}) == 9
     msgspec.convert(msgspec.to_builtins(first), Event)  # still within all bounds
 
 

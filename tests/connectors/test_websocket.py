@@ -19,13 +19,14 @@ from websockets.http11 import Request, Response
 
 from frontrow.core.errors import EventInvalid
 from frontrow_connectors.contract import UNKNOWN, FeedState
+from frontrow_connectors.inbox import MAX_BATCH
 from frontrow_connectors.reconnect import LAST_CEILING_S, REFUSED_WAIT_S
 from frontrow_connectors.websocket import WebSocketFeed, WebSocketOptions
 from frontrow_connectors.websocket import client as websocket_client
 from frontrow_connectors.websocket.decoder import decode_message, encode_ack, encode_resume
 from tests.connectors.samples import ROOM, T0, line
 from tests.support.clock import ManualClock, settle
-from tests.support.feed_runs import eager, running, until
+from tests.support.feed_runs import GatedIntake, eager, running, until
 from tests.support.feeds import RecordingIntake
 from tests.support.websocket_server import Script, ScriptedSockets, cut, stay
 
@@ -229,8 +230,11 @@ async def test_nothing_is_acknowledged_before_it_is_durable() -> None:
 async def test_acknowledgements_wait_for_the_first_that_is_not_durable() -> None:
     """They are cumulative: "2" would also say that "1" is stored."""
     intake = RecordingIntake(hold=True)
-    server = Answers(envelope(1, line("a")), envelope(2, line("b")))
+    server = Answers(envelope(1, line("a")))
     async with (sockets := ScriptedSockets(server)).running(), running(feed(sockets.url, intake)):
+        await intake.until(1)
+        assert server.connection is not None
+        await server.connection.send(envelope(2, line("b")))  # later, so that it has a receipt of its own
         await intake.until(2)
         later, _ = intake.held.pop()
         later.set_result(None)  # type: ignore[arg-type]  # the receipt is not looked at
@@ -348,9 +352,30 @@ async def test_a_server_that_no_longer_answers_pings_is_found_dead() -> None:
 
     intake, clock = RecordingIntake(), ManualClock()
     sockets = ScriptedSockets(freeze)
-    pings = {"ping_interval_s": 0.05, "ping_timeout_s": 0.05}
+    pings: dict[str, Any] = {"ping_interval_s": 0.05, "ping_timeout_s": 0.05}
     async with sockets.running(), running(feed(sockets.url, intake, clock, **pings)):
         await intake.until_state(FeedState.WAITING)
+
+
+async def test_a_server_whose_answers_to_pings_we_do_not_read_is_not_taken_for_dead() -> None:
+    """A full intake is our fault, and to connect again would bring nothing but repetitions."""
+
+    async def pour(connection: ServerConnection) -> None:
+        for number in range(MAX_BATCH * 4):
+            await connection.send(line(f"e{number}"))
+        await stay(connection)
+
+    intake, sockets = GatedIntake(), ScriptedSockets(pour)
+    intake.free.clear()
+    async with (
+        sockets.running(),
+        running(feed(sockets.url, intake, ping_interval_s=0.02, ping_timeout_s=0.02)),
+    ):
+        await intake.until_state(FeedState.CONNECTED)
+        await asyncio.sleep(0.5)  # in real time, as the pings are
+        intake.free.set()
+        await intake.until(MAX_BATCH * 4)
+    assert len(sockets.paths) == 1
 
 
 async def test_a_server_that_does_not_read_acknowledgements_is_given_up(

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from frontrow.core.engine import Engine
 from frontrow.core.events import Event
-from frontrow.core.features import COUNT, FADING, NAMES, STANDING
+from frontrow.core.features import COUNT, FADING, NAMES
+from frontrow.core.frames import Frame
+from frontrow.core.images import Image
 from frontrow.core.labels import Label
 from frontrow.core.leads import Lead
 from frontrow.core.points import Policy, Rule
@@ -29,13 +31,13 @@ def score(of: Engine, viewer: str = "v1", session: int = 0) -> Any:
     return of.scores([found.rows[viewer]], of.now)[0]
 
 
-def test_a_repeated_id_is_applied_once_and_not_among_the_fresh() -> None:
+def test_a_repeated_id_is_applied_once_and_not_among_the_kept() -> None:
     under_test = engine()
     effects = apply(
         under_test, event("comment", 0, text="好看", id="a"), event("comment", 1, text="好看", id="a")
     )
-    assert effects.fresh == [0]
-    assert apply(under_test, event("comment", 2, text="好看", id="a")).fresh == []
+    assert (effects.kept.ids, effects.duplicates) == (["a"], [1])
+    assert apply(under_test, event("comment", 2, text="好看", id="a")).duplicates == [0]
 
 
 def test_an_id_is_remembered_for_a_day_of_engine_time_and_not_for_ever() -> None:
@@ -43,11 +45,9 @@ def test_an_id_is_remembered_for_a_day_of_engine_time_and_not_for_ever() -> None
     apply(under_test, event("like", 0, id="a"))
     assert apply(
         under_test, event("like", 23.9 * 3600, id="b"), event("like", 23.9 * 3600, id="a")
-    ).fresh == [0]
-    assert apply(under_test, event("like", 27 * 3600, id="c"), event("like", 27 * 3600, id="a")).fresh == [
-        0,
-        1,
-    ]
+    ).duplicates == [1]
+    late = apply(under_test, event("like", 27 * 3600, id="c"), event("like", 27 * 3600, id="a"))
+    assert late.duplicates == []
 
 
 def test_a_duplicate_does_not_move_time() -> None:
@@ -173,13 +173,13 @@ def test_a_visit_told_by_its_length_is_not_counted_again_by_a_leave() -> None:
         event("leave", 1000),
         event("like", 1000),
     )
-    assert under_test.watched_ms(0) == 480_000
+    assert under_test.viewers.watched_ms(0) == 480_000
 
 
 def test_a_visit_that_goes_on_counts_beside_those_that_ended() -> None:
     under_test = engine()
     apply(under_test, event("enter", 0), event("leave", 60), event("enter", 100), event("like", 1500))
-    assert under_test.watched_ms(0) == 60_000 + 1_400_000
+    assert under_test.viewers.watched_ms(0) == 60_000 + 1_400_000
     reason = next(each for each in score(under_test).reasons if each.name == "watched")
     assert reason.inferred
 
@@ -193,14 +193,14 @@ def test_a_hair_more_than_fifteen_minutes_is_more() -> None:
 def test_a_negative_value_takes_nothing_from_a_feature() -> None:
     under_test = engine(model=OnlineModel(ModelOptions()))
     apply(under_test, event("gift", 0, value=-(10**12)), event("gift", 1, value=100))
-    inputs = under_test._inputs([0], [START + 1000], [under_test._standing(0, START + 1000)])
+    inputs = under_test.inputs([0], START + 1000)
     assert inputs[0][NAMES.index("gifts_5m")] > np.log1p(2.9)
 
 
 def test_an_unknown_kind_is_counted_and_makes_nobody() -> None:
     under_test = engine()
     effects = apply(under_test, event("hologram", 0))
-    assert (effects.fresh, effects.unknown, under_test.rows) == ([0], 1, 0)
+    assert (len(effects.kept), effects.rows.tolist(), effects.unknown, under_test.rows) == (1, [-1], 1, 0)
 
 
 def test_a_viewers_clock_that_runs_ahead_is_not_believed() -> None:
@@ -251,7 +251,7 @@ class Listener:
     """A model that keeps what it is told to learn."""
 
     labels = positives = 0
-    ready = False
+    ready = settled = False
     version = "none"
 
     def __init__(self) -> None:
@@ -267,6 +267,11 @@ class Listener:
 
     def state(self) -> dict[str, Any]:
         return {}
+
+    def image(self) -> Image:
+        return Image()
+
+    def load(self, image: Image) -> None: ...
 
 
 HORIZON = 600
@@ -333,7 +338,7 @@ def test_no_features_come_from_an_outcome() -> None:
         apply(under_test, event("like", 0), *events)
         room = under_test.room(ROOM.platform, ROOM.room)
         assert room is not None and room.sessions.current is not None
-        found = under_test._inputs([0], [START + 60_000], [under_test._standing(0, START + 60_000)])
+        found = under_test.inputs([0], START + 60_000)
         fading: list[float] = found[0][: len(FADING)].tolist()
         return [*fading, float(found[0][NAMES.index("fan")])]
 
@@ -343,10 +348,10 @@ def test_no_features_come_from_an_outcome() -> None:
 def test_fan_is_what_was_known_before_the_event() -> None:
     under_test = engine(model=OnlineModel(ModelOptions()))
     apply(under_test, event("comment", 0, text="hi", fan=True))
-    fan = STANDING.index("fan")
-    assert under_test._standing(0, START)[fan] == 0.0
+    fan = NAMES.index("fan")
+    assert under_test.inputs([0], START)[0][fan] == 0.0
     apply(under_test, event("comment", 1, text="hi", fan=True))
-    assert under_test._standing(0, START)[fan] == 1.0
+    assert under_test.inputs([0], START)[0][fan] == np.log1p(1.0)
 
 
 def taught() -> OnlineModel:
@@ -382,18 +387,6 @@ def test_a_number_is_unknown_until_the_model_is_to_be_believed() -> None:
     assert lead.probability is None
 
 
-def test_every_viewer_that_a_frame_touches_is_predicted() -> None:
-    under_test = engine(model=taught())
-    effects = apply(
-        under_test, event("like", 0), event("comment", 1, viewer="v2", text="多少钱"), event("like", 2)
-    )
-    assert effects.probabilities is not None
-    shown = [score.probability for score in under_test.scores(list(effects.touched), under_test.now)]
-    assert effects.probabilities.tolist() == shown
-    assert len(set(shown)) == 2
-    assert apply(engine(), event("like", 0)).probabilities is None
-
-
 def test_probability_alone_decides_nothing_by_default() -> None:
     assert apply(engine(model=taught()), event("like", 0), event("like", 1, viewer="v2")).leads == []
 
@@ -418,7 +411,7 @@ def outcome_of(cuts: list[int], *, options: dict[str, Any]) -> bytes:
     under_test = engine(model=model, horizon_ms=300_000, report_closed=True, **options)
     leads: list[Lead] = []
     for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True):
-        leads += under_test.apply(STREAM[start:end], FACTS[start:end]).leads
+        leads += under_test.apply(Frame.of(STREAM[start:end], FACTS[start:end])).leads
         under_test.scores(
             list(range(0, under_test.rows, 7)), under_test.now
         )  # a panel that looks changes nothing

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from frontrow.core import facts as fact
 from frontrow.core.errors import ConfigError
-from frontrow.core.intents import Intent, Lexicon, LexiconInvalid, LexiconSource, Section, intent_names
+from frontrow.core.intents import (
+    Intent,
+    Lexicon,
+    LexiconInvalid,
+    LexiconSource,
+    Section,
+    _Sides,
+    intent_names,
+)
 from frontrow.lexicon import load_lexicon
 from tests.core.lexicons import default_lexicon, folding
 
@@ -254,6 +262,29 @@ def test_a_term_of_very_many_spellings_is_matched_like_one_of_few() -> None:
     assert not words.detect("which a b size") and not words.detect("any h h h sizess")
 
 
+@given(
+    st.lists(
+        st.sampled_from(["亲", "宝", "宝宝", "宝贝", "号链接", "链接", "号", "在吗", "嘎"]), max_size=12
+    ).map("".join)
+)
+def test_fillers_are_read_once_and_as_if_each_place_were_asked_alone(form: str) -> None:
+    one = "宝宝|宝贝|号链接|链接|亲|宝|号"
+    sides = _Sides(form, re.compile(one), 3)
+    some = re.compile(f"(?:{one})*+")
+    for place in [*range(len(form) + 1), *range(len(form), -1, -1)]:
+        assert sides.only_fillers_before(place) is (some.fullmatch(form, 0, place) is not None)
+        assert sides.only_fillers_after(place) is (some.fullmatch(form, place) is not None)
+
+
+@pytest.mark.parametrize("text", ["链接", "价格 a ", "一个月赚多少钱", "how much longer "])
+def test_a_comment_full_of_hits_takes_no_long_time(text: str) -> None:
+    # As long as a comment may be, a hundred times over; the test's own timeout is the bound.
+    room = default_lexicon().for_room(host_aliases=["小雨"], raffle_words=["券"])
+    for end in ("嘎", " zzz"):
+        for _ in range(50):
+            room.detect((text * 4096)[:4090] + end)
+
+
 def test_a_term_does_not_count_inside_an_excluded_phrase_but_beside_it() -> None:
     lexicon = made_of("多少钱", "how much", exclusions=["赚多少钱", "how much longer", "工资…多少钱"])
     assert not lexicon.detect("你赚多少钱")
@@ -294,7 +325,32 @@ def test_a_term_that_cannot_work_is_refused_with_a_reason(term: str) -> None:
 
 
 def test_an_empty_lexicon_finds_nothing() -> None:
-    assert Lexicon(LexiconSource(sections={}), folding()).detect("多少钱 how much") == 0
+    empty = Lexicon(LexiconSource(sections={}), folding())
+    assert empty.detect("多少钱 how much") == 0
+    assert empty.detect_many(["多少钱", "how much"] * 4) == [0] * 8
+    assert empty.detect_many([]) == []
+
+
+# What chat is made of, and what could make two texts run together.
+CHAT = st.lists(
+    st.sampled_from([
+        "多少钱", "一个月赚", "how much", " longer", "size", "^", "？", "?", " ", "\0", "\n", "'", "’", "价格", "呢", "亲", "please",
+        "加 V", "ab", "1", "码", "xl", "🪟", "💰", "價", "，", "café", "ｈｏｗ", "\udc00", "𠀀",
+    ]),
+    max_size=6,
+).map("".join)  # fmt: skip
+
+
+@given(st.lists(CHAT | st.text(max_size=20), max_size=12))
+def test_texts_looked_through_together_mean_what_each_means_alone(texts: list[str]) -> None:
+    lexicon = default_lexicon()
+    assert lexicon.detect_many(texts) == [lexicon.detect(text) for text in texts]
+
+
+@given(CHAT | st.text(max_size=20))
+def test_a_room_s_own_words_and_its_lexicon_are_all_that_it_detects(text: str) -> None:
+    room = default_lexicon().for_room(host_aliases=["多少"], raffle_words=["价格", "1", "ab"])
+    assert room.detect(text) == room.lexicon.detect(text) | room.detect_own(text)
 
 
 # --- files ---

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from frontrow.core import facts as fact
 from frontrow.core.events import convert_event
 from frontrow.core.points import PointsBoard, Policy, Rule, policy_id, policy_mistakes
-from tests.support.rooms import START, engine, facts_of
+from tests.support.rooms import START, apply, engine
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "points_golden.json").read_text("utf-8"))["cases"]
 
@@ -21,7 +22,7 @@ def score_of(case: dict[str, Any], order: list[int] | None = None) -> tuple[int,
     if order is not None:
         events = [events[index] for index in order]
     under_test = engine()
-    under_test.apply(events, facts_of(events))
+    apply(under_test, *events)
     expected = case["expect"]
     for room in under_test.rooms:
         for session in room.sessions:
@@ -45,13 +46,17 @@ def test_the_order_of_arrival_does_not_change_points(data: st.DataObject) -> Non
 
 
 def board(*rules: Rule, **policy: Any) -> PointsBoard:
-    made = PointsBoard(Policy(rules=rules, **policy))
-    made.add_row()
-    return made
+    return PointsBoard(Policy(rules=rules, **policy))
 
 
 def hit(
-    on: PointsBoard, kind: str, times: int = 1, *, facts: int = 0, at: int = START, owner: object = "v"
+    on: PointsBoard,
+    kind: str,
+    times: int = 1,
+    *,
+    facts: int = 0,
+    at: int = START,
+    owner: tuple[str, str, str] = ("p", "r", "v"),
 ) -> None:
     for _ in range(times):
         on.hit(0, on.hits(kind, facts), at=at, owner=owner)
@@ -123,8 +128,7 @@ def test_a_negative_rule_takes_points_but_not_below_zero() -> None:
 def test_per_says_over_what_a_rule_pays_once(per: Any, expected: list[int]) -> None:
     under_test = PointsBoard(Policy(rules=(Rule(name="click", signal="product_click", points=30, per=per),)))
     for row in range(2):  # two sessions of one viewer on one day
-        under_test.add_row()
-        under_test.hit(row, under_test.hits("product_click", 0), at=START, owner="v")
+        under_test.hit(row, under_test.hits("product_click", 0), at=START, owner=("p", "r", "v"))
     assert [under_test.points(row, START) for row in range(2)] == expected
 
 
@@ -139,9 +143,8 @@ def test_occurrences_add_up_over_the_span_that_a_rule_counts(plain: bool) -> Non
     )
     under_test = PointsBoard(Policy(rules=rules))
     for row in range(2):
-        under_test.add_row()
         for kind in ("comment", "comment", "share", "share"):
-            under_test.hit(row, under_test.hits(kind, 0), at=START, owner="v")
+            under_test.hit(row, under_test.hits(kind, 0), at=START, owner=("p", "r", "v"))
     assert [under_test.points(row, START) for row in range(2)] == [8, 10 + 2]
 
 
@@ -150,8 +153,7 @@ def test_per_day_pays_again_the_next_day() -> None:
         Policy(rules=(Rule(name="click", signal="product_click", points=30, per="day"),))
     )
     for row in range(2):
-        under_test.add_row()
-        under_test.hit(row, under_test.hits("product_click", 0), at=START, owner="v", day=row)
+        under_test.hit(row, under_test.hits("product_click", 0), at=START, owner=("p", "r", "v"), day=row)
     assert [under_test.points(row, START) for row in range(2)] == [30, 30]
 
 
@@ -172,7 +174,10 @@ def test_the_running_sum_is_what_the_counts_say(
     under_test = board(*rules, cap=1000)
     for rule, count in zip(rules, counts, strict=True):
         hit(under_test, rule.signal, count)
-    total = sum(reason.points or 0 for reason in under_test.reasons(0, START))
+    total = sum(
+        reason.points or 0
+        for reason in under_test.reasons(0, under_test.occurrences(np.array([0]))[0], START)
+    )
     assert under_test.points(0, START) == min(1000, max(0, total))
 
 

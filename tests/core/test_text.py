@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrow.core.text import Folding, has_spaced, has_unspaced
+from frontrow.lexicon.chinese import simplified_characters
 from tests.core.lexicons import folding
 
 
@@ -42,8 +43,8 @@ def test_the_compact_form_has_letters_and_digits_only(text: str, compact: str) -
         ("这个price多少", " price "),
         ("café", " cafe "),
         ("how...much??", " how much ? ? "),
-        ("多少钱", "  "),
-        ("", "  "),
+        ("多少钱", " "),
+        ("", " "),
     ],
 )
 def test_the_words_form_has_one_space_around_each_word(text: str, words: str) -> None:
@@ -53,6 +54,28 @@ def test_the_words_form_has_one_space_around_each_word(text: str, words: str) ->
 def test_a_comment_of_plain_ideographs_is_its_own_compact_form() -> None:
     text = "这个多少钱2"
     assert folding().compact(text) is text
+
+
+@given(st.text())
+def test_no_form_is_left_out_in_which_a_term_could_be_found(text: str) -> None:
+    # Every term for the compact form has an unspaced character, every one for the words form a letter of a spaced one.
+    compact, words = folding().forms(text)
+    assert compact == folding().compact(text) or (compact == "" and not has_unspaced(folding().compact(text)))
+    assert words == folding().words(text) or (words == "" and not has_spaced(folding().words(text)))
+
+
+@given(st.lists(st.text() | st.text(st.characters(max_codepoint=127))))
+def test_many_texts_are_folded_as_each_of_them(texts: list[str]) -> None:
+    assert folding().compact_each(texts) == [folding().compact(text) for text in texts]
+    assert folding().words_each(texts) == [folding().words(text) for text in texts]
+
+
+def test_a_plain_ideograph_is_one_that_folding_leaves_as_it_is() -> None:
+    # What is taken for plain is not folded at all.
+    for substitutes in ({}, {"价": "x"}):
+        small = Folding(simplified_characters(), substitutes)
+        for character in map(chr, range(0x4E00, 0xA000)):
+            assert small.all_plain([character]) is (small._fold_compact(character) == character)
 
 
 def test_spaced_and_unspaced_scripts_are_told_apart() -> None:

@@ -448,3 +448,17 @@ def test_the_busy_room_has_the_mix_of_a_busy_room_and_all_its_viewers() -> None:
         assert decode_event(encode_event(event)) == event
     again = list(busy_room(events=1_000, viewers=4_000, events_per_s=1_000.0))
     assert again == events[:1_000]
+
+
+def test_the_busy_rooms_viewers_and_words_are_as_different_as_real_ones() -> None:
+    """What repeats is cheap to look up and to compress, so benchmarks of a repeating room would flatter."""
+    of_share: dict[float, float] = {}
+    for share in (0.0, 0.7, 1.0):
+        events = list(busy_room(events=40_000, viewers=4_000, distinct_texts=share))
+        texts = [event.text for event in events if event.text]
+        of_share[share] = len(set(texts)) / len(texts)
+    assert len({event.name for event in events if event.viewer}) == 4_000
+    assert {len(event.viewer) for event in events if event.viewer} == {16}
+    assert of_share[0.0] < 0.12
+    assert 0.7 < of_share[0.7] < 0.8
+    assert of_share[1.0] > 0.999

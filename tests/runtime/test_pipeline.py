@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from frontrow.core.engine import Engine
 from frontrow.core.events import Event
+from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Receipt
+from frontrow.core.preparing import Preparer
+from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.people import People
-from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, NotStored, Pipeline, QueueFull, Route, tick
+from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, Pipeline, Route, tick
 from tests.support.clock import ManualClock, settle
 from tests.support.rooms import ROOM, START, engine, event, lexicon
 
@@ -35,7 +39,7 @@ class HeldJournal:
 
     @property
     def events(self) -> list[Event]:
-        return [each for frames in self.commits for frame in frames for each in frame.events]
+        return [each for frames in self.commits for frame in frames for each in frame.frame.events()]
 
 
 class Counts:
@@ -46,25 +50,29 @@ class Counts:
         self.duplicate_events = 0
         self.leads: list[Lead] = []
 
-    def accepted(self, room: str, events: Sequence[Event], now: int) -> None:
-        self.accepted_events += len(events)
+    def accepted(self, frame: Frame) -> None:
+        self.accepted_events += len(frame)
 
-    def duplicates(self, room: str, events: Sequence[Event]) -> None:
-        self.duplicate_events += len(events)
+    def duplicates(self, frame: Frame) -> None:
+        self.duplicate_events += len(frame)
 
     def lead(self, room: str, lead: Lead) -> None:
         self.leads.append(lead)
 
+    def merged(self, event: Event) -> None: ...
+    def dropped(self, event: Event, events: int) -> None: ...
+
     def scored(self, seconds: float) -> None: ...
     def committed(self, seconds: float) -> None: ...
-    def acknowledged(self, seconds: float) -> None: ...
+    def acknowledged(self, seconds: Sequence[float]) -> None: ...
 
 
 @dataclass
 class Rig:
     """A pipeline with a clock to move and a journal to hold."""
 
-    pipeline: Pipeline
+    intake: Intake
+    engine: Engine
     journal: HeldJournal
     clock: ManualClock
     counts: Counts
@@ -82,21 +90,22 @@ def make(
 ) -> Rig:
     told = story if story is not None else []
     clock, journal, counts = ManualClock(START), HeldJournal(told), Counts()
+    intake = Intake(clock=clock, observer=counts, telling=lambda _event: False, queue_events=queue)
+    owned = engine()
     pipeline = Pipeline(
-        engine=engine(),
+        intake=intake,
+        engine=owned,
         journal=journal,
         people=People(),
         clock=clock,
         rooms={(ROOM.platform, ROOM.room): ROOM},
-        lexicons={},
-        default_lexicon=lexicon(),
+        preparer=Preparer({}, lexicon(), "CN"),
         routes=routes,
         observer=counts,
         on_durable=lambda _frames: told.append("told"),
         frame_events=frame,
-        queue_events=queue,
     )
-    return Rig(pipeline, journal, clock, counts, told, asyncio.ensure_future(pipeline.run()))
+    return Rig(intake, owned, journal, clock, counts, told, asyncio.ensure_future(pipeline.run()))
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 async def test_a_batch_is_acknowledged_after_it_is_durable_and_told_after_that(rig: Rig) -> None:
     rig.journal.hold = True
-    done = asyncio.ensure_future(_wait(await rig.pipeline.put([event("like", 0)], feed="f")))
+    done = asyncio.ensure_future(_wait(await rig.intake.put([event("like", 0)], feed="f")))
     done.add_done_callback(lambda _done: rig.story.append("acknowledged"))
     await rig.frame()
     assert rig.story == []
@@ -126,8 +135,8 @@ async def _wait(done: "object") -> Receipt:
 
 
 async def test_duplicates_are_counted_and_not_stored(rig: Rig) -> None:
-    first = await rig.pipeline.put([event("like", 0, id="a"), event("like", 0, id="b")], feed="f")
-    second = await rig.pipeline.put([event("like", 0, id="b")], feed="f")
+    first = await rig.intake.put([event("like", 0, id="a"), event("like", 0, id="b")], feed="f")
+    second = await rig.intake.put([event("like", 0, id="b")], feed="f")
     await rig.frame()
     assert (await first, await second) == (Receipt(2, 0), Receipt(0, 1))
     assert [each.id for each in rig.journal.events] == ["a", "b"]
@@ -135,9 +144,9 @@ async def test_duplicates_are_counted_and_not_stored(rig: Rig) -> None:
 
 
 async def test_a_batch_of_duplicates_alone_is_acknowledged_without_a_commit(rig: Rig) -> None:
-    await rig.pipeline.put([event("like", 0, id="a")], feed="f")
+    await rig.intake.put([event("like", 0, id="a")], feed="f")
     await rig.frame()
-    again = await rig.pipeline.put([event("like", 0, id="a")], feed="f")
+    again = await rig.intake.put([event("like", 0, id="a")], feed="f")
     await rig.frame()
     assert await again == Receipt(0, 1)
     assert len(rig.journal.commits) == 1
@@ -145,57 +154,57 @@ async def test_a_batch_of_duplicates_alone_is_acknowledged_without_a_commit(rig:
 
 async def test_arrivals_during_a_commit_go_into_the_next_together(rig: Rig) -> None:
     rig.journal.hold = True
-    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.intake.put([event("like", 0)], feed="f")
     await rig.frame()
     for second in range(1, 6):
-        await rig.pipeline.put([event("like", second)], feed="f")
+        await rig.intake.put([event("like", second)], feed="f")
     rig.journal.gate.set()
     await rig.frame()
-    assert [[len(frame.events) for frame in frames] for frames in rig.journal.commits] == [[1], [5]]
+    assert [[len(frame.frame) for frame in frames] for frames in rig.journal.commits] == [[1], [5]]
 
 
 async def test_a_large_batch_is_cut_into_frames_in_one_commit(rig: Rig) -> None:
-    done = await rig.pipeline.put([event("like", second) for second in range(25)], feed="f")
+    done = await rig.intake.put([event("like", second) for second in range(25)], feed="f")
     await rig.frame()
     assert await done == Receipt(25, 0)
-    assert [[len(frame.events) for frame in frames] for frames in rig.journal.commits] == [[10, 10, 5]]
+    assert [[len(frame.frame) for frame in frames] for frames in rig.journal.commits] == [[10, 10, 5]]
 
 
 async def test_a_full_queue_makes_put_wait_and_put_nowait_refuse() -> None:
     rig = make(queue=10)
     rig.journal.hold = True
-    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.intake.put([event("like", 0)], feed="f")
     await rig.frame()  # taken, and held in the commit
-    await rig.pipeline.put([event("like", second) for second in range(1, 11)], feed="f")
-    waiting = asyncio.ensure_future(rig.pipeline.put([event("like", 99)], feed="f"))
+    await rig.intake.put([event("like", second) for second in range(1, 11)], feed="f")
+    waiting = asyncio.ensure_future(rig.intake.put([event("like", 99)], feed="f"))
     await settle()
     assert not waiting.done()
     with pytest.raises(QueueFull):
-        rig.pipeline.put_nowait([event("like", 100)], feed="f")
+        rig.intake.put_nowait([event("like", 100)], feed="f")
     rig.journal.hold = False
     rig.journal.gate.set()
     await rig.frame()
     await waiting
-    rig.pipeline.close()
+    rig.intake.close()
     await rig.frame()
     await rig.task
     assert len(rig.journal.events) == 12
 
 
 async def test_closing_stores_what_was_taken_and_takes_no_more(rig: Rig) -> None:
-    done = await rig.pipeline.put([event("like", 0)], feed="f")
-    rig.pipeline.close()
+    done = await rig.intake.put([event("like", 0)], feed="f")
+    rig.intake.close()
     await settle()
     assert await done == Receipt(1, 0)
     await rig.task
     with pytest.raises(QueueFull):
-        rig.pipeline.put_nowait([event("like", 1)], feed="f")
+        rig.intake.put_nowait([event("like", 1)], feed="f")
 
 
 async def test_a_journal_that_cannot_store_ends_the_pipeline_and_acknowledges_nothing() -> None:
     rig = make()
     rig.journal.broken = True
-    done = await rig.pipeline.put([event("like", 0)], feed="f")
+    done = await rig.intake.put([event("like", 0)], feed="f")
     await rig.frame()
     with pytest.raises(OSError, match="No space left"):
         await rig.task
@@ -205,7 +214,7 @@ async def test_a_journal_that_cannot_store_ends_the_pipeline_and_acknowledges_no
 
 
 async def test_a_lead_is_alerted_to_the_sinks_of_its_room_masked(rig: Rig) -> None:
-    await rig.pipeline.put(
+    await rig.intake.put(
         [
             event("comment", 0, text="多少钱 打我电话13800138000", name="小丑鱼"),
             event("form_submit", 1, fields={}),
@@ -225,7 +234,7 @@ async def test_a_lead_is_alerted_to_the_sinks_of_its_room_masked(rig: Rig) -> No
 
 async def test_a_number_without_consent_is_not_kept(rig: Rig) -> None:
     """It counts, but only masked words go to the disk."""
-    await rig.pipeline.put(
+    await rig.intake.put(
         [
             event("comment", 0, text="我的电话 138 0013 8000"),
             event("form_submit", 1, fields={"phone": "13800138000"}),
@@ -250,7 +259,7 @@ async def test_a_platforms_own_fields_are_kept_without_numbers_and_with_their_id
         "telphone": "010-1234",
         "deep": [{"n": 13800138000}],
     }
-    await rig.pipeline.put([event("like", 0, extra=extra)], feed="f")
+    await rig.intake.put([event("like", 0, extra=extra)], feed="f")
     await rig.frame()
     assert rig.journal.events[0].extra == {
         "msg": "7200000000000000000",
@@ -261,16 +270,16 @@ async def test_a_platforms_own_fields_are_kept_without_numbers_and_with_their_id
 
 
 async def test_arrival_is_stamped_whatever_the_sender_says(rig: Rig) -> None:
-    await rig.pipeline.put([event("like", 0, seen_at=START + 10**9)], feed="f")
+    await rig.intake.put([event("like", 0, seen_at=START + 10**9)], feed="f")
     await rig.frame()
     assert rig.journal.events[0].seen_at == START
 
 
 async def test_time_is_journalled_while_no_event_carries_it() -> None:
     rig = make()
-    await rig.pipeline.put([event("like", 0)], feed="f")
+    await rig.intake.put([event("like", 0)], feed="f")
     await rig.frame()
-    ticking = asyncio.ensure_future(tick(rig.pipeline, rig.pipeline._engine, rig.clock))
+    ticking = asyncio.ensure_future(tick(rig.intake, rig.engine, rig.clock))
     await rig.clock.advance(3 * TICK_EVERY_S + 1)
     await rig.frame()
     assert [each.kind for each in rig.journal.events] == ["like", "tick", "tick", "tick"]

@@ -7,9 +7,9 @@ import pytest
 
 from frontrow.app.daemon import StoreOutbox
 from frontrow.core.alerts import LeadAlert
+from frontrow.core.frames import Frame
 from frontrow.runtime.outbox import OutboxStore
 from frontrow.storage.aio import StoreThread
-from frontrow.storage.frames import Frame
 from frontrow.storage.store import Alert, Commit, Store
 from tests.support.outbox import OutboxStoreContract
 from tests.support.rooms import event
@@ -27,7 +27,7 @@ class TestStoreOutbox(OutboxStoreContract):
     def make(self) -> tuple[OutboxStore, Callable[[str, LeadAlert, int], int]]:
         def add(sink: str, alert: LeadAlert, created_at: int) -> int:
             key = f"{sink}:{alert.lead}"
-            frame = Frame([event("like", self.store.seq)], [0])
+            frame = Frame.of([event("like", self.store.seq)], [0])
             self.store.append([Commit(frame, (), [Alert(sink, key, alert)], created_at)])
             due = self.store.outbox_due(sink, 1 << 60, 1_000)
             return next(id for id, found, *_ in due if found == key)

@@ -21,6 +21,9 @@ class RecordingIntake:
     held: list[tuple[asyncio.Future[Receipt], int]] = field(default_factory=list)
 
     async def put(self, events: Sequence[Event]) -> Awaitable[Receipt]:
+        return self.offer(events)
+
+    def offer(self, events: Sequence[Event]) -> Awaitable[Receipt]:
         self.events.extend(events)
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         if self.hold:
@@ -43,6 +46,7 @@ class RecordingIntake:
             clock=clock,
             rng=random.Random(seed),
             put=self.put,
+            offer=self.offer,
             status=self.statuses.append,
             reject=self.rejected.append,
         )

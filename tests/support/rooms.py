@@ -6,11 +6,12 @@ from typing import Any
 
 from frontrow.core.engine import Effects, Engine, EngineOptions
 from frontrow.core.events import Event, RoomRef
+from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
 from frontrow.core.points import Policy
 from frontrow.core.ports import Model
+from frontrow.core.preparing import prepare
 from frontrow.lexicon import load_lexicon
-from frontrow.runtime.pipeline import prepare
 
 START = 1_750_000_000_000
 ROOM = RoomRef(id="demo", platform="test", room="r1", title="夏季新品")
@@ -43,4 +44,4 @@ def engine(*, policy: Policy | None = None, model: Model | None = None, **option
 
 def apply(to: Engine, *events: Event) -> Effects:
     """Apply events as one frame."""
-    return to.apply(events, facts_of(events))
+    return to.apply(Frame.of(events, facts_of(events)))

@@ -192,7 +192,7 @@ class BilibiliFeed:
                 )
             elif decoded.auth_code is not None:
                 authenticated = await self._authenticated(link, project, decoded.auth_code)
-            await self._deliver(decoded)
+            self._deliver(decoded)
             if project.game_id in decoded.ended:
                 await self._over(project, "Bilibili ended the project session; a new one is started")
 
@@ -205,11 +205,11 @@ class BilibiliFeed:
         self._context.status(FeedStatus(FeedState.CONNECTED))
         return True
 
-    async def _deliver(self, decoded: Decoded) -> None:
+    def _deliver(self, decoded: Decoded) -> None:
         for reason in decoded.rejected:
             self._context.reject(reason)
         if decoded.events:
-            await self._context.put(decoded.events)
+            self._context.offer(decoded.events)
 
     async def _beat_socket(self, link: Link) -> None:
         while True:

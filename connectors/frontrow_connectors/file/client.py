@@ -239,9 +239,15 @@ class _ReadAhead:
     def _read_all(self) -> None:
         options = self._options
         with open_source(options.path) as source:
-            for batch in read_batches(
-                source, file=options.path, on_reject=self._hand_over, max_line_bytes=options.max_line_bytes
-            ):
+            batches = read_batches(
+                source,
+                file=options.path,
+                on_reject=self._hand_over,
+                max_line_bytes=options.max_line_bytes,
+                # Arrival is stamped here. Only a feed that keeps to the file's own pace could wait for its future.
+                believe=not options.speed,
+            )
+            for batch in batches:
                 for start in range(0, len(batch), BATCH_LINES):
                     self._hand_over(batch[start : start + BATCH_LINES])
 

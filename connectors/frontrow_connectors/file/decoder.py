@@ -1,13 +1,15 @@
 """From a stream of bytes (plain, gzip or zstandard NDJSON) to batches of events, with bounded memory.
 
-The idea: cut the stream into blocks of whole lines and decode a block in one call, as if it were a JSON array (about
-0.7 µs an event); only a block in which something is wrong is decoded line by line, to name the line. At any time
-there is one chunk of the input, one block and its events in memory. Pure but for the source that it is given to read.
+The idea: cut the stream into blocks of whole lines and decode a block in one call; only a block in which something is
+wrong is decoded line by line, to name the line. At any time there is one chunk of the input, one block and its events
+in memory. Pure but for the source that it is given to read.
 """
 
+import hashlib
 import heapq
 import itertools
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,18 +17,21 @@ from typing import Protocol
 import msgspec
 import zstandard
 
+from frontrow.core import times
 from frontrow.core.errors import EventInvalid
-from frontrow.core.events import EARLIEST_MS, LATEST_MS, MAX_ID, Event, decode_event, missing_field
+from frontrow.core.events import EARLIEST_MS, LATEST_MS, MAX_ID, Event, decode_block, decode_event
 from frontrow_connectors.canonical import BOM
 
-CHUNK_BYTES = 256 * 1_024
+CHUNK_BYTES = (
+    64 * 1_024
+)  # some 350 events; with 256 KiB their making and their going cost a tenth more, in cache misses
 MAX_LINE_BYTES = 1_024 * 1_024
 # One compressed byte of zstandard can become 32 KiB (a block of 128 KiB from four bytes), and its decoder has no
 # bound on what it returns at once; so much input therefore never becomes more than 32 MiB.
 ZSTD_INPUT_BYTES = 1_024
 ZSTD_WINDOW_BYTES = 128 * 1_024 * 1_024  # what `zstd --long=27` makes; larger ones are refused
 
-_EVENTS = msgspec.json.Decoder(list[Event])
+TOO_FAR_AHEAD = "a time more than a day ahead of the lines around it"
 _NOT_TEXT = {
     b"BZh": "bzip2 data; only plain text, gzip and zstandard are read",
     b"\xfd7zX": "xz data; only plain text, gzip and zstandard are read",
@@ -61,12 +66,15 @@ def read_batches(
     file: str,
     on_reject: Callable[[FileReject], None],
     max_line_bytes: int = MAX_LINE_BYTES,
+    believe: bool = False,
 ) -> Iterator[list[Event]]:
     """Yield the events of ``source`` in the order of its lines, as they can be read; no batch is empty.
 
-    A line that is broken or longer than ``max_line_bytes`` is given to ``on_reject`` and the rest goes on. Where a
-    compressed stream ends too early or is damaged, everything before that place is yielded, then the place is given to
-    ``on_reject``, and reading ends. ``file`` is the name to use in rejects.
+    A line that is broken or longer than ``max_line_bytes`` is given to ``on_reject`` and the rest goes on. So is, unless
+    ``believe`` is set, one whose time is not believed (:func:`frontrow.core.times.leaps`); to find out takes the lines
+    that follow it, so a leap in time waits for them. Where a compressed stream ends too early or is damaged, everything
+    before that place is yielded, then the place is given to ``on_reject``, and reading ends. ``file`` is the name to use
+    in rejects.
     """
 
     def reject(line: int, reason: str) -> None:
@@ -75,21 +83,23 @@ def read_batches(
     # A chunk is never longer than the bound on a line, so only a block's first line can break it.
     chunk_bytes = min(CHUNK_BYTES, max_line_bytes)
     chunks = _cut(_unpacked(source), chunk_bytes)
-    for first_line, block in _blocks(chunks, max_line_bytes, reject):
-        events = _decode_block(first_line, block, reject)
-        if events:
-            yield events
+    place = _Place()
+    parts = (_decode_block(place, block, reject) for block in _blocks(chunks, max_line_bytes, place, reject))
+    # No loop over lists here: its variable would keep one block's events in memory while the next ones are made.
+    yield from filter(None, (part.events for part in parts) if believe else _believed(parts, reject))
 
 
 def rebatch(batches: Iterable[Sequence[Event]], size: int) -> Iterator[list[Event]]:
     """Yield the same events in batches of exactly ``size``; only the last may be smaller."""
     held: list[Event] = []
     for batch in batches:
-        held.extend(batch)
-        whole = len(held) - len(held) % size
-        for start in range(0, whole, size):
-            yield held[start : start + size]
-        del held[:whole]
+        held += batch
+        del batch  # so that events which the caller has done with are gone before the next ones are made
+        while len(held) >= size:
+            whole = held[:size]
+            del held[:size]
+            yield whole
+            del whole
     if held:
         yield held
 
@@ -98,7 +108,8 @@ def merge(streams: Sequence[Iterator[list[Event]]]) -> Iterator[list[Event]]:
     """Yield the events of several streams merged by event time, in batches of any size; memory: a batch a stream.
 
     Within one stream events keep their order, even where times fall. Between streams the order is that of (``at``,
-    ``platform``, ``room``, ``session``, ``id``); what is equal even so comes in the order of ``streams``.
+    ``platform``, ``room``, ``session``, ``id``); what is equal even so comes in the order of ``streams``. An event counts
+    as no later than its arrival, where that is known.
 
     Recordings of different broadcasts hardly overlap in time, so instead of one heap operation an event, the foremost
     stream is read as far as it stays before the next one.
@@ -145,15 +156,21 @@ class Retimer:
         return msgspec.structs.replace(event, id=self._own(event.id), session=session, at=at, seen_at=None)
 
     def _own(self, key: str) -> str:
-        # The tail is kept where it grows too long: counters stand at the end of ids.
-        return key[-(MAX_ID - len(self._suffix)) :] + self._suffix
+        if len(key) + len(self._suffix) > MAX_ID:  # cut, two ids could become one
+            key = hashlib.sha256(key.encode()).hexdigest()
+        return key + self._suffix
 
 
 _Key = tuple[int, str, str, str, str]
 
 
 def _key(event: Event) -> _Key:
-    return (event.at, event.platform, event.room, event.session or "", event.id)
+    return (_effective(event), event.platform, event.room, event.session or "", event.id)
+
+
+def _effective(event: Event) -> int:
+    """Return event time as the engine takes it: nothing happens after it has arrived."""
+    return event.at if event.seen_at is None or event.at <= event.seen_at else event.seen_at
 
 
 def _run_end(batch: list[Event], start: int, rank: int, bound: tuple[_Key, int]) -> int:
@@ -161,7 +178,8 @@ def _run_end(batch: list[Event], start: int, rank: int, bound: tuple[_Key, int])
     bound_at = bound[0][0]
     for index in range(start + 1, len(batch)):
         event = batch[index]
-        if event.at > bound_at or (event.at == bound_at and (_key(event), rank) > bound):
+        at = _effective(event)
+        if at > bound_at or (at == bound_at and (_key(event), rank) > bound):
             return index
     return len(batch)
 
@@ -228,8 +246,9 @@ def _inflated(inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         if out:
             yield out
         data = inflater.unconsumed_tail
-        # With its output bound reached, the inflater may hold more output even where all input is consumed.
-        more = bool(data) or len(out) == CHUNK_BYTES
+        # With its output bound reached, the inflater may hold more output even where all input is consumed. At its end,
+        # what it calls unconsumed is the next member, which it would not consume for ever.
+        more = not inflater.eof and (bool(data) or len(out) == CHUNK_BYTES)
 
 
 def _unzstandarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -262,12 +281,21 @@ def _cut(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
                 yield chunk[start : start + size]
 
 
+@dataclass(slots=True)
+class _Place:
+    """Where the reading stands: the number of the line that comes next. Whoever has done with lines moves it on."""
+
+    line: int = 1
+
+
 def _blocks(
-    chunks: Iterator[bytes], max_line_bytes: int, reject: Callable[[int, str], None]
-) -> Iterator[tuple[int, bytes]]:
-    """Yield whole lines, without the last one's end, and the number of the first; too long lines are left out."""
-    line = 1
-    rest = b""
+    chunks: Iterator[bytes], max_line_bytes: int, place: _Place, reject: Callable[[int, str], None]
+) -> Iterator[bytes]:
+    """Yield whole lines, without the last one's end; too long lines are left out.
+
+    ``place`` is at a block's first line when it is yielded; the caller moves it behind the last before the next block.
+    """
+    rest = bytearray()  # grows in place: a pipe may give a long line in many small pieces
     skipping = False  # inside a line that was already rejected for its length
     too_long = f"a line of more than {max_line_bytes} bytes"
     broken: _Broken | None = None
@@ -283,30 +311,31 @@ def _blocks(
             end = chunk.find(b"\n")
             if end < 0:
                 continue
-            chunk, skipping, line = chunk[end + 1 :], False, line + 1
+            chunk, skipping = chunk[end + 1 :], False
+            place.line += 1
         end = chunk.rfind(b"\n")
         if end < 0:
             rest += chunk
             if len(rest) > max_line_bytes:
-                reject(line, too_long)
-                rest, skipping = b"", True
+                reject(place.line, too_long)
+                rest, skipping = bytearray(), True
             continue
-        block, rest = rest + chunk[:end], chunk[end + 1 :]
+        block, rest = b"".join((rest, memoryview(chunk)[:end])), bytearray(chunk[end + 1 :])
         if _first_length(block) > max_line_bytes:
-            reject(line, too_long)
-            line += 1
+            reject(place.line, too_long)
+            place.line += 1
             _, more, block = block.partition(b"\n")
             if not more:
                 continue
-        yield line, block
-        line += block.count(b"\n") + 1
+        yield block
     if broken is not None:
         # A line cut by the break counts as part of it, unless the cut fell just behind its last character.
         if _is_whole(rest):
-            yield line, rest
-        reject(line, str(broken))
+            yield bytes(rest)
+            place.line -= 1
+        reject(place.line, str(broken))
     elif rest:
-        yield line, rest
+        yield bytes(rest)
 
 
 def _first_length(block: bytes) -> int:
@@ -314,7 +343,7 @@ def _first_length(block: bytes) -> int:
     return len(block) if end < 0 else end
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytearray) -> bool:
     try:
         decode_event(line)
     except EventInvalid:
@@ -322,28 +351,89 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
-def _decode_block(first_line: int, block: bytes, reject: Callable[[int, str], None]) -> list[Event]:
-    try:
-        # Line ends inside JSON strings are escaped, so every newline byte ends a line.
-        events = _EVENTS.decode(b"[" + block.replace(b"\n", b",") + b"]")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_lines(first_line, block, reject)
-    if len(events) != block.count(b"\n") + 1:  # two on one line
-        return _decode_lines(first_line, block, reject)
-    for event in events:
-        # Only comments and stays can lack what they are about; this spares the call for most that have it.
-        if event.text is None and event.seconds is None and missing_field(event) is not None:
-            return _decode_lines(first_line, block, reject)
-    return events
+@dataclass(slots=True)
+class _Part:
+    """A block's events, and the number of the line of each."""
+
+    events: list[Event]
+    lines: Sequence[int]
 
 
-def _decode_lines(first_line: int, block: bytes, reject: Callable[[int, str], None]) -> list[Event]:
-    events: list[Event] = []
+def _decode_block(place: _Place, block: bytes, reject: Callable[[int, str], None]) -> _Part:
+    """Return a block's events, and move ``place`` behind it."""
+    first_line = place.line
+    if block.isspace():  # a packed file of a few kilobytes can hold a hundred million empty lines
+        place.line += block.count(b"\n") + 1
+        return _Part([], ())
+    events = decode_block(block)
+    if events is None:
+        place.line += block.count(b"\n") + 1
+        return _decode_lines(first_line, block, reject)
+    place.line += len(events)
+    return _Part(events, range(first_line, place.line))
+
+
+def _decode_lines(first_line: int, block: bytes, reject: Callable[[int, str], None]) -> _Part:
+    part = _Part([], lines := [])
     for number, line in enumerate(block.split(b"\n"), first_line):
         if not line or line.isspace():
             continue
         try:
-            events.append(decode_event(line))
+            part.events.append(decode_event(line))
+            lines.append(number)
         except EventInvalid as error:
             reject(number, str(error))
-    return events
+    return part
+
+
+def _time(event: Event) -> int:
+    """Return what moves engine time: arrival, where it is known."""
+    return event.at if event.seen_at is None else event.seen_at
+
+
+def _latest(events: Sequence[Event]) -> int:
+    latest = 0
+    for (
+        event
+    ) in events:  # written out: max() over _time takes three times as long, on the path of every event
+        at = event.seen_at
+        if at is None:
+            at = event.at
+        if at > latest:
+            latest = at
+    return latest
+
+
+def _believed(parts: Iterator[_Part], reject: Callable[[int, str], None]) -> Iterator[list[Event]]:
+    """Yield the parts' events without those whose time runs ahead of all that follows; they are rejected."""
+    ahead: deque[_Part] = deque()  # read, and not yet yielded
+    known: int | None = None
+    while (part := ahead.popleft() if ahead else next(parts, None)) is not None:
+        if not part.events:
+            continue
+        latest = _latest(part.events)
+        if known is None or latest > known + times.LEAP_MS:
+            while sum(len(each.events) for each in ahead) < times.WITNESSES:
+                following = next(parts, None)
+                if following is None:
+                    break
+                ahead.append(following)
+            witnesses = itertools.chain.from_iterable(each.events for each in ahead)
+            _drop_leaps(part, itertools.islice(witnesses, times.WITNESSES), known, reject)
+            latest = _latest(part.events)
+        if part.events:
+            known = latest if known is None or latest > known else known
+            yield part.events
+        del part
+
+
+def _drop_leaps(
+    part: _Part, witnesses: Iterable[Event], latest: int | None, reject: Callable[[int, str], None]
+) -> None:
+    known = [_time(event) for event in itertools.chain(part.events, witnesses)]
+    leaps = times.leaps(known, len(part.events), latest)
+    for position in leaps:
+        reject(part.lines[position], TOO_FAR_AHEAD)
+    gone = frozenset(leaps)
+    part.lines = [line for position, line in enumerate(part.lines) if position not in gone]
+    part.events = [event for position, event in enumerate(part.events) if position not in gone]

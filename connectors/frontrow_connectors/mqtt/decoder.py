@@ -12,5 +12,10 @@ def decode_message(payload: bytes, room: RoomRef, *, max_bytes: int) -> Batch:
         EventInvalid: The payload as a whole is too large or of none of these forms.
     """
     if len(payload) > max_bytes:
-        raise EventInvalid(f"a payload of more than {max_bytes} bytes")
+        raise too_large(max_bytes)
     return decode_payload(payload, room)
+
+
+def too_large(max_bytes: int) -> EventInvalid:
+    """Return what is wrong with a payload beyond the bound."""
+    return EventInvalid(f"a payload of more than {max_bytes} bytes")

@@ -27,8 +27,8 @@ class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``keepalive_s``: a silent connection is found dead after about 1.5 times this, in seconds. Default 30.
     ``session_expiry_s``: how long the broker keeps our session while we are away, in seconds (MQTT 5; with 3.1.1 the
     broker decides). Default 86400.
-    ``max_in_flight``: most messages that wait for their acknowledgement (MQTT 5 tells the broker), and most QoS 0
-    messages that wait to be read. Default 256.
+    ``max_in_flight``: most QoS 1 messages that wait for their acknowledgement; MQTT 5 tells the broker, with 3.1.1 its
+    own bound holds. Default 256.
     ``max_payload_bytes``: a larger payload is rejected, in bytes. Default 1 MiB.
     """
 

@@ -111,7 +111,7 @@ class TwitchEventSubFeed:
             if isinstance(message, Welcome):
                 return message
             if isinstance(message, Notified):
-                await self._context.put(message.events)
+                self._context.offer(message.events)
         raise FeedError("closed before the welcome")
 
     async def _subscribe(self, http: httpx.AsyncClient, session_id: str) -> None:
@@ -200,7 +200,7 @@ class TwitchEventSubFeed:
     async def _handle(self, stay: _Stay, message: Message | None) -> None:
         match message:
             case Notified(events):
-                await self._context.put(events)
+                self._context.offer(events)
             case Move(url) if not stay.asked.is_set():
                 stay.url = url
                 stay.asked.set()

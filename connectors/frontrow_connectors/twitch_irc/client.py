@@ -62,17 +62,17 @@ class TwitchIrcFeed:
                 joined = True
                 link.expect(SILENCE_S, f"nothing heard for {SILENCE_S:.0f} s")
                 self._context.status(FeedStatus(FeedState.CONNECTED))
-            await self._deliver(decoded)
+            self._deliver(decoded)
             if decoded.refused:
                 await link.end(FeedRefused(decoded.refused))
             if decoded.reconnect:
                 await link.end(FeedError("Twitch asked us to connect anew"))
 
-    async def _deliver(self, decoded: Decoded) -> None:
+    def _deliver(self, decoded: Decoded) -> None:
         for reason in decoded.rejected:
             self._context.reject(reason)
         if decoded.events:
-            await self._context.put(decoded.events)
+            self._context.offer(decoded.events)
 
     async def _ping(self, link: Link) -> None:
         while True:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -11,22 +11,22 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from frontrow.core.errors import EventInvalid, FeedError, FeedRefused
-from frontrow.core.ports import Receipt
-from frontrow_connectors.canonical import count_rejected, reason_class
+from frontrow.core.events import Event
+from frontrow_connectors.canonical import count_rejected, decode_plain, reason_class
+from frontrow_connectors.connections import accompany
 from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus
+from frontrow_connectors.inbox import deliver
 from frontrow_connectors.reconnect import keep_connected
+from frontrow_connectors.websocket.connection import BulkConnection
 from frontrow_connectors.websocket.decoder import decode_message, encode_ack, encode_resume
 from frontrow_connectors.websocket.options import WebSocketOptions
 
 CLOSE_TIMEOUT_S = 2.0
 SEND_TIMEOUT_S = 10.0  # a server that does not read our acknowledgements for so long is given up
-MAX_UNACKNOWLEDGED = 256  # messages put and not yet durable; while it is full nothing is read
 MAX_RETRY_AFTER_S = 3_600.0
 
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1; what servers close with when they do not want us
 TOO_BIG = 1009
-
-_Pending = asyncio.Queue[tuple[int, Awaitable[Receipt] | None]]
 
 
 class WebSocketFeed:
@@ -48,20 +48,23 @@ class WebSocketFeed:
             if self._acknowledged is not None:
                 await _try_send(connection, encode_resume(self._acknowledged))
             self._context.status(FeedStatus(FeedState.CONNECTED, self._place))
-            pending: _Pending = asyncio.Queue(MAX_UNACKNOWLEDGED)
-            async with asyncio.TaskGroup() as tasks:
-                acks = tasks.create_task(
-                    self._acknowledge(connection, pending),
-                    name=f"websocket[{self._context.feed}].acknowledge",
-                )
-                try:
-                    ended = await self._deliver(connection, pending)
-                finally:
-                    acks.cancel()
-        raise self._failure(ended)
+
+            async def acknowledge(seqs: Sequence[int]) -> None:
+                # Exactly what was sent, even if it is lower than before: the server may have begun to count anew, and
+                # an acknowledgement of the old height would be taken for messages that never came.
+                if await _try_send(connection, *map(encode_ack, seqs)):
+                    self._acknowledged = seqs[-1]
+
+            await accompany(
+                deliver(self._context, connection.inbox, self._decode, acknowledge), self._watch(connection)
+            )
+            try:
+                await connection.recv()
+            except ConnectionClosed as ended:
+                raise self._failure(ended) from ended
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[ClientConnection]:
+    async def _connected(self) -> AsyncIterator[BulkConnection]:
         options = self._options
         token = options.token
         try:
@@ -70,12 +73,13 @@ class WebSocketFeed:
                 additional_headers=None if token is None else {"Authorization": f"Bearer {token}"},
                 proxy=True if options.use_proxy else None,
                 open_timeout=options.open_timeout_s,
-                ping_interval=options.ping_interval_s,
-                ping_timeout=options.ping_timeout_s,
+                ping_interval=None,  # see `_watch`
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=options.max_message_bytes,
                 ssl=await self._tls(),
+                create_connection=BulkConnection,
             )
+            assert isinstance(connection, BulkConnection)
         except InvalidStatus as error:
             raise self._status_failure(error) from error
         except InvalidURI as error:
@@ -85,7 +89,10 @@ class WebSocketFeed:
         except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
             raise FeedError(f"cannot connect to {self._place} ({_why(error)})") from error
         async with connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                connection.inbox.end()
 
     async def _tls(self) -> ssl.SSLContext | bool | None:
         """Return what ``connect`` wants: None for ws://, True for the system's certificates, or ours."""
@@ -98,37 +105,44 @@ class WebSocketFeed:
         except (OSError, ssl.SSLError) as error:
             raise FeedRefused(f"the file in `ca_file` cannot be used ({_why(error)})") from error
 
-    async def _deliver(self, connection: ClientConnection, pending: _Pending) -> ConnectionClosed:
-        """Put messages until the connection ends, and return how it ended."""
-        while True:
-            try:
-                data = await connection.recv(decode=False)
-            except ConnectionClosed as ended:
-                return ended
-            await self._put(data, pending)
-
-    async def _put(self, data: bytes, pending: _Pending) -> None:
+    def _decode(self, messages: Sequence[bytes]) -> tuple[Sequence[Event], Sequence[int]]:
+        """Return the messages' events, and the numbers to acknowledge them by where they have one."""
         context = self._context
-        try:
-            message = decode_message(data, context.room, context.clock.now())
-        except EventInvalid as error:
-            context.reject(reason_class(str(error)))
-            return
-        count_rejected(context, message.batch)
-        receipt = await context.put(message.batch.events) if message.batch.events else None
-        if message.seq is not None:
-            await pending.put((message.seq, receipt))
+        plain = decode_plain(messages, context.room)
+        if plain is not None:
+            return plain, ()
+        events: list[Event] = []
+        seqs: list[int] = []
+        for data in messages:
+            try:
+                message = decode_message(data, context.room, context.clock.now())
+            except EventInvalid as error:
+                context.reject(reason_class(str(error)))
+                continue
+            count_rejected(context, message.batch)
+            events += message.batch.events
+            if message.seq is not None:
+                seqs.append(message.seq)
+        return events, seqs
 
-    async def _acknowledge(self, connection: ClientConnection, pending: _Pending) -> None:
-        """Acknowledge messages in the order in which they came, each when its events are durable."""
+    async def _watch(self, connection: BulkConnection) -> None:
+        """Break off a connection of which nothing is heard any more, not even the answer to a ping.
+
+        The library's own watch is not used: it waits for the answer while we read nothing, because the intake is
+        full, and would break off a connection that is well.
+        """
+        options, inbox = self._options, connection.inbox
         while True:
-            seq, receipt = await pending.get()
-            if receipt is not None:
-                await receipt
-            # Exactly what was sent, even if it is lower than before: the server may have begun to count anew, and an
-            # acknowledgement of the old height would be taken for messages that never came.
-            if await _try_send(connection, encode_ack(seq)):
-                self._acknowledged = seq
+            await asyncio.sleep(options.ping_interval_s)
+            before = inbox.beats
+            try:
+                async with asyncio.timeout(options.ping_timeout_s):
+                    await (await connection.ping())
+            except TimeoutError:
+                if inbox.beats == before and not inbox.paused:
+                    connection.transport.abort()
+            except ConnectionClosed:
+                return
 
     def _failure(self, ended: ConnectionClosed) -> FeedError | FeedRefused:
         received, sent = ended.rcvd, ended.sent
@@ -148,11 +162,12 @@ class WebSocketFeed:
         return FeedRefused(f"the server answered {status}")
 
 
-async def _try_send(connection: ClientConnection, message: str) -> bool:
-    """Return whether the message was sent. If not, the connection is over, and ``recv`` says how."""
+async def _try_send(connection: ClientConnection, *messages: str) -> bool:
+    """Return whether the messages were sent. If not, the connection is over, and ``recv`` says how."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            await connection.send(message)
+            for message in messages:
+                await connection.send(message)
     except ConnectionClosed:
         return False
     except TimeoutError:

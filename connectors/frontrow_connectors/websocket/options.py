@@ -23,7 +23,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``max_message_bytes``: a larger message is not taken and ends the connection, in bytes, after decompression.
     Default 1 MiB.
     ``ping_interval_s``: how often we ping, in seconds. Default 20.
-    ``ping_timeout_s``: without an answer for so long the connection counts as dead, in seconds. Default 20.
+    ``ping_timeout_s``: if nothing comes for so long after a ping, the connection counts as dead, in seconds. Default 20.
     ``open_timeout_s``: how long connecting may take, in seconds. Default 10.
     """
 

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,23 +16,29 @@ import structlog
 import uvicorn
 
 from frontrow.app.feeds import Feeds
+from frontrow.app.keeping import Keeper, identity_of
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
+from frontrow.clock import SteadyClock
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.engine import Engine
-from frontrow.core.errors import ConfigError, Mistake, StoreUnusable
+from frontrow.core.errors import CommitFailed, ConfigError, Mistake
 from frontrow.core.events import RoomRef
 from frontrow.core.ports import Clock, Sink
+from frontrow.core.preparing import Preparer
+from frontrow.runtime import collector
 from frontrow.runtime.access import Access
+from frontrow.runtime.intake import Intake
 from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxWorker
 from frontrow.runtime.panel import Panels
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied, Pipeline, Route, tick
 from frontrow.runtime.server import Page, Services, application
-from frontrow.storage.aio import StoreThread
-from frontrow.storage.frames import Frame
+from frontrow.storage.aio import StoreThread, verify_beside
+from frontrow.storage.attic import DiskAttic, path_beside
 from frontrow.storage.lock import StoreLock
+from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.store import Alert, Commit
 from frontrow.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics
 from frontrow_connectors.canonical import decode_payload
@@ -41,6 +48,7 @@ from frontrow_connectors.sinks.registry import SINKS
 from frontrow_dashboards import pages
 
 HTTP_TIMEOUT_S = 10.0
+LAST_SNAPSHOT_S = 4.0  # what must be left of the budget for one more snapshot at the end
 SERVER_GRACE_S = 2.0  # for answers that are on their way and panels that say goodbye
 
 log = structlog.get_logger(__name__)
@@ -57,13 +65,14 @@ class Address:
 class StoreJournal:
     """Fits :class:`frontrow.runtime.pipeline.Journal` with the store."""
 
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: StoreThread, observer: Observer) -> None:
         self._store = store
+        self._observer = observer
 
     async def commit(self, frames: Sequence[Applied], at: int) -> None:
         commits = [
             Commit(
-                frame=Frame(frame.events, frame.facts),
+                frame=frame.frame,
                 leads=frame.effects.leads,
                 alerts=[Alert(sink, f"{sink}:{alert.lead}", alert) for sink, alert in frame.alerts],
                 at=at,
@@ -72,12 +81,12 @@ class StoreJournal:
         ]
         try:
             await self._store.call(self._store.store.append, commits)
-        except apsw.Error as error:
-            log.critical("journal_failed", path=str(self._store.store.path), error=str(error))
-            raise StoreUnusable(
-                f"{self._store.store.path}: the journal cannot be written ({error}). Nothing that was acknowledged is"
-                " lost. Make room or mend the disk, then start again."
-            ) from error
+        except CommitFailed as failed:
+            self._observer.commit_failed(failed.cause)
+            log.critical(
+                "journal_failed", path=str(self._store.store.path), cause=failed.cause, error=str(failed)
+            )
+            raise
 
 
 class StoreOutbox:
@@ -120,7 +129,7 @@ class Daemon:
 
     def __init__(self, config: Config, *, clock: Clock, rng: random.Random) -> None:
         self._config = config
-        self._clock = clock
+        self._clock: Clock = clock
         self._rng = rng
         self._stop = asyncio.Event()
         self._state = "starting"
@@ -161,14 +170,33 @@ class Daemon:
         listener: socket.socket,
         ready: Callable[[Address], None],
     ) -> None:
-        config, clock = self._config, self._clock
+        config = self._config
         rooms: dict[str, RoomRef] = {room.id: room.ref for room in config.rooms}
         metrics = Metrics(rooms=rooms, max_rooms=config.metrics.max_rooms)
         observer = Observer(metrics, rooms)
-        engine, people = make_engine(config), People()
-        await self._recover(store, engine, people)
-        if self._stop.is_set():
-            return
+        keeper, engine, people = await self._recover(store, observer)
+        try:
+            if not self._stop.is_set():
+                await self._serve(store, lexicons, listener, ready, keeper, engine, people, metrics, observer)
+        finally:
+            keeper.close()
+
+    async def _serve(
+        self,
+        store: StoreThread,
+        lexicons: Lexicons,
+        listener: socket.socket,
+        ready: Callable[[Address], None],
+        keeper: Keeper,
+        engine: Engine,
+        people: People,
+        metrics: Metrics,
+        observer: Observer,
+    ) -> None:
+        # From here on time never runs backward: an alert would wait, and a mark, until a clock set back has caught up.
+        self._clock = SteadyClock(self._clock, engine.now)
+        config, clock = self._config, self._clock
+        rooms: dict[str, RoomRef] = {room.id: room.ref for room in config.rooms}
         sinks = [sink for sink in config.sinks if sink.enabled]
         workers: list[OutboxWorker] = []
 
@@ -178,23 +206,30 @@ class Daemon:
                 for worker in workers:
                     worker.notify()
 
+        intake = Intake(
+            clock=clock,
+            observer=observer,
+            telling=lambda event: lexicons.facts(event, config.intents.phone_region) != 0,
+            queue_events=config.intake.queue_events,
+            queue_bytes=config.intake.queue_bytes,
+            wait_s=config.intake.wait_ms / 1000.0,
+        )
         pipeline = Pipeline(
+            intake=intake,
             engine=engine,
-            journal=StoreJournal(store),
+            journal=StoreJournal(store, observer),
             people=people,
             clock=clock,
             rooms={(room.platform, room.room): room for room in rooms.values()},
-            lexicons=lexicons.of_room,
-            default_lexicon=lexicons.default,
+            preparer=Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region),
             routes=[Route(sink.id, frozenset(sink.rooms)) for sink in sinks],
             observer=observer,
             on_durable=on_durable,
-            region=config.intents.phone_region,
+            between=lambda: keeper.between(engine, people),
             frame_events=config.intake.frame_events,
             frame_s=config.intake.frame_ms / 1000.0,
-            queue_events=config.intake.queue_events,
         )
-        feeds = Feeds(config, rooms=rooms, intake=pipeline, clock=clock, rng=self._rng, observer=observer)
+        feeds = Feeds(config, rooms=rooms, intake=intake, clock=clock, rng=self._rng, observer=observer)
         panels = Panels(
             engine=engine,
             people=people,
@@ -202,9 +237,11 @@ class Daemon:
             rooms=list(rooms.values()),
             rows=config.panel.rows,
             feeds=feeds.lines,
+            dropped=observer.dropped_in,
             on_shown=metrics.event_to_panel.observe,
+            settled=lambda: pipeline.settled,
         )
-        metrics.gauges = lambda: self._gauges(engine, pipeline, panels, feeds, store)
+        metrics.gauges = lambda: self._gauges(engine, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http) for sink in sinks]
             workers += [
@@ -212,17 +249,20 @@ class Daemon:
                 for sink, adapter in zip(sinks, opened, strict=True)
             ]
             server = _Server(
-                application(self._services(store, pipeline, panels, feeds, observer, metrics, rooms)), config
+                application(self._services(store, intake, panels, feeds, observer, metrics, rooms)), config
             )
             try:
                 async with asyncio.TaskGroup() as group:
                     applying = group.create_task(pipeline.run(), name="pipeline")
                     showing = group.create_task(panels.run(), name="panels")
-                    ticking = group.create_task(tick(pipeline, engine, clock), name="ticks")
+                    keeping = group.create_task(keeper.run(), name="snapshots")
+                    verifying = group.create_task(self._verify(observer), name="verification")
+                    ticking = group.create_task(tick(intake, engine, clock), name="ticks")
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
                     serving = group.create_task(server.serve(sockets=[listener]), name="http")
                     await server.is_up.wait()
+                    collector.settle()
                     self._state = "ok"
                     address = _address(listener)
                     log.info(
@@ -234,32 +274,42 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
-                    await self._shut_down(
-                        pipeline, panels, server, workers, [feeding, ticking], applying, [*sending, serving]
+                    left_s = await self._shut_down(
+                        intake, panels, server, workers, [feeding, ticking], applying, [*sending, serving]
                     )
                     showing.cancel()
+                    keeping.cancel()
+                    verifying.cancel()
+                    if left_s >= LAST_SNAPSHOT_S and applying.done():
+                        keeper.last(engine, people)
+                        await keeper.finish()
             finally:
+                collector.release()
                 for adapter in opened:
                     await adapter.close()
 
     async def _shut_down(
         self,
-        pipeline: Pipeline,
+        intake: Intake,
         panels: Panels,
         server: "_Server",
         workers: Sequence[OutboxWorker],
         sources: Sequence["asyncio.Task[None]"],
         applying: "asyncio.Task[None]",
         last: Sequence["asyncio.Task[None]"],
-    ) -> None:
-        """Stop what brings events, then make durable what was taken, then answer, then go. All within the budget."""
+    ) -> float:
+        """Stop what brings events, then make durable what was taken, then answer, then go. All within the budget.
+
+        Returns:
+            How much of the budget is left, in seconds.
+        """
         self._state = "draining"
         deadline = self._clock.monotonic() + self._config.server.shutdown_s
-        log.info("draining", queued=pipeline.queued)
+        log.info("draining", queued=intake.queued)
         for task in sources:
             task.cancel()
         await _ended("sources", sources, 2.0)
-        pipeline.close()
+        intake.close()
         await _ended("pipeline", [applying], max(0.1, deadline - self._clock.monotonic()))
         panels.close()
         for worker in workers:
@@ -267,25 +317,62 @@ class Daemon:
         server.should_exit = True
         await _ended("server and sinks", last, max(0.1, deadline - self._clock.monotonic()))
         log.info("stopped")
+        return deadline - self._clock.monotonic()
 
-    async def _recover(self, store: StoreThread, engine: Engine, people: People) -> None:
-        """Bring the engine to where the journal ends."""
+    async def _verify(self, observer: Observer) -> None:
+        """Read the whole store once, beside everything else: a start reads only its end."""
+        path = self._config.storage.path
+        try:
+            found = await verify_beside(path, self._clock)
+        except apsw.Error as error:
+            log.warning("journal_not_verified", path=str(path), reason=str(error))
+            return
+        observer.verified(found.sound)
+        if found.sound:
+            log.info("journal_verified", frames=found.frames, events=found.events)
+        else:
+            log.error(
+                "journal_damaged",
+                path=str(path),
+                lost=[str(lost) for lost in found.lost],
+                structure=found.structure,
+                advice="run frontrow doctor; then restore the last backup, or salvage what is whole",
+            )
 
-        def replay() -> int:
-            count = 0
-            for _, frame in store.store.frames():
-                if self._stop.is_set():
-                    break  # the daemon is to end before it has begun; nothing depends on the rest
-                effects = engine.apply(frame.events, frame.facts)
-                people.note(frame.events, frame.facts)
-                count += len(effects.fresh)
-            return count
-
-        began = self._clock.monotonic()
-        events = await store.call(replay)
-        if events:
-            seconds = round(self._clock.monotonic() - began, 3)
-            log.info("recovered", events=events, frames=store.store.seq, seconds=seconds)
+    async def _recover(self, store: StoreThread, observer: Observer) -> tuple[Keeper, Engine, People]:
+        """Bring an engine to where the journal ends."""
+        config, clock = self._config, self._clock
+        began = clock.monotonic()
+        path = config.storage.path
+        attic_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="attic")
+        attic = await asyncio.to_thread(
+            DiskAttic.open, path_beside(path), store=store.store.id, submit=attic_thread.submit
+        )
+        keeper = Keeper(
+            store=store,
+            attic=attic,
+            attic_thread=attic_thread,
+            snapshots=Snapshots.beside(path),
+            identity=identity_of(config),
+            clock=clock,
+            every_s=float(config.storage.snapshot_every_s),
+            observer=observer,
+        )
+        engine, people = make_engine(config, attic=attic), People()
+        try:
+            snapshot, events = await store.call(keeper.restore, engine, people, stopping=self._stop.is_set)
+        except BaseException:
+            keeper.close()
+            raise
+        if events or snapshot:
+            log.info(
+                "recovered",
+                snapshot=snapshot,
+                events=events,
+                frames=store.store.seq,
+                seconds=round(clock.monotonic() - began, 3),
+            )
+        return keeper, engine, people
 
     def _open_sink(self, sink: SinkConfig, http: httpx.AsyncClient) -> Sink:
         context = SinkContext(
@@ -319,7 +406,7 @@ class Daemon:
     def _services(
         self,
         store: StoreThread,
-        pipeline: Pipeline,
+        intake: Intake,
         panels: Panels,
         feeds: Feeds,
         observer: Observer,
@@ -333,7 +420,7 @@ class Daemon:
         return Services(
             clock=self._clock,
             access=Access(lambda hash: store.call(store.store.token_by_hash, hash)),
-            pipeline=pipeline,
+            intake=intake,
             panels=panels,
             rooms=rooms,
             decode=decode_payload,
@@ -343,19 +430,19 @@ class Daemon:
             document=_document,
             asset=_asset,
             metrics=scrape,
-            ready=lambda: {"daemon": self._state, "intake": "full" if pipeline.full else "ok"},
+            ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,
         )
 
     def _gauges(
-        self, engine: Engine, pipeline: Pipeline, panels: Panels, feeds: Feeds, store: StoreThread
+        self, engine: Engine, intake: Intake, panels: Panels, feeds: Feeds, store: StoreThread
     ) -> Gauges:
         model, now = engine.model, self._clock.now()
         return Gauges(
             viewers=engine.rows,
             labels_pending=len(engine.labels),
-            queue_events=pipeline.queued,
+            queue_events=intake.queued,
             journal_seq=store.store.seq,
             outbox={
                 sink: (pending, dead, 0.0 if oldest is None else max(0.0, (now - oldest) / 1000.0))

@@ -97,6 +97,7 @@ class Feeds:
                     clock=self._clock,
                     rng=random.Random(self._rng.random()),
                     put=partial(self._put, feed.id),
+                    offer=partial(self._offer, feed.id),
                     status=partial(self._note, feed.id, feed.connector, room),
                     reject=partial(self._observer.rejected, feed.id, room),
                 )
@@ -114,6 +115,9 @@ class Feeds:
 
     async def _put(self, feed: str, events: Sequence[Event]) -> Awaitable[Receipt]:
         return await self._intake.put(events, feed=feed)
+
+    def _offer(self, feed: str, events: Sequence[Event]) -> Awaitable[Receipt]:
+        return self._intake.offer(events, feed=feed)
 
     def _note(self, id: str, connector: str, room: RoomRef, status: FeedStatus) -> None:
         before = self._running.get(id)

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from frontrow.config import Config, load
 from frontrow.core.engine import Engine, EngineOptions, utc_day
+from frontrow.core.events import Event
+from frontrow.core.facts import derive
 from frontrow.core.intents import Lexicon, RoomLexicon
+from frontrow.core.ports import Attic
 from frontrow.lexicon import load_lexicon
-from frontrow_connectors.registry import CONNECTORS
-from frontrow_connectors.sinks.registry import SINKS
 from frontrow_models.online import ModelOptions, OnlineModel
 
 Key = tuple[str, str]
@@ -24,6 +25,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: With every mistake at once, those of the lexicon files included.
     """
+    # Every protocol's client comes with these, which a replay without a configuration has no use for.
+    from frontrow_connectors.registry import CONNECTORS
+    from frontrow_connectors.sinks.registry import SINKS
+
     return load(
         path,
         environ=environ,
@@ -33,8 +38,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     )
 
 
-def make_engine(config: Config, *, with_model: bool = True, report_closed: bool = False) -> Engine:
-    """Return a new engine with nothing in it; the model as configured, or none."""
+def make_engine(
+    config: Config, *, with_model: bool = True, report_closed: bool = False, attic: Attic | None = None
+) -> Engine:
+    """Return a new engine with nothing in it; the model as configured, or none. Without an attic nobody leaves memory."""
     options = EngineOptions(
         silence_ms=config.engine.session_silence_s * 1000,
         grace_ms=config.engine.session_grace_s * 1000,
@@ -45,6 +52,7 @@ def make_engine(config: Config, *, with_model: bool = True, report_closed: bool 
         grade_by=config.model.grade,
         hot_probability=config.model.hot_probability,
         report_closed=report_closed,
+        idle_ms=config.engine.idle_s * 1000,
     )
     model = None
     if with_model and config.model.enabled:
@@ -62,7 +70,7 @@ def make_engine(config: Config, *, with_model: bool = True, report_closed: bool 
         zone = zones.get(room)
         return utc_day(room, at) if zone is None else datetime.fromtimestamp(at / 1000.0, zone).toordinal()
 
-    return Engine(options, config.points, model, day_of=day_of)
+    return Engine(options, config.points, model, day_of=day_of, attic=attic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,10 @@ class Lexicons:
     def of(self, platform: str, room: str) -> RoomLexicon:
         """Return the lexicon for a room's comments."""
         return self.of_room.get((platform, room), self.default)
+
+    def facts(self, event: Event, region: str) -> int:
+        """Return an event's facts, which its room's lexicon finds; see :func:`frontrow.core.facts.derive`."""
+        return derive(event, self.of(event.platform, event.room), region)
 
 
 @functools.lru_cache(maxsize=4)
@@ -98,12 +110,14 @@ def make_lexicons(config: Config) -> Lexicons:
         ConfigError: A lexicon file is missing or wrong; all mistakes at once.
     """
     lexicon = _lexicon(config.intents.lexicon, tuple(_stamp(path) for path in config.intents.lexicon))
+    # Rooms with the same words share what was made of them, and what is remembered of texts read with it.
+    of_words = functools.lru_cache(maxsize=None)(
+        lambda aliases, raffle: lexicon.for_room(host_aliases=aliases, raffle_words=raffle)
+    )
     return Lexicons(
         of_room={
-            (room.platform, room.room): lexicon.for_room(
-                host_aliases=room.host_aliases, raffle_words=room.raffle_words
-            )
+            (room.platform, room.room): of_words(tuple(room.host_aliases), tuple(room.raffle_words))
             for room in config.rooms
         },
-        default=lexicon.for_room(host_aliases=(), raffle_words=()),
+        default=of_words((), ()),
     )

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import orjson
@@ -16,14 +17,18 @@ from frontrow.core.alerts import Reason
 from frontrow.core.engine import Effects, Engine, ViewerScore
 from frontrow.core.errors import FrontrowError
 from frontrow.core.events import Event
+from frontrow.core.frames import Frame
+from frontrow.core.leads import Grade
 from frontrow.core.ports import Clock
-from frontrow.runtime.pipeline import prepare
-from frontrow.storage.frames import Frame
+from frontrow.core.preparing import Preparer
+from frontrow.runtime import collector
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_connectors.file import FileReject, iter_batches, merge_by_time
 
-FRAMES_PER_COMMIT = 8
+FRAME_EVENTS = 4_096  # larger than live: nobody waits for a frame here
+EVENTS_PER_COMMIT = 8_192
+SCORED_AT_ONCE = 4_096  # viewers
 SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
@@ -57,32 +62,46 @@ class _Run:
     rejected: int = 0
     frames: int = 0
 
-    def take(self, read: int, effects: Effects) -> None:
+    def take(self, effects: Effects) -> None:
         self.frames += 1
-        self.events += len(effects.fresh)
-        self.duplicates += read - len(effects.fresh)
+        self.events += len(effects.kept)
+        self.duplicates += len(effects.duplicates)
         for lead in effects.leads:
             key = (lead.platform, lead.room, lead.session, lead.viewer)
-            self.leads.append((key, orjson.dumps(msgspec.to_builtins(lead))))
+            self.leads.append((key, _encode(lead)))
         self.see(effects.closed)
 
     def see(self, scores: Sequence[ViewerScore]) -> None:
         model = self.engine.model
         ready = model is not None and model.ready
         for score in scores:
-            key = (score.platform, score.room, score.session, score.viewer)
-            self.viewers[key] = orjson.dumps(
-                {
-                    "platform": score.platform,
-                    "room": score.room,
-                    "session": score.session,
-                    "viewer": score.viewer,
-                    "points": score.points,
-                    "grade": score.grade,
-                    "probability": score.probability if ready else None,
-                    "reasons": [_plain(reason) for reason in score.reasons],
-                }
+            line = _ViewerLine(
+                platform=score.platform,
+                room=score.room,
+                session=score.session,
+                viewer=score.viewer,
+                points=score.points,
+                grade=score.grade,
+                probability=score.probability if ready else None,
+                reasons=score.reasons,
             )
+            self.viewers[score.platform, score.room, score.session, score.viewer] = _encode(line)
+
+
+class _ViewerLine(msgspec.Struct, frozen=True, gc=False):
+    """A line of ``viewers.ndjson``."""
+
+    platform: str
+    room: str
+    session: str
+    viewer: str
+    points: int
+    grade: Grade
+    probability: float | None
+    reasons: list[Reason]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def replay(
@@ -93,7 +112,7 @@ def replay(
     clock: Clock,
     with_model: bool = True,
     journal: Path | None = None,
-    frame_size: int = 1024,
+    frame_size: int = FRAME_EVENTS,
     on_reject: Callable[[FileReject], None],
     on_progress: Callable[[int], None] = lambda _events: None,
 ) -> Summary:
@@ -114,15 +133,20 @@ def replay(
         on_reject(rejected)
 
     with ExitStack() as stack:
+        collector.settle()
+        stack.callback(collector.release)
         frames = _frames(files, config, frame_size, reject, stack)
         began = clock.monotonic()  # the lexicon is compiled by now: a second at any start, whatever the input
-        sink = None if journal is None else stack.enter_context(_Recorder(journal, clock))
+        frames_per_commit = max(1, EVENTS_PER_COMMIT // frame_size)
+        sink = None if journal is None else stack.enter_context(_Recorder(journal, clock, frames_per_commit))
         for frame in frames:
-            effects = run.engine.apply(frame.events, frame.facts)
-            run.take(len(frame.events), effects)
+            effects = run.engine.apply(frame)
+            run.take(effects)
             if sink is not None:
-                sink.add(frame, effects)
+                sink.add(effects)
             on_progress(run.events)
+        if sink is not None:
+            sink.finish()
     _rest(run)
     elapsed_s = clock.monotonic() - began
     return _write(run, out, elapsed_s)
@@ -146,34 +170,41 @@ def _frames(
 
 
 def _of_files(batches: Iterator[list[Event]], lexicons: Lexicons, region: str, size: int) -> Iterator[Frame]:
+    preparer = Preparer(lexicons.of_room, lexicons.default, region)
     for batch in batches:
         for start in range(0, len(batch), size):
             events = batch[start : start + size]
-            facts = [prepare(event, lexicons.of(event.platform, event.room), region) for event in events]
-            yield Frame(events, facts)
+            yield Frame.of(events, preparer.prepare(events))
 
 
 def _of_journal(store: Store, size: int) -> Iterator[Frame]:
     """Yield a journal's events in frames of ``size``: other cuts give the same results, and say so in their digest."""
-    events: list[Event] = []
-    facts: list[int] = []
+    waiting = Frame()
     for _, frame in store.frames():
-        events += frame.events
-        facts += frame.facts
-        while len(events) >= size:
-            yield Frame(events[:size], facts[:size])
-            del events[:size], facts[:size]
-    if events:
-        yield Frame(events, facts)
+        waiting = Frame.joined((waiting, frame)) if len(waiting) else frame
+        start = 0
+        while len(waiting) - start >= size:
+            yield waiting.part(start, start + size)
+            start += size
+        waiting = waiting.part(start, len(waiting))
+    if len(waiting):
+        yield waiting
 
 
 class _Recorder:
-    """Stores a replay's frames in a new journal, some frames a commit, each commit durable."""
+    """Stores a replay's frames in a new journal, some frames a commit, each commit durable.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    A thread packs and commits while the next frames are computed: compression, SQLite and the disk do not hold up
+    Python. One commit is under way at a time, so memory stays bounded.
+    """
+
+    def __init__(self, path: Path, clock: Clock, frames_per_commit: int) -> None:
         self._path = path
         self._clock = clock
+        self._frames_per_commit = frames_per_commit
         self._commits: list[Commit] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._under_way: Future[int] | None = None
 
     def __enter__(self) -> Self:
         if self._path.exists():
@@ -184,26 +215,33 @@ class _Recorder:
         self._store = Store.open(self._path)
         return self
 
-    def add(self, frame: Frame, effects: Effects) -> None:
-        if not effects.fresh:
+    def add(self, effects: Effects) -> None:
+        if not len(effects.kept):
             return
-        kept = Frame(
-            [frame.events[position] for position in effects.fresh],
-            [frame.facts[position] for position in effects.fresh],
-        )
-        self._commits.append(Commit(kept, effects.leads, (), self._clock.now()))
-        if len(self._commits) >= FRAMES_PER_COMMIT:
+        self._commits.append(Commit(effects.kept, effects.leads, (), self._clock.now()))
+        if len(self._commits) >= self._frames_per_commit:
             self._flush()
 
-    def __exit__(self, *_error: object) -> None:
+    def finish(self) -> None:
+        """Return when all that was added is durable."""
         self._flush()
+        self._settle()
+
+    def __exit__(self, *_error: object) -> None:
+        self._thread.shutdown(wait=True)
         self._store.close()
         self._lock.release()
 
     def _flush(self) -> None:
+        self._settle()
         if self._commits:
-            self._store.append(self._commits)
-            self._commits.clear()
+            self._under_way = self._thread.submit(self._store.append, self._commits)
+            self._commits = []
+
+    def _settle(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
 
 
 def _is_store(path: Path) -> bool:
@@ -220,7 +258,9 @@ def _rest(run: _Run) -> None:
     for room in run.engine.rooms:
         for session in room.sessions:
             if session.open:
-                run.see(run.engine.scores(list(session.rows.values()), session.last_at))
+                rows = list(session.rows.values())
+                for start in range(0, len(rows), SCORED_AT_ONCE):
+                    run.see(run.engine.scores(rows[start : start + SCORED_AT_ONCE], session.last_at))
 
 
 def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
@@ -254,8 +294,3 @@ def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
         orjson.dumps(msgspec.to_builtins(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     )
     return summary
-
-
-def _plain(reason: Reason) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(reason)
-    return found

@@ -56,29 +56,41 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class StorageConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the journal, leads and the outbox are kept. A relative ``path`` starts at the configuration's folder."""
+    """Where the journal, leads and the outbox are kept. A relative ``path`` starts at the configuration's folder.
+
+    Every ``snapshot_every_s`` the engine's state is written beside the store, so that a start need not read the whole
+    journal; 0: never.
+    """
 
     path: Path = Path("data/frontrow.db")
+    snapshot_every_s: Annotated[int, Meta(ge=0, le=86_400)] = 60
 
 
 class IntakeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How arriving events are cut into frames, each applied and stored at once.
 
-    A frame ends at ``frame_events`` events or after ``frame_ms``, whichever comes first. ``queue_events`` may wait;
-    when so many do, feeds are slowed down.
+    A frame ends at ``frame_events`` events or after ``frame_ms``, whichever comes first. ``queue_events`` and
+    ``queue_bytes`` may wait, and no more than is stored in ``wait_ms``; when a feed has its share of the queue, it is
+    slowed down, or thinned where it cannot wait.
     """
 
     frame_events: Annotated[int, Meta(ge=1, le=65_536)] = 1_024
     frame_ms: Annotated[int, Meta(ge=1, le=1_000)] = 20
     queue_events: Annotated[int, Meta(ge=1, le=1_048_576)] = 65_536
+    queue_bytes: Annotated[int, Meta(ge=1_048_576, le=4_294_967_296)] = 134_217_728
+    wait_ms: Annotated[int, Meta(ge=100, le=60_000)] = 1_000
 
 
 class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a broadcast ends, and how long an event's id is remembered against duplicates, all in event time."""
+    """When a broadcast ends, how long an event's id is remembered against duplicates, and when a viewer leaves memory.
+
+    All in event time. Whoever was silent for ``idle_s`` waits on the disk, and comes back as they were.
+    """
 
     session_silence_s: Annotated[int, Meta(ge=60, le=86_400)] = 1_800
     session_grace_s: Annotated[int, Meta(ge=0, le=3_600)] = 300
     dedupe_hours: Annotated[int, Meta(ge=24, le=720)] = 24
+    idle_s: Annotated[int, Meta(ge=60, le=604_800)] = 7_200
 
 
 class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

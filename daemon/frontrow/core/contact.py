@@ -10,11 +10,12 @@ not.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any
 
+from frontrow.core.automaton import Sieve
 from frontrow.core.phones import valid_e164
 
 _CHINESE_DIGITS = dict(
@@ -35,9 +36,8 @@ def _digit_characters() -> dict[str, str]:
 
 
 _DIGITS = _digit_characters()
-_DIGIT = rf"[\d{''.join(_DIGITS)}]"
-# An ordinary comment has none of these, which a set tells four times as fast as a regular expression.
-_ANY_DIGIT = frozenset(_DIGITS).union(chr(code) for code in range(0x10000) if chr(code).isdecimal())
+_ALL_DIGITS = rf"\d{''.join(_DIGITS)}"
+_DIGIT = f"[{_ALL_DIGITS}]"
 _READ = str.maketrans(_DIGITS | {"O": "0", "o": "0"})
 
 # Seven digits or more, at most three marks (spaces, dashes, dots, emoji, keycaps) between two of them. No digit is a
@@ -45,6 +45,10 @@ _READ = str.maketrans(_DIGITS | {"O": "0", "o": "0"})
 _RUN = re.compile(
     rf"(?:\+[\W_]{{0,2}})?{_DIGIT}(?:[\W_]{{0,3}}{_DIGIT}|[oO](?![a-np-zA-NP-Z])){{6,}}[\ufe0f\u20e3]*"
 )
+# What every run begins with. The search for it passes over other texts four times as fast: it begins with one
+# character of a class, which need not be tried in several ways.
+_RUN_BEGINS = re.compile(rf"{_DIGIT}[{_ALL_DIGITS}oO\W_]{{6}}")
+_ASCII_RUN_BEGINS = re.compile(r"[0-9][0-9oO\W_]{6}", re.ASCII)
 _CHINA_MOBILE = re.compile(r"(?=(1[3-9]\d{9}))")  # overlapping ones too
 _LONG_ENOUGH = 7  # no number that can be called is shorter, short codes aside
 
@@ -82,7 +86,7 @@ def find_phone(text: str, region: str = "CN", *, landlines: bool = False) -> Pho
     ``region`` is where a number without a country's code is dialled from. Without ``landlines`` a number without such a
     code counts only if it can be a mobile's: comments are full of numbers. An ordinary comment costs one search.
     """
-    if len(text) < _LONG_ENOUGH or _ANY_DIGIT.isdisjoint(text):
+    if not _may_hold_run(text):
         return None
     seen = False
     for match in _RUN.finditer(text):
@@ -122,11 +126,11 @@ def mask_numbers(text: str) -> str:
     A number keeps its first three and last four digits (138****8000), a shorter one fewer, so that at least four are
     always hidden. Masking a masked text changes nothing.
     """
-    if _MAYBE_CONTACT.search(text) is None:
-        return text
-    text = _EMAIL.sub(lambda match: f"{match.group(1)}***@***", text)
-    text = _ACCOUNT.sub(lambda match: f"{match.group(1)}{match.group(2)[:2]}****", text)
-    return _RUN.sub(_mask_run, text)
+    if "@" in text:
+        text = _EMAIL.sub(lambda match: f"{match.group(1)}***@***", text)
+    if _may_hold_account(text):
+        text = _ACCOUNT.sub(lambda match: f"{match.group(1)}{match.group(2)[:2]}****", text)
+    return _RUN.sub(_mask_run, text) if _may_hold_run(text) else text
 
 
 def mask_name(name: str) -> str:
@@ -142,11 +146,29 @@ def redact_text(text: str) -> str:
 
     What :func:`mask_numbers` would mask is gone whole: ``***`` stands in its place.
     """
-    if _MAYBE_CONTACT.search(text) is None:
-        return text
-    text = _EMAIL.sub("***", text)
-    text = _ACCOUNT.sub(lambda match: f"{match.group(1)}***", text)
-    return _RUN.sub(lambda match: "***" if _looks_callable(match.group()) else match.group(), text)
+    if "@" in text:
+        text = _EMAIL.sub("***", text)
+    if _may_hold_account(text):
+        text = _ACCOUNT.sub(r"\1***", text)
+    return _RUN.sub(_redact_run, text) if _may_hold_run(text) else text
+
+
+def suspects(texts: Sequence[str]) -> list[int]:
+    """Return the positions of the texts that may hold contact data, in order; some of them hold none.
+
+    For every other text :func:`find_phone` returns None, with and without landlines, and :func:`redact_text` and
+    :func:`mask_numbers` the text itself. ASCII texts, looked through together, cost a tenth of being asked one by one.
+    """
+    ascii = list(map(str.isascii, texts))
+    positions = list(compress(range(len(texts)), ascii))
+    found = [positions[index] for index in _ASCII_CLUES.sift([texts[position] for position in positions])]
+    if len(positions) < len(texts):
+        found += [
+            position
+            for position, text in enumerate(texts)
+            if not ascii[position] and (_SUSPECT.search(text) is not None or "@" in text)
+        ]
+    return sorted(found)
 
 
 def redact_fields(fields: Mapping[str, Any], consent: bool | None) -> dict[str, Any]:
@@ -245,10 +267,42 @@ _ACCOUNT = re.compile(
     r"([a-z][a-z0-9_-]{5,19}|[a-z]{0,3}\d{5,12})(?![a-z0-9])",
     re.IGNORECASE | re.ASCII,
 )
-_MAYBE_CONTACT = re.compile(
-    rf"@|{_DIGIT}[\W_oO]{{0,3}}{_DIGIT}|微信|薇信|威信|[vwVW]|[qQ]{{2}}|扣扣|企鹅|[lL][iI][nN][eE]|[tT]eleg",
-    0,
+# What every account has, found faster: its second part in any text, its first in one that has that.
+_ID_BEGINS = re.compile(r"[A-Za-z0-9_-]{5}")
+_KEYWORD_BEGINS = re.compile(
+    "xin|wecha|atsap|telegr|line|qq|vx|wx|vv|wv|信|[+]|加|➕|扣扣|企鹅"
+)  # lower case
+# What a text that is not ASCII must have to hold a run or an account.
+_SUSPECT = re.compile(
+    rf"[A-Za-z0-9_\-{_ALL_DIGITS}](?:(?<=[A-Za-z0-9_-])[A-Za-z0-9_-]{{4}}|(?<={_DIGIT})[{_ALL_DIGITS}oO\W_]{{6}})"
 )
+# What an ASCII text must have: the beginning of an account, an address or a run.
+_MARKS = "".join(chr(code) for code in range(1, 128) if not chr(code).isalnum())
+_IN_RUN = ("0123456789", *["0123456789o" + _MARKS] * 6)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ASCII_CLUES = Sieve(
+    (f"{_LETTERS}._%+-", "@", f"{_LETTERS}-"),
+    ("+", " \t\n\v\f\r\x1c\x1d\x1e\x1fvw"),
+    ("qvw", "qvx"),
+    ("x", "i", "n"),  # weixin
+    ("w", "e", "c", "h"),
+    ("a", "t", "s", "a"),  # whatsapp
+    ("tl", "ei", "ln", "e"),  # telegram, line
+    _IN_RUN,
+)
+
+
+def _may_hold_account(text: str) -> bool:
+    return _ID_BEGINS.search(text) is not None and _KEYWORD_BEGINS.search(text.lower()) is not None
+
+
+def _may_hold_run(text: str) -> bool:
+    return (_ASCII_RUN_BEGINS if text.isascii() else _RUN_BEGINS).search(text) is not None
+
+
+def _redact_run(match: re.Match[str]) -> str:
+    run = match.group()
+    return "***" if _looks_callable(run) else run
 
 
 def _mask_run(match: re.Match[str]) -> str:
@@ -282,6 +336,8 @@ def _starred(digits: str) -> str:
 
 def _looks_callable(run: str) -> bool:
     """Whether a run of digits is to be treated as a number, whether or not a plan has it."""
+    if run.isascii() and run.isdigit():
+        return run != run[0] * len(run)  # one long group; most runs are
     groups = [group for group in re.split(r"[\W_]+", run) if group]
     digits = _digits_of(run)
     if len(set(digits)) == 1:

@@ -1,9 +1,14 @@
-"""The engine: ``apply(events, facts) -> effects``. Pure and deterministic; the same events give the same effects.
+"""The engine: ``apply(frame) -> effects``. Pure and deterministic; the same events give the same effects.
 
 Engine time is the running maximum of arrival times (``seen_at``), or of event times where a source has none. What is
 recorded or learnt from is decided at *marks*, the multiples of 250 ms of engine time, or at the very event for
 points; never where a frame ends. So however a stream is cut into frames, the leads, the labels and the weights are
 the same, byte for byte.
+
+A frame is taken in *stretches*, the events between two marks. Within a stretch the viewers do not depend on one
+another, so most of them are updated all at once, column by column (:meth:`Engine._take_stretch`). Whoever needs a
+closer look (whose grade changes, who leaves, who buys) is taken event by event (:meth:`Engine._take`), and so are
+short stretches; both ways give the same, to the bit.
 
 What happens at a mark is computed as late as it can be: a viewer's snapshot is due at the mark after its event, but
 its numbers are read only when the viewer is touched again or when something is to be learnt. Until then nothing that
@@ -11,41 +16,44 @@ it reads can change, and many snapshots are read together.
 """
 
 import math
-from array import array
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from itertools import chain, islice
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
-from frontrow.core import facts as fact
-from frontrow.core import features
+from frontrow.core import features, signs
 from frontrow.core.alerts import Reason
-from frontrow.core.events import DAEMON_KINDS, KINDS, PEOPLE_KINDS, Event
-from frontrow.core.labels import LabelQueue, Owner
-from frontrow.core.leads import COLD, GRADES, HOT, Grade, Lead, grade_after, lead_id
-from frontrow.core.points import PointsBoard, Policy
-from frontrow.core.ports import Model
+from frontrow.core.frames import Frame
+from frontrow.core.images import Image
+from frontrow.core.labels import LabelQueue
+from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, lead_id
+from frontrow.core.points import PointsBoard, Policy, Tally
+from frontrow.core.ports import Attic, Model
 from frontrow.core.scoring import Matrix, Weights
+from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
+from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
+ENGINE_VERSION = 1  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
-_NEVER = 1 << 62  # later than any time
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
-MINUTE_MS = 60_000.0
+VISITS_BOUND = 1_000_000  # viewers of one room whose former sessions are remembered, the latest ones
+FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's present one is forgotten
+LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
+FEW = 24  # events up to which one after another is faster than all at once
 
-_INTENTS = (
-    ("price", fact.PRICE),
-    ("discount", fact.DISCOUNT),
-    ("spec", fact.SPEC),
-    ("stock", fact.STOCK),
-    ("delivery", fact.DELIVERY),
-    ("instalment", fact.INSTALMENT),
-    ("warranty", fact.WARRANTY),
-    ("buy", fact.BUY),
-)
+Numbers = NDArray[Any]
+Key = tuple[str, str]
+
+_BUCKETS = (1 << 31) - 1  # spans are told apart in 31 bits; two that are alike are decades apart
+_LANDMARK = struct.Struct("<q")
 
 
 class EngineOptions(Struct, frozen=True, kw_only=True):
@@ -53,7 +61,8 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
 
     ``outcome_kinds`` happen or do not within ``horizon_ms`` of a snapshot. A viewer is snapshot at most once in
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
-    ``hot_probability`` (once the model is ready), until it falls below nine tenths of that.
+    ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Whoever was silent for
+    ``idle_ms`` leaves memory, where there is an attic to go to.
     """
 
     silence_ms: int = 1_800_000
@@ -66,22 +75,30 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     grade_by: Literal["points", "points_or_probability"] = "points"
     hot_probability: float = 0.5
     report_closed: bool = False
+    idle_ms: int = 7_200_000
 
 
 @dataclass(slots=True)
 class Effects:
-    """What one frame did. ``fresh`` are the positions of events that were not duplicates.
+    """What one frame did.
 
-    ``touched`` are the rows whose numbers may have changed, each once, in the order of first touch; ``leads`` are
-    those that this frame made, in the order of their decision. ``probabilities`` are the model's for ``touched`` at the
-    frame's end, in the same order (None: no model); they only refresh what people see. ``closed`` are the last scores of the viewers of
-    sessions that ended, where the options ask for them; a late event may close a session again.
+    ``kept`` are its events without duplicates (the same object where there were none), ``duplicates`` the positions of
+    the others. ``rows`` has each kept event's viewer, or -1. ``rooms`` are (platform, room) of all rooms in which
+    something may have changed. ``leads`` are those that this frame made, in the order of their decision, with their
+    ``lead_rows`` and the ``lead_positions`` among the kept events: that of the event that made the viewer hot, or of the
+    one before the mark that did (-1: before the first). ``freed`` are rows whose viewers have left memory; their numbers may be given to others.
+    ``closed`` are the last scores of the viewers of sessions that ended, where the options ask for them; a late event
+    may close a session again. ``unknown`` counts events of kinds that this version does not know.
     """
 
-    fresh: list[int] = field(default_factory=list)
+    kept: Frame = field(default_factory=Frame)
+    duplicates: list[int] = field(default_factory=list)
+    rows: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    rooms: set[Key] = field(default_factory=set)
     leads: list[Lead] = field(default_factory=list)
-    touched: dict[int, None] = field(default_factory=dict)
-    probabilities: Matrix | None = None
+    lead_rows: list[int] = field(default_factory=list)
+    lead_positions: list[int] = field(default_factory=list)
+    freed: list[int] = field(default_factory=list)
     closed: list["ViewerScore"] = field(default_factory=list)
     unknown: int = 0
 
@@ -93,12 +110,11 @@ class RoomState:
     platform: str
     room: str
     sessions: Sessions
-    ids: dict[str, int] = field(default_factory=dict)  # event id → hour of engine time in which it was seen
-    visits: dict[str, int] = field(default_factory=dict)  # viewer → sessions before the present one
+    visits: dict[str, int] = field(default_factory=dict)  # viewer → sessions so far
     last_event_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make it three times as dear, and many are made
 class ViewerScore:
     """One viewer in one session, at one moment: both numbers, each with its reasons.
 
@@ -122,9 +138,144 @@ class ViewerScore:
     staff: bool
 
 
-def utc_day(_room: tuple[str, str], at: int) -> int:
+def utc_day(_room: Key, at: int) -> int:
     """Return the number of the UTC day at ``at`` (ms): what holds for rooms without a time zone of their own."""
     return at // (24 * HOUR_MS)
+
+
+class _Work:
+    """A frame while it is applied: what is computed once for all of its events."""
+
+    def __init__(self, frame: Frame, now: int, table: signs.Signs) -> None:
+        self.frame = frame
+        ats = np.array(frame.ats, np.int64)
+        arrivals = frame.arrivals()
+        arrived = ats if arrivals is frame.ats else np.array(arrivals, np.int64)
+        self.now: Rows = np.maximum.accumulate(np.maximum(arrived, now))
+        self.at: Rows = np.minimum(
+            ats, self.now
+        )  # a feed's clock may run ahead of ours; nothing is from the future
+        self.sign = table.of(frame.kinds, frame.facts)
+        self.bits: Rows = table.bits[self.sign]
+        self.hits = table.hits
+        self.columns = table.columns
+        self.facts: Numbers = np.array(frame.facts, np.int64)
+        self.amount = signs.amounts(self.bits, frame.counts, frame.values)
+        self.staff = _flags(frame.staffs)
+        self.fan = _flags(frame.fans)
+        self.test = True in frame.tests
+        self.rows: Rows = np.full(len(frame), -1, np.int64)
+        self.only_room = frame.only_room()
+        self.only_session = self.only_room is not None and _all_equal(frame.sessions)
+        self.landmark_ms = -1
+        self.weights: Matrix = np.zeros((0, 0))
+
+    def stretches(self, now: int) -> list[tuple[int, int]]:
+        """Return where stretches begin and end: a new one begins where engine time, which is ``now``, passes a mark."""
+        if self.now[-1] // MARK_MS == now // MARK_MS:
+            return [(0, len(self.now))]
+        marks = self.now // MARK_MS
+        starts = [0, *(np.flatnonzero(marks[1:] != marks[:-1]) + 1).tolist()]
+        return list(zip(starts, [*starts[1:], len(marks)], strict=True))
+
+    def weigh(self, landmark_ms: int) -> None:
+        """Compute what one unit at each event's time adds to what fades."""
+        if landmark_ms != self.landmark_ms:
+            self.landmark_ms = landmark_ms
+            self.weights = features.fading_weights(self.at, landmark_ms)
+
+
+def _all_equal(column: Sequence[Any]) -> bool:
+    return column.count(column[0]) == len(column)
+
+
+def _flags(column: Sequence[bool | None]) -> NDArray[np.int8] | None:
+    """Return 1, 0, or -1 for None, of each; None where all are None."""
+    if column.count(None) == len(column):
+        return None
+    return np.array([-1 if flag is None else int(flag) for flag in column], np.int8)
+
+
+class _Rates:
+    """The rates of sessions as of each event of a part, for the few who ask."""
+
+    def __init__(self, positions: Rows, which: Rows, weights: Matrix, sessions: Sequence[Session]) -> None:
+        """``which[i]`` is the session, among ``sessions``, of the event at ``positions[i]``, with its weight."""
+        self._positions = positions
+        self._which = which
+        self._weights = weights
+        self._places = {session.number: place for place, session in enumerate(sessions)}
+        self._before = [session.rate for session in sessions]
+
+    def at(self, session: Session, position: int) -> float:
+        """Return a session's rate just after the event at ``position``."""
+        place = self._places[session.number]
+        so_far = (self._which == place) & (self._positions <= position)
+        # accumulate() adds one after another, as the events did.
+        return float(np.add.accumulate(np.append(self._before[place], self._weights[so_far]))[-1])
+
+
+class _Update:
+    """What the events of a part would do to their viewers' times and points, each viewer once."""
+
+    def __init__(self, engine: "Engine", work: _Work, positions: Rows, who: Rows, event: Rows) -> None:
+        """``who`` are the different rows, ``event[i]`` the place among them of the viewer of the i-th position."""
+        viewers, board = engine.viewers, engine.board
+        self._engine = engine
+        self.who = who
+        at = work.at[positions]
+        self.first_at = viewers.first_at.array[who]
+        self.last_at = viewers.last_at.array[who]
+        np.minimum.at(self.first_at, event, at)
+        np.maximum.at(self.last_at, event, at)
+        enters = (work.bits[positions] & signs.ENTER) > 0
+        self.enters = viewers.enters.array[who] + np.bincount(event[enters], minlength=len(who)).astype(
+            np.uint32
+        )
+        entered_at = viewers.entered_at.array[who]
+        entered_at[entered_at == 0] = NEVER
+        np.minimum.at(entered_at, event[enters], at[enters])
+        entered_at[entered_at == NEVER] = 0
+        self.entered_at = entered_at
+        # Points can have changed only of those who gave a signal or have watched long enough now.
+        touched = work.hits[work.sign[positions]]
+        giving = np.flatnonzero(touched.any(axis=1))
+        hits = np.zeros((len(who), len(board.policy.rules)), np.int64)
+        np.add.at(hits, event[giving], touched[giving])
+        if board.watched_rules:
+            watched_ms = self._watched_ms()
+            for rule, bound_ms in zip(board.watched_rules, board.watch_bounds_ms, strict=True):
+                hits[:, rule] = (watched_ms > bound_ms) & (board.counts_of(rule, who) == 0)
+        self._hit = np.flatnonzero(hits.any(axis=1))
+        self.tally: Tally = board.tally(who[self._hit], hits[self._hit])
+
+    def _watched_ms(self) -> Rows:
+        viewers, who = self._engine.viewers, self.who
+        going_on = np.where(self.entered_at > 0, np.maximum(0, self.last_at - self.entered_at), 0)
+        told = viewers.observed_ms.array[who] + going_on
+        inferred = np.maximum(0, self.last_at - self.first_at)
+        return np.where(viewers.observed.array[who] > 0, told, inferred)
+
+    def regrades(self) -> NDArray[np.int64]:
+        """Return the places in ``who`` of those whose grade by points would be another than before; never of staff."""
+        engine, rows = self._engine, self.who[self._hit]
+        policy, viewers = engine.policy, engine.viewers
+        points = engine.board.capped(self.tally.raw)
+        before = viewers.grade_by_points.array[rows]
+        hot = (points >= policy.hot) | ((before == HOT) & (points >= policy.hot_leave))
+        warm = (points >= policy.warm) | ((before >= WARM) & (points >= policy.warm_leave))
+        grade = np.where(hot, HOT, np.where(warm, WARM, COLD))
+        changed: NDArray[np.int64] = self._hit[(grade != before) & (viewers.staff.array[rows] == 0)]
+        return changed
+
+    def write(self, where: NDArray[np.bool_]) -> None:
+        """Let it be so for those of ``who`` where ``where`` is true."""
+        viewers, rows = self._engine.viewers, self.who[where]
+        viewers.first_at.array[rows] = self.first_at[where]
+        viewers.last_at.array[rows] = self.last_at[where]
+        viewers.enters.array[rows] = self.enters[where]
+        viewers.entered_at.array[rows] = self.entered_at[where]
+        self._engine.board.count(self.tally, where[self._hit])
 
 
 class Engine:
@@ -136,239 +287,229 @@ class Engine:
         policy: Policy,
         model: Model | None,
         *,
-        day_of: Callable[[tuple[str, str], int], int] = utc_day,
+        day_of: Callable[[Key, int], int] = utc_day,
+        attic: Attic | None = None,
     ) -> None:
-        """Make an engine with nothing in it. ``day_of`` numbers the day of a room, (platform, room), at a time."""
+        """Make an engine with nothing in it. ``day_of`` numbers the day of a room, (platform, room), at a time.
+
+        Whoever was idle for long goes to the ``attic`` and comes back from there; without one nobody leaves.
+        """
         self._day_of = day_of
+        self._attic = attic
         self.options = options
         self.policy = policy
         self.model = model
         self.board = PointsBoard(policy)
-        self.labels = LabelQueue(horizon_ms=options.horizon_ms, bound=options.snapshot_bound)
+        self.labels = LabelQueue(
+            width=features.COUNT, horizon_ms=options.horizon_ms, bound=options.snapshot_bound
+        )
         self.now = 0  # engine time, UTC ms; 0 before the first event
-        self._hour = 0
-        self._dedupe_hours = -(-options.dedupe_ms // HOUR_MS)
-        self._rooms: dict[tuple[str, str], RoomState] = {}
+        self.seen = SeenIds(dedupe_ms=options.dedupe_ms)
+        self._rooms: dict[Key, RoomState] = {}
+        self._sessions: dict[int, Session] = {}  # by number
+        self._room_of: dict[int, RoomState] = {}  # by session's number
+        self._next_session = 0
+        self._open_sessions: list[Session] = []
+        self.viewers = Viewers(self._sessions)
+        self._capacity = 0
+        self._signs = signs.Signs(self.board, options.outcome_kinds)
         self._fading: features.FadingColumns | None = None
         self._watch_ms = min(self.board.watch_bounds_ms, default=None)
-        # One entry per row (viewer and session). Arrays, not objects: the collector never sees them.
-        self._where: list[tuple[RoomState, Session]] = []
-        self._viewer: list[str] = []
-        self._first_at = array("q")
-        self._last_at = array("q")
-        self._entered_at = array("q")  # an open enter, or 0
-        self._left_at = array("q")  # a leave without its enter yet, or 0
-        self._observed_ms = array("q")
-        self._observed = bytearray()  # whether any stay or visit was observed
-        self._enters = array("I")
-        self._fan = bytearray()
-        self._fan_before = bytearray()
-        self._staff = bytearray()
-        self._grade = bytearray()
-        self._grade_by_points = bytearray()
-        self._hot_at = array("q")  # engine time at which it first turned hot, or 0
-        self._bucket = array("q")
-        self._intents = [array("H") for _ in _INTENTS]
-        self._earlier = array("I")
         self._leads: dict[int, str] = {}
-        self._touched: list[int] = []  # rows to be snapshot at the next mark
-        # Rows whose mark has passed: (mark, standing features).
-        self._due: dict[int, tuple[int, list[float]]] = {}
-        self._active: dict[int, None] = {}  # rows touched since the last mark, where probability may make hot
+        self._hot_at: dict[int, int] = {}  # engine time at which a row first turned hot
         self._hot_by_probability: set[int] = set()
-        self._open_sessions: list[tuple[RoomState, Session]] = []
+        # While viewers are taken out of many: where we are, and the rates of sessions as they were there.
+        self._position = 0
+        self._rates: _Rates | None = None
+        self.events = 0  # how many were applied so far
+        self._touched: dict[
+            int, int
+        ] = {}  # row → number of the event, of those to be snapshot at the next mark
+        self._due: list[
+            tuple[Rows, int, Matrix]
+        ] = []  # rows whose mark has passed, the mark, and their facts then
+        self._active: set[int] = set()  # rows touched since the last mark, where probability may make hot
 
     # ------------------------------------------------------------------ applying
 
-    def apply(self, events: Sequence[Event], facts: Sequence[int]) -> Effects:
-        """Apply events in order; ``facts[i]`` is the mask of ``events[i]``. Return what came of it.
+    def apply(self, frame: Frame) -> Effects:
+        """Apply the events of a frame in order. Return what came of it.
 
         Never raises for the content of an event: what cannot be used is counted or kept, and the rest goes on.
         """
         effects = Effects()
-        rooms = self._rooms
-        for position, event in enumerate(events):
-            room = rooms.get((event.platform, event.room))
-            if room is None:
-                room = self._open_room(event.platform, event.room)
-            seen_hour = room.ids.get(event.id)
-            if seen_hour is not None:
-                if self._hour - seen_hour <= self._dedupe_hours:
-                    continue
-                del room.ids[event.id]
-            seen_at = event.at if event.seen_at is None else event.seen_at
-            if seen_at > self.now:
-                self._advance(seen_at, effects)
-            room.ids[event.id] = self._hour
-            effects.fresh.append(position)
-            self._take(room, event, facts[position], effects)
-        if self.model is not None and effects.touched:
-            rows = list(effects.touched)
-            now = self.now
-            inputs = self._inputs(rows, [now] * len(rows), [self._standing(row, now) for row in rows])
-            effects.probabilities = self.model.weights().probabilities(inputs)
+        self.viewers.release()
+        effects.duplicates = self.seen.take(frame)
+        kept = effects.kept = frame if not effects.duplicates else _without(frame, effects.duplicates)
+        if not len(kept):
+            return effects
+        work = _Work(kept, self.now, self._signs)
+        effects.unknown = int(np.count_nonzero(work.bits & signs.UNKNOWN))
+        for start, end in work.stretches(self.now):
+            self._position = start - 1
+            if work.now[start] > self.now:
+                self._advance(int(work.now[start]), effects)
+            assert self._fading is not None
+            work.weigh(self._fading.landmark_ms)
+            if end - start <= FEW or not self.board.monotone:
+                for position in range(start, end):
+                    self._take(work, position, effects)
+            else:
+                self._take_stretch(work, start, end, effects)
+            self.now = int(work.now[end - 1])
+        self.events += len(kept)
+        effects.rows = work.rows
+        if work.only_room is not None:
+            effects.rooms.add(work.only_room)
+        else:
+            effects.rooms.update(zip(kept.platforms, kept.rooms, strict=True))
         return effects
 
-    def _take(self, room: RoomState, event: Event, facts: int, effects: Effects) -> None:
-        kind = event.kind
-        if kind in DAEMON_KINDS or kind in PEOPLE_KINDS:
+    # ------------------------------------------------------------------ one event
+
+    def _take(self, work: _Work, position: int, effects: Effects) -> None:
+        """Take one event wholly."""
+        self._position = position
+        self.now = int(work.now[position])
+        bits = int(work.bits[position])
+        if bits & signs.SILENT:
             return  # a tick has done its work by moving time; the others are kept for those who read them
-        at = min(event.at, self.now)  # a feed's clock may run ahead of ours; nothing is from the future
-        if kind not in KINDS:
-            effects.unknown += 1
+        frame, at = work.frame, int(work.at[position])
+        room = self._room(frame.platforms[position], frame.rooms[position])
+        test = frame.tests[position]
+        session = room.sessions.of(frame.sessions[position], at, frame.kinds[position], counts=not test)
+        viewer = frame.viewers[position]
+        if test:  # platform test data gets a line, and nothing else
+            if viewer is not None:
+                work.rows[position] = self._row(room, session, viewer)
             return
-        session = room.sessions.of(event.session, at, kind, counts=not event.test)
-        if event.test:
-            self._open_test_row(room, session, event, effects)
-            return
-        session.count(at)
-        if not session.open:
-            session.open = True
-            self._open_sessions.append((room, session))
-        if at > room.last_event_at:
-            room.last_event_at = at
-        viewer = event.viewer
+        self._note_of_session(room, session, at)
+        session.count(float(work.weights[0, position]))
         if viewer is None:
-            _note_of_room(session, event, at)
+            _note_of_room(session, frame, position, at)
             return
-        row = session.rows.get(viewer)
-        if row is None:
-            row = self._open_row(room, session, viewer)
-        if row in self._due or kind in self.options.outcome_kinds:
+        row = self._row(room, session, viewer)
+        work.rows[position] = row
+        if self._due and (bits & signs.OUTCOME or self.viewers.due.view[row]):
             self._serve()  # before this event changes what is to be read, or resolves what is to be served
-        effects.touched[row] = None
-        if event.staff:
-            self._staff[row] = 1
-            self._grade[row] = self._grade_by_points[row] = COLD
+        self._take_of_row(work, position, row, effects)
+
+    def _take_of_row(self, work: _Work, position: int, row: int, effects: Effects) -> None:
+        """Take what one event changes in its viewer's row."""
+        frame, viewers, at = work.frame, self.viewers, int(work.at[position])
+        self.now = int(work.now[position])
+        bits, kind, facts = int(work.bits[position]), frame.kinds[position], frame.facts[position]
+        if frame.staffs[position]:
+            viewers.staff.view[row] = 1
+            viewers.grade.view[row] = viewers.grade_by_points.view[row] = COLD
             self._hot_by_probability.discard(row)
-            session.warm.pop(row, None)  # whoever turns out to be staff leaves the panel
+            viewers.session_of(row).warm.pop(row, None)  # whoever turns out to be staff leaves the panel
             return
-        if event.fan is not None and kind not in self.options.outcome_kinds:
-            self._fan_before[row] = self._fan[row]
-            self._fan[row] = event.fan
-        self._watch(row, kind, event, at)
+        fan = frame.fans[position]
+        if fan is not None and not bits & signs.OUTCOME:
+            viewers.fan_before.view[row] = viewers.fan.view[row]
+            viewers.fan.view[row] = fan
+        stay_ms = None
+        if kind == "stay" and (seconds := frame.seldom.get("seconds", {}).get(position)) is not None:
+            stay_ms = math.ceil(seconds * 1000.0)
+        viewers.watch(row, kind, at, stay_ms)
         board = self.board
+        if self._watch_ms is not None:
+            watched_ms = viewers.watched_ms(row)
+            if watched_ms > self._watch_ms or viewers.observed.view[row]:
+                board.set_watched(row, watched_ms)
         hits = board.hits(kind, facts)
         if hits:
+            room = self._room_of[viewers.session.view[row]]
             day = self._day_of((room.platform, room.room), at) if board.by_day else 0
+            viewer = frame.viewers[position]
+            assert viewer is not None
             board.hit(row, hits, at=at, owner=(room.platform, room.room, viewer), day=day)
-        if kind == "comment" and facts & fact.QUESTION:
-            for column, (_, mask) in zip(self._intents, _INTENTS, strict=True):
-                if facts & mask and column[row] < 65_535:
-                    column[row] += 1
-        if kind in self.options.outcome_kinds:
-            self._outcome(Owner(room.platform, room.room, viewer), at)
+        if bits & signs.QUESTION:
+            for column, (_, mask) in zip(viewers.intents, INTENTS, strict=True):
+                if facts & mask and column.view[row] < INTENT_BOUND:
+                    column.view[row] += 1
+        if bits & signs.OUTCOME:
+            self._outcome(row, at)
         else:
-            self._feed(row, kind, facts, event, at)
-        self._regrade(row, room, session, viewer, effects)
+            assert self._fading is not None
+            columns = self._fading.known(kind, facts)
+            if columns:
+                self._fading.add(
+                    row, columns, float(work.amount[position]), work.weights[:, position].tolist()
+                )
+            self._note_of_touch(position, row)
+        self._regrade(row, effects)
 
-    def _feed(self, row: int, kind: str, facts: int, event: Event, at: int) -> None:
-        assert self._fading is not None
-        if kind == "like" and event.count is not None:
-            amount = float(event.count)
-        elif kind == "gift":
-            amount = 1.0 + max(0, event.value or 0) / 100.0  # a refund of a gift takes nothing back
-        else:
-            amount = 1.0
-        self._fading.add(row, kind, facts, amount, at)
-        if self.model is not None:
-            bucket = self.now // self.options.snapshot_every_ms
-            if self._bucket[row] != bucket:
-                self._bucket[row] = bucket
-                self._touched.append(row)
-            if self.options.grade_by != "points":
-                self._active[row] = None
+    def _note_of_session(self, room: RoomState, session: Session, at: int) -> None:
+        if not session.open:
+            session.open = True
+            self._open_sessions.append(session)
+        if at > room.last_event_at:
+            room.last_event_at = at
 
-    def _watch(self, row: int, kind: str, event: Event, at: int) -> None:
-        if at < self._first_at[row]:
-            self._first_at[row] = at
-        if at > self._last_at[row]:
-            self._last_at[row] = at
-        if kind == "enter":
-            self._enters[row] += 1
-            left_at = self._left_at[row]
-            if left_at > at:  # its leave came first
-                self._observe(row, left_at - at)
-                self._left_at[row] = 0
-            elif self._entered_at[row] == 0 or at < self._entered_at[row]:
-                self._entered_at[row] = at
-        elif kind == "leave":
-            entered_at = self._entered_at[row]
-            if entered_at and entered_at <= at:
-                self._observe(row, at - entered_at)
-                self._entered_at[row] = 0
-            else:
-                self._left_at[row] = max(self._left_at[row], at)
-        elif kind == "stay" and event.seconds is not None:
-            self._observe(row, math.ceil(event.seconds * 1000.0))
-            self._entered_at[row] = 0  # the visit's length is told; no leave is to be paired with its enter
-        if self._watch_ms is not None:
-            watched_ms = self.watched_ms(row)
-            if watched_ms > self._watch_ms or self._observed[row]:
-                self.board.set_watched(row, watched_ms)
-
-    def _observe(self, row: int, milliseconds: int) -> None:
-        self._observed_ms[row] += milliseconds
-        self._observed[row] = 1
-
-    def watched_ms(self, row: int) -> int:
-        """Return for how long a viewer has watched: what was observed, or failing that, first to last activity.
-
-        A visit that goes on counts up to the last activity, beside those that were observed to their end.
-        """
-        if not self._observed[row]:
-            return max(0, self._last_at[row] - self._first_at[row])
-        entered_at = self._entered_at[row]
-        going_on = max(0, self._last_at[row] - entered_at) if entered_at else 0
-        return self._observed_ms[row] + going_on
-
-    def _regrade(self, row: int, room: RoomState, session: Session, viewer: str, effects: Effects) -> None:
-        if self._staff[row]:
+    def _note_of_touch(self, position: int, row: int) -> None:
+        if self.model is None:
             return
-        before = self._grade[row]
-        by_points = grade_after(
-            self._grade_by_points[row], self.board.points(row, self._last_at[row]), self.policy
-        )
-        self._grade_by_points[row] = by_points
-        grade = HOT if row in self._hot_by_probability else by_points
-        if grade != before:
-            self._set_grade(row, grade, room, session, viewer, self.now, effects)
+        bucket = self.now // self.options.snapshot_every_ms & _BUCKETS
+        if self.viewers.bucket.view[row] != bucket:
+            self.viewers.bucket.view[row] = bucket
+            self._touched[row] = self.events + position
+        if self.options.grade_by != "points":
+            self._active.add(row)
 
-    def _set_grade(
-        self, row: int, grade: int, room: RoomState, session: Session, viewer: str, now: int, effects: Effects
-    ) -> None:
-        self._grade[row] = grade
+    def _regrade(self, row: int, effects: Effects) -> None:
+        viewers = self.viewers
+        if viewers.staff.view[row]:
+            return
+        points = self.board.points(row, viewers.last_at.view[row])
+        by_points = grade_after(viewers.grade_by_points.view[row], points, self.policy)
+        viewers.grade_by_points.view[row] = by_points
+        grade = HOT if row in self._hot_by_probability else by_points
+        if grade != viewers.grade.view[row]:
+            self._set_grade(row, grade, self.now, effects)
+
+    def _set_grade(self, row: int, grade: int, now: int, effects: Effects) -> None:
+        self.viewers.grade.view[row] = grade
+        session = self.viewers.session_of(row)
         if grade == COLD:
             session.warm.pop(row, None)
         else:
             session.warm[row] = None
         if grade == HOT and row not in self._leads:
-            self._make_lead(row, room, session, viewer, now, effects)
+            self._make_lead(row, now, effects)
 
-    def _outcome(self, owner: Owner, at: int) -> None:
-        self.labels.outcome(owner, at, self.now)
+    def _outcome(self, row: int, at: int) -> None:
+        """Resolve what was served of the viewer, over all sessions of the room."""
+        room, viewer = self._room_of[self.viewers.session.view[row]], self.viewers.ids[row]
+        assert viewer is not None
+        others = (session.rows.get(viewer) for session in room.sessions.since(at - self.options.horizon_ms))
+        self.labels.outcome([other for other in others if other is not None], at, self.now)
         # A snapshot that is still to be taken would already lie after its own outcome.
-        self._touched = [row for row in self._touched if self._owner(row) != owner]
+        self._touched.pop(row, None)
 
-    def _owner(self, row: int) -> Owner:
-        room, _ = self._where[row]
-        return Owner(room.platform, room.room, self._viewer[row])
-
-    def _make_lead(
-        self, row: int, room: RoomState, session: Session, viewer: str, now: int, effects: Effects
-    ) -> None:
-        lead = lead_id(room.platform, room.room, session.id, viewer)
+    def _make_lead(self, row: int, now: int, effects: Effects) -> None:
+        if self.model is not None and not self.model.settled:
+            self._serve()  # what a lead names of the model must not depend on which viewers came along in its frame
+        room, session = self.session_of(row)
+        rate = session.rate
+        if self._rates is not None:
+            session.rate = self._rates.at(session, self._position)
+        score = self.scores([row], now)[0]
+        session.rate = rate
+        lead = lead_id(room.platform, room.room, session.id, score.viewer)
         self._leads[row] = lead
         self._hot_at[row] = now
         session.leads += 1
-        score = self.scores([row], now)[0]
+        effects.lead_rows.append(row)
+        effects.lead_positions.append(self._position)
         effects.leads.append(
             Lead(
                 lead=lead,
                 platform=room.platform,
                 room=room.room,
                 session=session.id,
-                viewer=viewer,
+                viewer=score.viewer,
                 customer=None,
                 store=None,
                 grade="hot",
@@ -385,6 +526,180 @@ class Engine:
             )
         )
 
+    # ------------------------------------------------------------------ many events
+
+    def _take_stretch(self, work: _Work, start: int, end: int, effects: Effects) -> None:
+        """Take the events between two marks; those that concern a whole room stand between parts."""
+        bits = work.bits[start:end]
+        of_room = (bits & signs.OF_ROOM) > 0
+        if work.test:
+            of_room |= np.array(work.frame.tests[start:end])
+        if "campaign" in work.frame.seldom:
+            of_room |= np.isin(np.arange(start, end), list(work.frame.seldom["campaign"]))
+        begin = start
+        for position in (np.flatnonzero(of_room) + start).tolist():
+            self._take_part(work, begin, position, effects)
+            self._take(work, position, effects)
+            begin = position + 1
+        self._take_part(work, begin, end, effects)
+
+    def _take_part(self, work: _Work, start: int, end: int, effects: Effects) -> None:
+        """Take events of viewers between two marks."""
+        if end - start <= FEW or not self._find_sessions(work, start, end):
+            for position in range(start, end):
+                self._take(work, position, effects)
+            return
+        part = slice(start, end)
+        row, bits = work.rows[part], work.bits[part]
+        viewers = self.viewers
+        of_viewer = row >= 0
+        if self._due and (
+            bool((bits & signs.OUTCOME).any()) or bool(viewers.due.array[row[of_viewer]].any())
+        ):
+            self._serve()
+        closer = self._closer(work, part)
+        positions = np.flatnonzero(of_viewer)
+        who, event = viewers.different(row[positions])
+        apart = np.zeros(len(who), np.bool_)
+        apart[event[closer[positions]]] = True
+        update = _Update(self, work, start + positions, who, event)
+        apart[update.regrades()] = True
+        update.write(~apart)
+        together = positions[~apart[event]]
+        self._count_together(work, start + together, row[together])
+        self.now = int(work.now[end - 1])
+        self._touch_together(start + together, row[together])
+        for position in positions[apart[event]].tolist():
+            self._position = start + position
+            self._take_of_row(work, start + position, int(row[position]), effects)
+        self._rates = None
+        self.now = int(work.now[end - 1])
+
+    def _find_sessions(self, work: _Work, start: int, end: int) -> bool:
+        """Find the session and the row of each event and take note of the sessions; False: nothing is done yet.
+
+        That is where a session begins or ends, or a room has events of several sessions.
+        """
+        frame, part = work.frame, slice(start, end)
+        at, weight = work.at[part], work.weights[0, part]
+        heard = (work.bits[part] & signs.SILENT) == 0
+        some_silent = not heard.all()
+        if some_silent:
+            at, weight = at[heard], weight[heard]
+        if work.only_session:
+            different: Sequence[tuple[str, str, str | None]] = [
+                (frame.platforms[0], frame.rooms[0], frame.sessions[0])
+            ]
+            which = np.zeros(len(at), np.int64)
+        else:
+            keys = list(zip(frame.platforms[part], frame.rooms[part], frame.sessions[part], strict=True))
+            if some_silent:
+                keys = [key for key, taken in zip(keys, heard.tolist(), strict=True) if taken]
+            places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+            different = list(places)
+            which = np.array([places[key] for key in keys], np.int64)
+        if not at.size or len({key[:2] for key in different}) != len(different):
+            return False
+        low = np.full(len(different), NEVER)
+        high = np.zeros(len(different), np.int64)
+        np.minimum.at(low, which, at)
+        np.maximum.at(high, which, at)
+        first = np.empty(len(different), np.int64)
+        first[which[::-1]] = at[::-1]  # the last to be written is the first
+        found: list[tuple[RoomState, Session]] = []
+        times = zip(first.tolist(), low.tolist(), high.tolist(), strict=True)
+        for (platform, name, named), (begun, earliest, latest) in zip(different, times, strict=True):
+            room = self._rooms.get((platform, name)) or self._room(platform, name)
+            session = room.sessions.holding(named, begun, earliest, latest)
+            if session is None:
+                return False
+            found.append((room, session))
+        for (room, session), latest in zip(found, high.tolist(), strict=True):
+            if latest > session.last_at:
+                session.last_at = latest
+            self._note_of_session(room, session, latest)
+        self._rates = _Rates(np.flatnonzero(heard) + start, which, weight, [session for _, session in found])
+        rates = np.array([session.rate for _, session in found])
+        np.add.at(rates, which, weight)  # in the order of events, as one after another would
+        for (_, session), rate in zip(found, rates.tolist(), strict=True):
+            session.rate = rate
+        work.rows[part][heard] = self._rows(found, which, frame.viewers[part], heard)
+        return True
+
+    def _rows(
+        self,
+        found: Sequence[tuple[RoomState, Session]],
+        which: Rows,
+        viewers: Sequence[str | None],
+        heard: NDArray[np.bool_],
+    ) -> list[int]:
+        """Return the row of each event's viewer, or -1; ``which`` is the event's place among ``found``."""
+        if len(viewers) != len(which):
+            viewers = [viewer for viewer, taken in zip(viewers, heard.tolist(), strict=True) if taken]
+        if len(found) == 1:
+            return self._rows_of(*found[0], viewers)
+        tables = [session.rows for _, session in found]
+        places = which.tolist()
+        rows = [tables[place].get(viewer, -1) for place, viewer in zip(places, viewers, strict=True)]
+        if -1 in rows:
+            for index, row in enumerate(rows):
+                viewer = viewers[index]
+                if row < 0 and viewer is not None:
+                    room, session = found[places[index]]
+                    rows[index] = self._row(room, session, viewer)
+        return rows
+
+    def _rows_of(self, room: RoomState, session: Session, viewers: Sequence[str | None]) -> list[int]:
+        rows: list[int | None] = list(map(session.rows.get, viewers))  # type: ignore[arg-type]  # None has no row either
+        if None in rows:
+            new = [
+                viewer
+                for viewer, row in zip(viewers, rows, strict=True)
+                if row is None and viewer is not None
+            ]
+            self._open_rows(room, session, list(dict.fromkeys(new)))
+            for place, row in enumerate(rows):
+                if row is None:
+                    rows[place] = session.rows.get(viewers[place], -1)  # type: ignore[arg-type]  # as above
+        return rows  # type: ignore[return-value]  # no None is left
+
+    def _closer(self, work: _Work, part: slice) -> NDArray[np.bool_]:
+        """Return which events make their viewer one to be taken event by event, whatever the points say."""
+        viewers, row, bits = self.viewers, work.rows[part], work.bits[part]
+        closer = (bits & (signs.OUTCOME | signs.VISIT)) > 0
+        closer |= ((bits & signs.ENTER) > 0) & (viewers.left_at.array[row] > 0)
+        if work.staff is not None:
+            closer |= work.staff[part] > 0
+        if work.fan is not None:
+            fan = work.fan[part]
+            closer |= (fan >= 0) & ((viewers.fan.array[row] != fan) | (viewers.fan_before.array[row] != fan))
+        return closer & (row >= 0)
+
+    def _count_together(self, work: _Work, positions: Rows, rows: Rows) -> None:
+        """Add to the intents and to the features."""
+        assert self._fading is not None
+        asking = (work.bits[positions] & signs.QUESTION) > 0
+        if asking.any():
+            self.viewers.count_intents(rows[asking], work.facts[positions[asking]])
+        self._fading.add_many(
+            rows, work.sign[positions], work.columns, work.amount[positions], work.weights[:, positions]
+        )
+
+    def _touch_together(self, positions: Rows, rows: Rows) -> None:
+        """Do what :meth:`_note_of_touch` does, for many."""
+        if self.model is None or not rows.size:
+            return
+        buckets = self.viewers.bucket.array
+        bucket = self.now // self.options.snapshot_every_ms & _BUCKETS
+        new = buckets[rows] != bucket
+        if new.any():
+            fresh, where = np.unique(rows[new], return_index=True)
+            buckets[fresh] = bucket
+            first = self.events + positions[new][where]
+            self._touched.update(zip(fresh.tolist(), first.tolist(), strict=True))
+        if self.options.grade_by != "points":
+            self._active.update(rows.tolist())
+
     # ------------------------------------------------------------------ time
 
     def _advance(self, now: int, effects: Effects) -> None:
@@ -392,162 +707,379 @@ class Engine:
         self.now = now
         if before == 0:
             self._fading = features.FadingColumns(now - now % features.REBASE_MS)
-            self._hour = now // HOUR_MS
+            self._fading.grow(self.viewers.capacity)
             return
         if now // MARK_MS == before // MARK_MS:
             return
-        mark = (before // MARK_MS + 1) * MARK_MS
-        self._mark(mark, effects)
+        self._mark((before // MARK_MS + 1) * MARK_MS, effects)
         learn_at = now - now % LEARN_MS
         if learn_at > before - before % LEARN_MS:
             self._learn(learn_at)
             self._close_sessions(learn_at, effects)
-        hour = now // HOUR_MS
-        if hour != self._hour:
-            self._hour = hour
-            assert self._fading is not None
-            if now - self._fading.landmark_ms >= features.REBASE_MS:
-                self._serve()
-                self._fading.rebase(now)
-            self._forget_ids()
+            self._send_away(learn_at, effects)
+        assert self._fading is not None
+        if now - self._fading.landmark_ms >= features.REBASE_MS:
+            self._serve()
+            self._move_landmark(self._fading.rebase(now))
+
+    def _move_landmark(self, by_ms: int) -> None:
+        for session in self._sessions.values():
+            session.move_landmark(by_ms)
 
     def _mark(self, mark: int, effects: Effects) -> None:
-        for row in self._touched:
-            self._due[row] = (mark, self._standing(row, mark))
-        self._touched.clear()
+        if self._touched:
+            rows = np.array(sorted(self._touched, key=self._touched.__getitem__), np.int64)
+            self._due.append((rows, mark, self.viewers.facts_at(rows, mark)))
+            self.viewers.due.array[rows] = 1
+            self._touched.clear()
         if self._active:
             self._grade_by_probability(mark, effects)
 
     def _grade_by_probability(self, mark: int, effects: Effects) -> None:
-        rows = [row for row in self._active if not self._staff[row]]
+        viewers = self.viewers
+        rows = [row for row in self._active if not viewers.staff.view[row]]
         self._active.clear()
         if not rows or self.model is None or not self.model.ready:
             return
-        inputs = self._inputs(rows, [mark] * len(rows), [self._standing(row, mark) for row in rows])
+        rows.sort(key=self._name_of)  # in an order that no frame's cut and no row's number has a say in
         bound = self.options.hot_probability
-        for row, probability in zip(rows, self.model.weights().probabilities(inputs), strict=True):
+        for row, probability in zip(rows, self._probabilities(rows, mark), strict=True):
             if probability >= bound:
                 self._hot_by_probability.add(row)
             elif probability < 0.9 * bound:
                 self._hot_by_probability.discard(row)
-            grade = HOT if row in self._hot_by_probability else self._grade_by_points[row]
-            if grade != self._grade[row]:
-                effects.touched[row] = None
-                room, session = self._where[row]
-                self._set_grade(row, grade, room, session, self._viewer[row], mark, effects)
+            grade = HOT if row in self._hot_by_probability else viewers.grade_by_points.view[row]
+            if grade != viewers.grade.view[row]:
+                room, _ = self.session_of(row)
+                effects.rooms.add((room.platform, room.room))
+                self._set_grade(row, grade, mark, effects)
 
     def _close_sessions(self, now: int, effects: Effects) -> None:
-        still_open: list[tuple[RoomState, Session]] = []
-        for room, session in self._open_sessions:
-            if not room.sessions.over(session, now):
-                still_open.append((room, session))
+        still_open: list[Session] = []
+        for session in self._open_sessions:
+            if not self._room_of[session.number].sessions.over(session, now):
+                still_open.append(session)
                 continue
             session.open = False
             if self.options.report_closed:
                 effects.closed += self.scores(list(session.rows.values()), session.last_at)
         self._open_sessions = still_open
+        for session in [each for each in self._sessions.values() if each.last_at < now - FORGET_MS]:
+            self._forget_session(session, effects)
+
+    def _forget_session(self, session: Session, effects: Effects) -> None:
+        sessions = self._room_of[session.number].sessions
+        rows = np.array(list(session.rows.values()), np.int64)
+        if session.open or session is sessions.current or bool(self.labels.waiting(rows).any()):
+            return
+        self._free(rows, effects)
+        sessions.forget(session)
+        del self._sessions[session.number], self._room_of[session.number]
+
+    def _send_away(self, now: int, effects: Effects) -> None:
+        """Let viewers leave memory who were silent for long and are neither shown nor waited for."""
+        if self._attic is None or self.board.arrays() is None:
+            return
+        viewers = self.viewers
+        end = viewers.end
+        silent = viewers.last_at.array[:end] < now - self.options.idle_ms
+        silent &= viewers.due.array[:end] == 0
+        rows = np.flatnonzero(silent)
+        rows = rows[~self.labels.waiting(rows)]
+        shown = {row for session in self._shown_sessions() for row in session.warm}
+        shown.update(self._touched, self._active)
+        leaving = np.array(
+            [row for row in rows.tolist() if viewers.ids[row] is not None and row not in shown][
+                :LEAVE_AT_ONCE
+            ],
+            np.int64,
+        )
+        if leaving.size:
+            self._attic.put(self._packed(leaving))
+            self._note_of_leaving(leaving)
+            self._free(leaving, effects)
+
+    def _note_of_leaving(self, rows: Rows) -> None:
+        by_session: dict[int, list[str]] = {}
+        for row, number in zip(rows.tolist(), self.viewers.session.array[rows].tolist(), strict=True):
+            by_session.setdefault(number, []).append(self.viewers.ids[row] or "")
+        for number, ids in by_session.items():
+            session = self._sessions[number]
+            session.away += len(ids)
+            if not session.counted:
+                session.left.append(msgspec.msgpack.encode(ids))
+
+    def _shown_sessions(self) -> Iterator[Session]:
+        """Yield the sessions whose hot and warm viewers somebody may look at."""
+        for room in self._rooms.values():
+            if room.sessions.current is not None:
+                yield room.sessions.current
+
+    def _free(self, rows: Rows, effects: Effects) -> None:
+        assert self._fading is not None
+        for row in rows.tolist():
+            self.viewers.session_of(row).warm.pop(row, None)
+            self._leads.pop(row, None)
+            self._hot_at.pop(row, None)
+            self._hot_by_probability.discard(row)
+        self.viewers.free(rows)
+        self.board.clear(rows)
+        self.labels.clear(rows)
+        self._fading.clear(rows)
+        effects.freed += rows.tolist()
+
+    # ------------------------------------------------------------------ leaving and coming back
+
+    def _row_arrays(self) -> list[NDArray[Any]]:
+        """Return all that is known of a row but its session, its viewer and its lead, in a fixed order."""
+        assert self._fading is not None
+        columns = [column.array for name, column in self.viewers.columns.items() if name != "session"]
+        return [*columns, *(self.board.arrays() or ()), self._fading.array()]
+
+    def _packed(self, rows: Rows) -> list[tuple[bytes, bytes]]:
+        """Return (key, row) for each of ``rows``, as they go to the attic."""
+        assert self._fading is not None
+        count = len(rows)
+        lines = np.hstack(
+            [
+                np.ascontiguousarray(array[rows]).reshape(count, -1).view(np.uint8)
+                for array in self._row_arrays()
+            ]
+        )
+        landmark = _LANDMARK.pack(self._fading.landmark_ms)
+        found: list[tuple[bytes, bytes]] = []
+        for row, line in zip(rows.tolist(), lines, strict=True):
+            lead = self._leads.get(row)
+            more = [lead, self._hot_at.get(row), row in self._hot_by_probability] if lead else []
+            packed = landmark + line.tobytes() + msgspec.msgpack.encode(more)
+            found.append((_attic_key(self.viewers.session_of(row), self.viewers.ids[row] or ""), packed))
+        return found
+
+    def _unpack(self, row: int, packed: bytes) -> None:
+        """Give a row what :meth:`_packed` told of it."""
+        assert self._fading is not None
+        offset = _LANDMARK.size
+        for array in self._row_arrays():
+            numbers = np.frombuffer(packed, array.dtype, array[row].size, offset)
+            array[row] = numbers.reshape(array.shape[1:])
+            offset += numbers.nbytes
+        self._fading.move_row(row, *_LANDMARK.unpack_from(packed))
+        more = msgspec.msgpack.decode(packed[offset:])
+        if more:
+            self._leads[row], self._hot_at[row], by_probability = more
+            if by_probability:
+                self._hot_by_probability.add(row)
+
+    def _come_back(self, session: Session, new: Sequence[str]) -> list[str]:
+        """Let those come back who had left memory; return the others."""
+        assert self._attic is not None
+        packed = self._attic.take([_attic_key(session, viewer) for viewer in new])
+        for viewer, line in zip(new, packed, strict=True):
+            if line is not None:
+                self.viewers.open(session, [viewer], [0])
+                if self.viewers.capacity > self._capacity:
+                    self._make_room()
+                self._unpack(session.rows[viewer], line)
+                session.away -= 1
+        return [viewer for viewer, line in zip(new, packed, strict=True) if line is None]
 
     def _learn(self, mark: int) -> None:
         if self.model is None:
             return
         self._serve()
-        labels = self.labels.mature(mark)
-        if labels:
-            self.model.learn(labels)
+        if self.labels.due(mark):
+            self.model.learn(self.labels.mature(mark))
 
     def _serve(self) -> None:
         """Take the snapshots that are due: read, score with the weights of that moment, and queue for a label."""
         if not self._due or self.model is None:
             return
-        rows = list(self._due)
-        marks = [mark for mark, _ in self._due.values()]
-        inputs = self._inputs(rows, marks, [standing for _, standing in self._due.values()])
+        assert self._fading is not None
+        rows = np.concatenate([rows for rows, _, _ in self._due])
+        marks = np.repeat(
+            np.array([mark for _, mark, _ in self._due]), [len(rows) for rows, _, _ in self._due]
+        )
+        told = standing(np.concatenate([facts for _, _, facts in self._due]))
         self._due.clear()
+        self.viewers.due.array[rows] = 0
+        inputs = features.assemble(self._fading.read(rows, marks), told)
         probabilities = self.model.weights().probabilities(inputs)
         self.model.observe(inputs)
-        kept = inputs.astype(np.float32)
-        for index, row in enumerate(rows):
-            self.labels.serve(self._owner(row), marks[index], kept[index], float(probabilities[index]))
+        self.labels.serve(rows, marks, inputs.astype(np.float32), probabilities)
 
-    def _forget_ids(self) -> None:
-        oldest = self._hour - self._dedupe_hours
-        for room in self._rooms.values():
-            stale: list[str] = []
-            for (
-                event_id,
-                hour,
-            ) in room.ids.items():  # in the order of engine time, so the old ones stand first
-                if hour >= oldest:
-                    break
-                stale.append(event_id)
-            for event_id in stale:
-                del room.ids[event_id]
+    # ------------------------------------------------------------------ rooms and rows
 
-    # ------------------------------------------------------------------ rows
+    def _room(self, platform: str, room: str) -> RoomState:
+        state = self._rooms.get((platform, room))
+        if state is None:
+            options = self.options
 
-    def _open_room(self, platform: str, room: str) -> RoomState:
-        state = RoomState(
-            platform, room, Sessions(silence_ms=self.options.silence_ms, grace_ms=self.options.grace_ms)
-        )
-        self._rooms[platform, room] = state
+            def opened(session: Session) -> None:
+                assert self._fading is not None
+                session.number = self._next_session
+                session.rate_landmark_ms = self._fading.landmark_ms
+                self._next_session += 1
+                self._sessions[session.number] = session
+                self._room_of[session.number] = made
+
+            sessions = Sessions(
+                silence_ms=options.silence_ms,
+                grace_ms=options.grace_ms,
+                opened=opened,
+                passed=lambda session: self._count_visits(made, session),
+            )
+            made = state = self._rooms[platform, room] = RoomState(platform, room, sessions)
         return state
 
-    def _open_test_row(self, room: RoomState, session: Session, event: Event, effects: Effects) -> None:
-        """Give a viewer of the platform's test data a line, and nothing else."""
-        if event.viewer is None:
-            return
-        row = session.rows.get(event.viewer)
-        effects.touched[self._open_row(room, session, event.viewer) if row is None else row] = None
-
-    def _open_row(self, room: RoomState, session: Session, viewer: str) -> int:
-        assert self._fading is not None
-        row = len(self._where)
-        self._where.append((room, session))
-        self._viewer.append(viewer)
-        self._first_at.append(_NEVER)
-        self._last_at.append(0)
-        for column in (self._entered_at, self._left_at, self._observed_ms, self._hot_at, self._enters):
-            column.append(0)
-        self._bucket.append(-1)
-        for flags in (
-            self._observed,
-            self._fan,
-            self._fan_before,
-            self._staff,
-            self._grade,
-            self._grade_by_points,
-        ):
-            flags.append(0)
-        for intents in self._intents:
-            intents.append(0)
-        visits = room.visits.get(viewer, 0)
-        self._earlier.append(visits)
-        room.visits[viewer] = visits + 1
-        self.board.add_row()
-        self._fading.add_row()
-        session.rows[viewer] = row
+    def _row(self, room: RoomState, session: Session, viewer: str) -> int:
+        row = session.rows.get(viewer)
+        if row is None:
+            self._open_rows(room, session, [viewer])
+            row = session.rows[viewer]
         return row
 
-    def _standing(self, row: int, at: int) -> list[float]:
-        session = self._where[row][1]
-        shown_at = session.product_at
-        return [
-            self.watched_ms(row) / MINUTE_MS,
-            max(0, at - self._first_at[row]) / MINUTE_MS,
-            float(self._enters[row]),
-            float(self._fan_before[row]),
-            float(self._earlier[row]),
-            max(0, at - session.started_at) / MINUTE_MS,
-            session.rate * 2.0 ** (min(0, session.rate_at - at) / MINUTE_MS),
-            float(session.viewers_online or 0),
-            0.0 if shown_at is None else max(0, at - shown_at) / MINUTE_MS,
-        ]
+    def _open_rows(self, room: RoomState, session: Session, new: Sequence[str]) -> None:
+        """Give a row to viewers of a session who have none."""
+        if session.away:
+            new = self._come_back(session, new)
+        visits = room.visits
+        earlier = [visits.get(viewer, 0) for viewer in new] if visits else [0] * len(new)
+        self.viewers.open(session, new, earlier)
+        if session.counted:
+            visits.update((viewer, count + 1) for viewer, count in zip(new, earlier, strict=True))
+        if self.viewers.capacity > self._capacity:
+            self._make_room()
 
-    def _inputs(self, rows: Sequence[int], at: Sequence[int], standing: Sequence[list[float]]) -> Matrix:
+    def _count_visits(self, room: RoomState, session: Session) -> None:
+        """Count a session's viewers among the visitors of its room, once: when it is the present one no longer.
+
+        Not as they come: most rooms have one session, and a second table of all viewers would be for nothing.
+        """
+        if session.counted:
+            return
+        session.counted = True
+        gone = [viewer for part in session.left for viewer in msgspec.msgpack.decode(part, type=list[str])]
+        visits = room.visits
+        # Sorted: who comes first here is forgotten first, and the order of rows is nobody's business.
+        for viewer in sorted({*session.rows, *gone}):
+            visits[viewer] = visits.pop(viewer, 0) + 1
+        session.left.clear()
+        for viewer in list(islice(visits, max(0, len(visits) - VISITS_BOUND))):
+            del visits[viewer]
+
+    def _make_room(self) -> None:
+        self._capacity = self.viewers.capacity
         assert self._fading is not None
-        self._fading.flush()
-        fading = self._fading.read(np.array(rows, dtype=np.intp), np.array(at, dtype=np.float64))
-        return features.assemble(fading, np.array(standing))
+        self._fading.grow(self._capacity)
+        self.board.grow(self._capacity)
+        self.labels.grow(self._capacity)
+
+    def _name_of(self, row: int) -> tuple[str, str, str, str]:
+        room, session = self.session_of(row)
+        return room.platform, room.room, session.id, self.viewers.ids[row] or ""
+
+    # ------------------------------------------------------------------ keeping
+
+    def images(self) -> dict[str, Image]:
+        """Return a copy of all that the engine holds, by part: what :meth:`load` takes over. Between two frames."""
+        end = self.viewers.end
+        images = {
+            "engine": self._image(),
+            "viewers": self.viewers.image(),
+            "points": self.board.image(end),
+            "labels": self.labels.image(end),
+            "seen": self.seen.image(),
+        }
+        if self.model is not None:
+            images["model"] = self.model.image()
+        return images
+
+    def load(self, images: Mapping[str, Image]) -> None:
+        """Take over images of an engine with the same options, policy and model; this one has applied nothing yet."""
+        self._load(images["engine"])
+        self.viewers.load(images["viewers"])
+        if self._fading is not None:
+            self._make_room()
+            self._fading.load(images["engine"].arrays["fading"])
+        self.board.load(images["points"])
+        self.labels.load(images["labels"])
+        self.seen.load(images["seen"])
+        if self.model is not None:
+            self.model.load(images["model"])
+
+    def _image(self) -> Image:
+        fading = self._fading
+        rooms = list(self._rooms.values())
+        place = {id(room): number for number, room in enumerate(rooms)}
+        return Image(
+            meta={
+                "now": self.now,
+                "events": self.events,
+                "landmark": None if fading is None else fading.landmark_ms,
+                "rooms": [
+                    [
+                        room.platform,
+                        room.room,
+                        room.last_event_at,
+                        len(room.visits),
+                        None if room.sessions.current is None else room.sessions.current.number,
+                    ]
+                    for room in rooms
+                ],
+                "sessions": [
+                    [place[id(self._room_of[number])], session.kept(), list(session.warm)]
+                    for number, session in self._sessions.items()
+                ],
+                "next_session": self._next_session,
+                "open_sessions": [session.number for session in self._open_sessions],
+                "leads": [[row, lead] for row, lead in self._leads.items()],
+                "hot_at": [[row, at] for row, at in self._hot_at.items()],
+                "hot_by_probability": sorted(self._hot_by_probability),
+                "touched": [[row, number] for row, number in self._touched.items()],
+                "active": sorted(self._active),
+                "due": [[rows.tolist(), mark] for rows, mark, _ in self._due],
+            },
+            arrays={
+                "fading": np.zeros((0, 0), np.float32) if fading is None else fading.image(self.viewers.end),
+                "due": np.concatenate([facts for _, _, facts in self._due])
+                if self._due
+                else np.zeros((0, 0)),
+                "visits": np.fromiter(chain.from_iterable(room.visits.values() for room in rooms), np.int64),
+            },
+            texts={"visits": list(chain.from_iterable(room.visits for room in rooms))},
+        )
+
+    def _load(self, image: Image) -> None:
+        meta = image.meta
+        self.now, self.events = meta["now"], meta["events"]
+        if meta["landmark"] is not None:
+            self._fading = features.FadingColumns(meta["landmark"])
+        visits = zip(image.texts["visits"], image.arrays["visits"].tolist(), strict=True)
+        rooms: list[RoomState] = []
+        for platform, name, last_event_at, count, _ in meta["rooms"]:
+            room = self._room(platform, name)
+            room.last_event_at = last_event_at
+            room.visits = {viewer: times for viewer, times in islice(visits, count) if viewer is not None}
+            rooms.append(room)
+        for place, kept, warm in meta["sessions"]:
+            session = Session.from_kept(kept)
+            session.warm = dict.fromkeys(warm)
+            self._sessions[session.number] = session
+            self._room_of[session.number] = rooms[place]
+            rooms[place].sessions.add(session)
+        for room, (*_, current) in zip(rooms, meta["rooms"], strict=True):
+            room.sessions.current = None if current is None else self._sessions[current]
+        self._next_session = meta["next_session"]
+        self._open_sessions = [self._sessions[number] for number in meta["open_sessions"]]
+        self._leads = dict(meta["leads"])
+        self._hot_at = dict(meta["hot_at"])
+        self._hot_by_probability = set(meta["hot_by_probability"])
+        self._touched = dict(meta["touched"])
+        self._active = set(meta["active"])
+        start = 0
+        for rows, mark in meta["due"]:
+            self._due.append((np.array(rows, np.int64), mark, image.arrays["due"][start : start + len(rows)]))
+            start += len(rows)
 
     # ------------------------------------------------------------------ reading
 
@@ -562,80 +1094,96 @@ class Engine:
 
     @property
     def rows(self) -> int:
-        """How many viewers in sessions are held."""
-        return len(self._where)
+        """How many viewers in sessions are held in memory."""
+        return len(self.viewers)
 
     def grade_of(self, row: int) -> int:
         """Return a row's grade: 0 cold, 1 warm, 2 hot."""
-        return self._grade[row]
+        grade: int = self.viewers.grade.view[row]
+        return grade
 
     def session_of(self, row: int) -> tuple[RoomState, Session]:
         """Return where a row is."""
-        return self._where[row]
+        number = self.viewers.session.view[row]
+        return self._room_of[number], self._sessions[number]
 
     def scores(self, rows: Sequence[int], at: int, *, reasons: bool = True) -> list[ViewerScore]:
         """Return both numbers of some rows at engine time ``at``; changes nothing that is recorded or learnt from."""
         if not rows:
             return []
-        weights: Weights | None = None
-        probabilities: Matrix | None = None
-        parts: Matrix | None = None
-        inputs: Matrix | None = None
+        viewers = self.viewers
+        probabilities: list[float | None] = [None] * len(rows)
+        parts: Sequence[list[Reason]] = [[]] * len(rows)
         if self.model is not None:
             weights = self.model.weights()
-            inputs = self._inputs(rows, [at] * len(rows), [self._standing(row, at) for row in rows])
-            probabilities = weights.probabilities(inputs)
-            parts = weights.parts(inputs) if reasons else None
+            inputs = self.inputs(rows, at)
+            probabilities = weights.probabilities(inputs).tolist()
+            if reasons:
+                parts = _feature_reasons(weights, inputs)
+        rules: Sequence[Sequence[int]] = [()] * len(rows)
+        if reasons:
+            rules = self.board.occurrences(np.array(rows, np.int64))
         found: list[ViewerScore] = []
-        for index, row in enumerate(rows):
-            staff = bool(self._staff[row])
+        for row, probability, part, occurrences in zip(rows, probabilities, parts, rules, strict=True):
+            staff = bool(viewers.staff.view[row])
             points = 0 if staff else self.board.points(row, at)
-            why = self._rule_reasons(row, at) if reasons and not staff else []
-            if weights is not None and parts is not None and inputs is not None and not staff:
-                why += _feature_reasons(weights, parts[index], inputs[index])
-            room, session = self._where[row]
+            why = [] if staff or not reasons else self._rule_reasons(row, occurrences, at) + part
+            room, session = self.session_of(row)
             found.append(
                 ViewerScore(
                     row=row,
                     platform=room.platform,
                     room=room.room,
                     session=session.id,
-                    viewer=self._viewer[row],
+                    viewer=viewers.ids[row] or "",
                     points=points,
                     grade=GRADES[COLD if staff else self._grade_at(row, points)],
-                    probability=None if probabilities is None or staff else float(probabilities[index]),
+                    probability=None if staff else probability,
                     reasons=why,
-                    last_at=self._last_at[row],
-                    hot_at=self._hot_at[row] or None,
+                    last_at=viewers.last_at.view[row],
+                    hot_at=self._hot_at.get(row),
                     lead=self._leads.get(row),
-                    fan=bool(self._fan[row]),
+                    fan=bool(viewers.fan.view[row]),
                     staff=staff,
                 )
             )
         return found
 
+    def inputs(self, rows: Sequence[int], at: int) -> Matrix:
+        """Return what the model is given of some rows at engine time ``at``; shape (rows, features)."""
+        assert self._fading is not None
+        which = np.array(rows, np.int64)
+        fading = self._fading.read(which, np.full(len(which), at))
+        return features.assemble(fading, standing(self.viewers.facts_at(which, at)))
+
+    def _probabilities(self, rows: Sequence[int], at: int) -> list[float]:
+        assert self.model is not None
+        found: list[float] = self.model.weights().probabilities(self.inputs(rows, at)).tolist()
+        return found
+
     def _grade_at(self, row: int, points: int) -> int:
         # Where points fade, a viewer who does nothing cools all the same; no event says so, only the reading.
-        by_points = grade_after(self._grade_by_points[row], points, self.policy)
+        by_points = grade_after(self.viewers.grade_by_points.view[row], points, self.policy)
         return HOT if row in self._hot_by_probability else by_points
 
-    def _rule_reasons(self, row: int, at: int) -> list[Reason]:
+    def _rule_reasons(self, row: int, occurrences: Sequence[int], at: int) -> list[Reason]:
         found: list[Reason] = []
-        for reason in self.board.reasons(row, at):
+        viewers = self.viewers
+        for reason in self.board.reasons(row, occurrences, at):
             signal = self.board.signal_of(reason.name)
             if signal == "watched":
                 reason = Reason(
                     kind="rule",
                     name=reason.name,
                     points=reason.points,
-                    value=self.watched_ms(row) / 1000.0,
-                    inferred=not self._observed[row] or self._entered_at[row] > 0,
+                    value=viewers.watched_ms(row) / 1000.0,
+                    inferred=not viewers.observed.view[row] or viewers.entered_at.view[row] > 0,
                 )
             elif signal == "question":
                 by = {
-                    name: column[row]
-                    for column, (name, _) in zip(self._intents, _INTENTS, strict=True)
-                    if column[row]
+                    name: column.view[row]
+                    for column, (name, _) in zip(viewers.intents, INTENTS, strict=True)
+                    if column.view[row]
                 }
                 reason = Reason(
                     kind="rule", name=reason.name, points=reason.points, count=reason.count, by=by
@@ -644,28 +1192,54 @@ class Engine:
         return found
 
 
-def _feature_reasons(weights: Weights, parts: Matrix, inputs: Matrix) -> list[Reason]:
-    """Return the parts of a logit that are not zero, largest first, and the intercept last; they sum to the logit."""
-    order = sorted(np.flatnonzero(parts), key=lambda index: (-abs(parts[index]), index))
-    found = [
-        Reason(
-            kind="feature",
-            name=features.NAMES[index],
-            logit=float(parts[index]),
-            value=float(np.expm1(inputs[index])),
-        )
-        for index in order
-    ]
-    found.append(Reason(kind="feature", name="intercept", logit=weights.intercept, value=1.0))
+def _feature_reasons(weights: Weights, inputs: Matrix) -> list[list[Reason]]:
+    """Return for each row the parts of its logit that are not zero, largest first, and the intercept last.
+
+    They sum to the logit.
+    """
+    parts = weights.parts(inputs)
+    rows, columns = np.nonzero(parts)
+    logits = parts[rows, columns]
+    order = np.lexsort((columns, -np.abs(logits), rows))
+    found: list[list[Reason]] = [[] for _ in range(len(inputs))]
+    for row, column, logit, value in zip(
+        rows[order].tolist(),
+        columns[order].tolist(),
+        logits[order].tolist(),
+        np.expm1(inputs[rows, columns][order]).tolist(),
+        strict=True,
+    ):
+        found[row].append(Reason(kind="feature", name=features.NAMES[column], logit=logit, value=value))
+    intercept = Reason(kind="feature", name="intercept", logit=weights.intercept, value=1.0)
+    for each in found:
+        each.append(intercept)
     return found
 
 
-def _note_of_room(session: Session, event: Event, at: int) -> None:
-    if event.kind == "product_on_show":
-        session.product, session.product_at = event.product, at
-    elif event.kind == "host_change":
-        session.host = event.host
-    elif event.kind == "room_stats" and event.viewers is not None:
-        session.viewers_online = event.viewers
-    if event.campaign is not None:
-        session.campaign = event.campaign
+def _attic_key(session: Session, viewer: str) -> bytes:
+    # The session's number, not its name: a name may be used again for another broadcast.
+    return msgspec.msgpack.encode((session.number, viewer))
+
+
+def _note_of_room(session: Session, frame: Frame, position: int, at: int) -> None:
+    def given(name: str) -> Any:
+        return frame.seldom.get(name, {}).get(position)
+
+    match frame.kinds[position]:
+        case "product_on_show":
+            session.product, session.product_at = given("product"), at
+        case "host_change":
+            session.host = given("host")
+        case "room_stats":
+            if (viewers := given("viewers")) is not None:
+                session.viewers_online = viewers
+        case _:
+            pass
+    if (campaign := given("campaign")) is not None:
+        session.campaign = campaign
+
+
+def _without(frame: Frame, positions: Sequence[int]) -> Frame:
+    """Return a frame without the events at some positions."""
+    out = set(positions)
+    return frame.take([position for position in range(len(frame)) if position not in out])

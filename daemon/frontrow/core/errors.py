@@ -11,7 +11,11 @@
   * :class:`SinkRefused`: the operator; the message goes to the dead letters
   * :class:`StoreLocked`: the operator; another daemon holds the store
   * :class:`StoreUnusable`: the operator; the store cannot be opened or written
+
+    * :class:`CommitFailed`: the operator; a commit failed, and the daemon must end
+
   * :class:`StoreDamaged`: the operator; the journal or a stored state cannot be read back
+  * :class:`SnapshotFailed`: nobody, it is tried again; the one before stands, and the journal has everything
 """
 
 from dataclasses import dataclass
@@ -115,5 +119,20 @@ class StoreUnusable(FrontrowError):
     """The store cannot be opened, or a commit failed; what was not acknowledged is not stored."""
 
 
+class CommitFailed(StoreUnusable):
+    """A commit failed, and its file takes no more until it is opened anew; nothing acknowledged is lost.
+
+    ``cause`` is a word for metrics and logs: "full", "fsync", "io", "locked" or "other".
+    """
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class StoreDamaged(FrontrowError):
     """What is stored cannot be read back; the message says what, where and how to go on."""
+
+
+class SnapshotFailed(FrontrowError):
+    """A snapshot could not be written. Nothing is lost by it: the next start only reads more of the journal."""

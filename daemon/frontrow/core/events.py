@@ -5,11 +5,13 @@ the intake has stamped and redacted it. Kinds that this version does not know ar
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from frontrow.core.errors import EventInvalid
@@ -28,6 +30,7 @@ MAX_STAY_S = 7 * 24 * 3600
 MAX_DEPTH = (
     32  # of `fields` and `extra`: what is stored must be readable again, well below any parser's own bound
 )
+MAX_PARTS = 10_000  # elements or lines of a body that are looked at one by one, where one of them is broken
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
@@ -36,7 +39,8 @@ Millis = Annotated[int, Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Value = Annotated[int, Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_STAY_S)]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+# The length as well: a pattern's `$` would let a line's end stand behind the three letters.
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
 
 VIEWER_KINDS = frozenset({
     "enter", "leave", "stay", "comment", "like", "gift", "follow", "unfollow", "fan_club", "share", "product_click",
@@ -123,15 +127,34 @@ class Batch:
     rejected: list[Rejected]
 
 
+Part = TypeVar("Part", bytes, msgspec.Raw)
+
 _EVENT = msgspec.json.Decoder(Event)
 _EVENTS = msgspec.json.Decoder(list[Event])
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _FIELDS = frozenset(Event.__struct_fields__)
 _ENCODER = msgspec.json.Encoder()
+# As lenient as it can be: it only looks for the ends of elements. Numbers stay text, since an integer of many digits
+# takes long to read, and beyond some thousands is refused.
+_SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+# What the decoders raise, whatever bytes they are given.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+# Identities stand in logs, file names and other programs' tables, where these characters end a line, a string or the
+# terminal's colour. Names and texts may hold them: they are shown to people, and cleaned where they are shown.
+_KEYS = ("id", "platform", "room", "kind", "session", "viewer")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# Where none of these bytes is, no JSON string holds such a character: raw ones below a space are not JSON.
+_CONTROL_MARKS = (b"\\", b"\x7f", b"\xc2")
+
+_NEWLINE, _BRACE = b"\n{"
+_SHORT = (
+    2_048  # bytes; of a shorter block each event is looked at, which costs less than looking at the block
+)
 
 
-def decode_event(data: bytes | bytearray | memoryview | str) -> Event:
+def decode_event(data: bytes | bytearray | memoryview | msgspec.Raw | str) -> Event:
     """Return the event that one JSON object holds.
 
     A field that version 1 does not know is kept under ``extra``, so that a newer sender loses nothing here.
@@ -145,9 +168,9 @@ def decode_event(data: bytes | bytearray | memoryview | str) -> Event:
         if "unknown field" not in str(error):
             raise EventInvalid(_reason(error)) from error
         event = _decode_keeping_unknown(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise EventInvalid(f"not JSON: {_reason(error)}") from error
-    _check_kind(event)
+    _check(event)
     return event
 
 
@@ -166,7 +189,7 @@ def convert_event(fields: dict[str, Any]) -> Event:
         event = msgspec.convert(known, Event)
     except msgspec.ValidationError as error:
         raise EventInvalid(_reason(error)) from error
-    _check_kind(event)
+    _check(event)
     return event
 
 
@@ -176,22 +199,26 @@ def decode_batch(body: bytes) -> Batch:
     Positions count the array's elements, or the lines that are not blank. A body that starts with ``[`` is an array.
 
     Raises:
-        EventInvalid: The body as a whole is not JSON of either form, so that no position can be named.
+        EventInvalid: The body as a whole is not JSON of either form, so that no position can be named; or something
+            in it is broken and it has more than ``MAX_PARTS`` elements or lines.
     """
     body = body.removeprefix(b"\xef\xbb\xbf").strip()
     if not body.startswith(b"["):
-        return decode_lines(body.split(b"\n"))
+        events = decode_block(body)
+        return decode_lines(body.split(b"\n")) if events is None else Batch(events, [])
     try:
         events = _EVENTS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         try:
-            return _decode_each([bytes(raw) for raw in _RAWS.decode(body)])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raws = _RAWS.decode(body)
+        except _UNREADABLE as error:
             elements = _elements(body)
             if elements is None:
                 raise EventInvalid(f"not a JSON array: {_reason(error)}") from error
-            return _decode_each(elements)
-    if all(event.kind not in _NEEDS and event.extra is None and event.fields is None for event in events):
+            return _decode_each(_few(elements))
+        return _decode_each(_few(raws))
+    nested = np.count_nonzero(np.frombuffer(body, np.uint8) == _BRACE) != len(events)
+    if not _any_refused(events, body, nested=nested):
         return Batch(events, [])
     taken: list[Event] = []
     rejected: list[Rejected] = []
@@ -205,8 +232,31 @@ def decode_batch(body: bytes) -> Batch:
 
 
 def decode_lines(lines: Sequence[bytes]) -> Batch:
-    """Return the events of NDJSON lines; blank lines are passed over and have no position."""
-    return _decode_each([line for line in lines if line.strip()])
+    """Return the events of NDJSON lines; blank lines are passed over and have no position.
+
+    Raises:
+        EventInvalid: One is broken and there are more than ``MAX_PARTS``.
+    """
+    return _decode_each(_few([line for line in lines if line.strip()]))
+
+
+def decode_block(block: bytes) -> list[Event] | None:
+    """Return the events of NDJSON lines, or None where a line must be looked at by itself (:func:`decode_event`).
+
+    ``block`` does not end with a line's end. What comes back is what :func:`decode_event` gives for each line, in two
+    thirds of the time. None says only that a line is blank, broken, or needs more than a look.
+    """
+    lines = _plain_lines(block) if len(block) >= _SHORT else 0
+    try:
+        if lines:
+            events = _EVENT.decode_lines(block)
+            if len(events) != lines:
+                return None
+        else:
+            events = list(map(_EVENT.decode, block.split(b"\n")))
+    except _UNREADABLE:
+        return None
+    return None if _any_refused(events, block, nested=not lines) else events
 
 
 def encode_event(event: Event) -> bytes:
@@ -226,6 +276,11 @@ def missing_field(event: Event) -> str | None:
 _NEEDS = {"comment": "text", "stay": "seconds"}
 
 
+def has_control(key: str) -> bool:
+    """Return whether a text has a control character (C0, DEL, C1), which no identity may have."""
+    return not key.isprintable() and _CONTROL.search(key) is not None
+
+
 def too_deep(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Return whether a JSON value nests arrays and objects more than ``depth`` levels deep."""
     if isinstance(value, dict):
@@ -235,20 +290,58 @@ def too_deep(value: Any, depth: int = MAX_DEPTH) -> bool:
     return False
 
 
-def _check_kind(event: Event) -> None:
+def _check(event: Event) -> None:
     refusal = _refusal(event)
     if refusal is not None:
         raise EventInvalid(refusal)
 
 
 def _refusal(event: Event) -> str | None:
-    for name, value in (("extra", event.extra), ("fields", event.fields)):
-        if value is not None and too_deep(value):
-            return f"nested more than {MAX_DEPTH} levels deep - at `$.{name}`"
+    if event.extra is not None and too_deep(event.extra):
+        return f"nested more than {MAX_DEPTH} levels deep - at `$.extra`"
+    if event.fields is not None and too_deep(event.fields):
+        return f"nested more than {MAX_DEPTH} levels deep - at `$.fields`"
+    keys = f"{event.id}{event.platform}{event.room}{event.kind}{event.session}{event.viewer}"
+    if has_control(keys):
+        field = next(name for name in _KEYS if has_control(getattr(event, name) or ""))
+        return f"a control character - at `$.{field}`"
     return missing_field(event)
 
 
-def _decode_each(parts: list[bytes]) -> Batch:
+def _any_refused(events: Sequence[Event], source: bytes, *, nested: bool) -> bool:
+    """Return whether :func:`_refusal` has a word on any of the events, which were decoded from ``source``.
+
+    ``nested`` False says that no event has ``extra`` or ``fields``.
+    """
+    if nested or any(mark in source for mark in _CONTROL_MARKS):
+        return any(_refusal(event) is not None for event in events)
+    # What a kind needs is all that is left. A loop takes half as long here as any().
+    for event in events:  # noqa: SIM110
+        if event.kind in _NEEDS and missing_field(event) is not None:
+            return True
+    return False
+
+
+def _plain_lines(block: bytes) -> int:
+    """Return how many lines a block has if each begins with the only ``{`` in it, else 0.
+
+    No such line holds two events. So if the block is read as one stream of JSON values, where the end of a line is mere
+    space, and gives as many events as it has lines, then each line is one event; and none has an object in it.
+    """
+    data = np.frombuffer(block, np.uint8)
+    ends, braces = data == _NEWLINE, data == _BRACE
+    plain = block.startswith(b"{") and not ends[-1] and np.array_equal(ends[:-1], braces[1:])
+    return int(np.count_nonzero(braces)) if plain else 0
+
+
+def _few(parts: Sequence[Part]) -> Sequence[Part]:
+    # A byte or two of a hostile body would become an entry with a reason in the answer, and a line's work to decode.
+    if len(parts) > MAX_PARTS:
+        raise EventInvalid(f"more than {MAX_PARTS} elements or lines of which not all are events")
+    return parts
+
+
+def _decode_each(parts: Sequence[Part]) -> Batch:
     events: list[Event] = []
     rejected: list[Rejected] = []
     for index, part in enumerate(parts):
@@ -265,22 +358,23 @@ def _elements(body: bytes) -> list[bytes] | None:
     The standard library's parser is slower and takes these, so it can find where each element ends; what is wrong with
     one is then said of that one, and the others are taken.
     """
-    scanner = json.JSONDecoder()
     elements: list[bytes] = []
     try:
-        text = body.decode()
+        text = body.decode(errors="surrogateescape")  # bytes that are no UTF-8 come back as they were, below
         position = _skip_space(text, 1)
-        while text[position] != "]":
-            _, end = scanner.raw_decode(text, position)
-            elements.append(text[position:end].encode())
+        more = text[position] != "]"
+        while more:
+            _, end = _SCANNER.raw_decode(text, position)
+            elements.append(text[position:end].encode(errors="surrogateescape"))
             position = _skip_space(text, end)
-            if text[position] == ",":
+            more = text[position] == ","
+            if more:
                 position = _skip_space(text, position + 1)
-            elif text[position] != "]":
-                return None
-        return elements if not text[position + 1 :].strip() else None
+        if text[position] != "]" or text[position + 1 :].strip():
+            return None
     except (ValueError, IndexError, RecursionError):
         return None
+    return elements
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -289,10 +383,10 @@ def _skip_space(text: str, position: int) -> int:
     return position
 
 
-def _decode_keeping_unknown(data: bytes | bytearray | memoryview | str) -> Event:
+def _decode_keeping_unknown(data: bytes | bytearray | memoryview | msgspec.Raw | str) -> Event:
     try:
         fields = _OBJECT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise EventInvalid(f"not JSON: {_reason(error)}") from error
     return convert_event(fields)
 

@@ -38,11 +38,15 @@ def derive(event: Event, room_lexicon: RoomLexicon, region: str = "CN") -> int:
         text = event.text
         if not text:
             return 0
-        facts = room_lexicon.detect(text)
-        phone = find_phone(text, region)
-        return facts | PHONE_VALID if phone is not None and phone.valid else facts
+        return room_lexicon.detect(text) | phone_facts(text, region)
     if event.kind == "form_submit" and event.fields:
         found = form_facts(event.fields, region)
         valid = found.phone is not None and found.phone.valid
         return (PHONE_VALID if valid else 0) | (COMPANY if found.company else 0)
     return 0
+
+
+def phone_facts(text: str, region: str = "CN") -> int:
+    """Return :data:`PHONE_VALID` if a comment holds a number that can be called, else 0."""
+    phone = find_phone(text, region)
+    return PHONE_VALID if phone is not None and phone.valid else 0

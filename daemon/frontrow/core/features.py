@@ -4,24 +4,25 @@ A viewer in a session is one row. Most features are counts that fade: each event
 time, and reading multiplies by how far that has faded. The state is kept relative to a landmark (*forward decay*,
 Cormode, Shkapenyuk, Srivastava, Xu: "Forward Decay: A Practical Time Decay Model for Streaming Systems", ICDE 2009),
 so an update is an addition, a late event gets exactly the weight it would have had, and the order of arrival changes
-at most the last bits. Updates are collected and added together with ``np.add.at``, which adds in order: the state
-does not depend on how many are added at once.
+at most the last bits. ``np.add.at`` adds in order, so the state does not depend on how many are added at once.
 
 Kinds that are outcomes (orders, forms) feed no feature: a label must not be seen before it is known, nor anything
 that exists only because of it. ``fan`` is what was known *before* the event that is being scored.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frontrow.core import facts as fact
+from frontrow.core.columns import FIRST_ROWS
 
 FEATURES_VERSION = 1
 
 MINUTE_MS = 60_000.0
-SHORT, MIDDLE, LONG = 1 * MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS  # half-lives
+SHORT, MIDDLE, LONG = SPANS = 1 * MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS  # half-lives
 
 # (name, half-life): one column of state each. What feeds them is in FEEDS.
 _FADING: tuple[tuple[str, float], ...] = (
@@ -85,12 +86,19 @@ _COMMENT_FEEDS: tuple[tuple[int, str], ...] = (
 )
 
 _HALF_LIVES = np.array([half_life for _, half_life in _FADING])
+_SPAN_OF = tuple(SPANS.index(half_life) for _, half_life in _FADING)  # which of SPANS a column has
+_SPANS_OF = np.array(_SPAN_OF)
 _WIDTH = len(_FADING)
+_TINY = 2.0**-100  # single precision has all its digits down to 2**-126
+_FURTHEST = 64.0  # half-lives; an hour of the shortest is 60
+_REBASE_ROWS = 65_536  # moved at a time, in double precision
 
-# Exact moves of the landmark: a power of two changes no digit, so all half-lives must divide the step.
-REBASE_MS = 6 * 3_600_000
+# Exact moves of the landmark: a power of two changes no digit, so all half-lives must divide the step. An hour of the
+# shortest half-life is 2**60, which leaves single precision (up to 2**127) room for the amounts.
+REBASE_MS = 3_600_000
 
 Matrix = NDArray[np.float64]
+Numbers = NDArray[Any]
 
 
 def columns_of(kind: str, facts: int) -> tuple[int, ...]:
@@ -101,20 +109,30 @@ def columns_of(kind: str, facts: int) -> tuple[int, ...]:
     return tuple(FADING.index(name) for feed in feeds for name in _FED_BY[feed])
 
 
-class FadingColumns:
-    """The fading part of every row. ``add`` collects, ``flush`` adds, ``read`` fades to a moment.
+def fading_weights(ats: Numbers, landmark_ms: int) -> Numbers:
+    """Return what one unit at each event time (UTC ms) adds, for each half-life; shape (half-lives, events).
 
-    Not thread-safe; owned by one engine.
+    The order is that of :data:`SPANS`. Computed for all events of a frame at once: a vector's ``exp2`` and a scalar's
+    differ in the last bit, and whoever updates one viewer must add the same as who updates a thousand.
+    """
+    elapsed = ats.astype(np.float64) - landmark_ms
+    # What lies further ahead than the landmark is ever left behind is weighed anew when it has been moved.
+    weights: Matrix = np.exp2(np.minimum(elapsed[None, :] / np.array(SPANS)[:, None], _FURTHEST))
+    return weights
+
+
+class FadingColumns:
+    """The fading part of every row. ``add`` and ``add_many`` collect or add, ``read`` fades to a moment.
+
+    The state is single precision: an addition is off by at most 6e-8 of the sum, which is nothing beside what a count
+    means, and halves the memory of a viewer. Not thread-safe; owned by one engine.
     """
 
     def __init__(self, origin_ms: int) -> None:
         self._landmark_ms = origin_ms
-        self._state: Matrix = np.zeros((1024, _WIDTH))
-        self._rows = 0
-        self._row: list[int] = []
-        self._columns: list[tuple[int, ...]] = []
-        self._amount: list[float] = []
-        self._at: list[int] = []
+        self._state: NDArray[np.float32] = np.zeros((FIRST_ROWS, _WIDTH), np.float32)
+        self._cells: list[int] = []  # of what was collected: row and column as one number
+        self._weights: list[float] = []
         self._known: dict[tuple[str, int], tuple[int, ...]] = {}
 
     @property
@@ -122,65 +140,110 @@ class FadingColumns:
         """The moment to which the stored numbers relate, UTC milliseconds."""
         return self._landmark_ms
 
-    def add_row(self) -> None:
-        """Give one more row of zeros."""
-        self._rows += 1
-        if self._rows > len(self._state):
-            # np.resize would repeat the data; growing by half keeps the copies rare and the waste small.
-            grown = np.zeros((len(self._state) + len(self._state) // 2, _WIDTH))
+    def grow(self, rows: int) -> None:
+        """Make room for at least so many rows."""
+        if rows > len(self._state):
+            grown = np.zeros((rows, _WIDTH), np.float32)
             grown[: len(self._state)] = self._state
             self._state = grown
 
-    def add(self, row: int, kind: str, facts: int, amount: float, at: int) -> None:
-        """Let an event add ``amount`` at event time ``at`` to what its kind and facts feed."""
+    def clear(self, rows: Numbers) -> None:
+        """Give rows back as zeros."""
+        self.flush()
+        self._state[rows] = 0.0
+
+    def known(self, kind: str, facts: int) -> tuple[int, ...]:
+        """Return :func:`columns_of`, remembered."""
         key = (kind, facts)
         columns = self._known.get(key)
         if columns is None:
             columns = columns_of(kind, facts)
             if len(self._known) < 65_536:  # bounded: unknown kinds come from outside
                 self._known[key] = columns
-        if columns:
-            self._row.append(row)
-            self._columns.append(columns)
-            self._amount.append(amount)
-            self._at.append(at)
+        return columns
+
+    def add(self, row: int, columns: Sequence[int], amount: float, weights: Sequence[float]) -> None:
+        """Let one event add ``amount`` to columns; ``weights`` are its own of :func:`fading_weights`, per half-life."""
+        for column in columns:
+            self._cells.append(row * _WIDTH + column)
+            self._weights.append(amount * weights[_SPAN_OF[column]])
+
+    def add_many(
+        self, rows: Numbers, kinds: Numbers, tables: Numbers, amounts: Numbers, weights: Numbers
+    ) -> None:
+        """Let many events add, in their order.
+
+        ``tables[kinds[i]]`` are the columns that event ``i`` adds to, filled up with -1; ``weights`` as
+        :func:`fading_weights` gives them.
+        """
+        self.flush()
+        columns = tables[kinds]
+        fed, place = np.nonzero(columns >= 0)  # in the order of events
+        column = columns[fed, place]
+        weight = (amounts[fed] * weights[_SPANS_OF[column], fed]).astype(np.float32)
+        np.add.at(self._state.reshape(-1), rows[fed] * _WIDTH + column, weight)
 
     def flush(self) -> None:
         """Add what was collected, in the order in which it came."""
-        if not self._row:
-            return
-        widths = [len(columns) for columns in self._columns]
-        column = np.fromiter(
-            (c for columns in self._columns for c in columns), dtype=np.intp, count=sum(widths)
-        )
-        row = np.repeat(np.array(self._row, dtype=np.intp), widths)
-        elapsed = np.repeat(np.array(self._at, dtype=np.float64) - self._landmark_ms, widths)
-        weight = np.repeat(np.array(self._amount), widths) * np.exp2(elapsed / _HALF_LIVES[column])
-        np.add.at(self._state.reshape(-1), row * _WIDTH + column, weight)
-        self._row.clear()
-        self._columns.clear()
-        self._amount.clear()
-        self._at.clear()
+        if self._cells:
+            weights = np.array(self._weights).astype(np.float32)
+            np.add.at(self._state.reshape(-1), np.array(self._cells, dtype=np.intp), weights)
+            self._cells.clear()
+            self._weights.clear()
 
-    def read(self, rows: NDArray[np.intp], at: NDArray[np.float64]) -> Matrix:
+    def read(self, rows: Numbers, at: Matrix) -> Matrix:
         """Return the faded counts of ``rows``, each at its moment ``at`` (UTC ms); shape (rows, fading columns)."""
-        elapsed = (at - self._landmark_ms)[:, None]
+        self.flush()
         # A look back from behind the landmark multiplies; the bound keeps 0 × infinity out of it.
-        faded: Matrix = self._state[rows] * np.exp2(np.minimum(-(elapsed / _HALF_LIVES), 1000.0))
+        behind = np.minimum((self._landmark_ms - at)[:, None] / np.array(SPANS), 1000.0)
+        faded: Matrix = self._state[rows].astype(np.float64) * np.exp2(behind)[:, _SPANS_OF]
         return faded
 
-    def rebase(self, now_ms: int) -> None:
-        """Move the landmark forward by whole steps once it is far behind; called at marks, so replay does the same.
+    def rebase(self, now_ms: int) -> int:
+        """Move the landmark forward by whole steps once it is far behind; return by how much (ms), 0 if it stays.
 
-        An event so late that its weight underflows counts nothing, which is what its age says anyway.
+        Called at marks, so replay does the same. What is so old that it underflows counts nothing, as its age says.
         """
         steps = (now_ms - self._landmark_ms) // REBASE_MS
         if steps <= 0:
-            return
+            return 0
         self.flush()
         moved = steps * REBASE_MS
-        self._state *= np.exp2(-(moved / _HALF_LIVES))
+        for start in range(0, len(self._state), _REBASE_ROWS):
+            part = self._state[start : start + _REBASE_ROWS]
+            part[...] = _moved(part, moved)
         self._landmark_ms += moved
+        return moved
+
+    def array(self) -> NDArray[np.float32]:
+        """Return the numbers by row, relative to the landmark."""
+        self.flush()
+        return self._state
+
+    def move_row(self, row: int, landmark_ms: int) -> None:
+        """Let one row's numbers, which relate to an earlier landmark, relate to this one."""
+        self._state[row] = _moved(self._state[row], self._landmark_ms - landmark_ms)
+
+    def image(self, rows: int) -> NDArray[np.float32]:
+        """Return a copy of the first ``rows`` rows."""
+        self.flush()
+        return self._state[:rows].copy()
+
+    def load(self, state: NDArray[np.float32]) -> None:
+        """Take over all rows from an image, relative to the landmark that this was made with."""
+        self.grow(len(state))
+        self._state[: len(state)] = state
+        self._state[len(state) :] = 0.0
+
+
+def _moved(numbers: NDArray[np.float32], by_ms: int) -> NDArray[np.float32]:
+    """Return numbers that relate to a landmark ``by_ms`` later: powers of two, so one move or many give the same.
+
+    They would not where single precision runs out of digits; so far down a number is 0.
+    """
+    moved = (numbers * np.exp2(-(by_ms / _HALF_LIVES))).astype(np.float32)
+    moved[moved < _TINY] = 0.0
+    return moved
 
 
 def assemble(fading: Matrix, standing: Matrix) -> Matrix:

@@ -10,17 +10,19 @@ word segmentation (slower than all of this, and wrong on the misspelt half-sente
 """
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import cache, reduce
+from itertools import accumulate
 from operator import or_
 
 from frontrow.core.automaton import Automaton, WideAutomaton
 from frontrow.core.terms import (
     Expression,
-    Literal,
+    Fillers,
     TermInvalid,
     compile_fillers,
     compile_term,
@@ -55,6 +57,7 @@ TERM_INTENTS: Mapping[str, Intent] = {
 
 _MASK_BITS = 16
 _MASK = (1 << _MASK_BITS) - 1
+_MANY = 4  # texts, from which on looking through them together pays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,12 @@ class LexiconSource:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Rule:
-    """What looks at its surroundings, with what it gives, or takes back. ``at_start`` is never with an expression."""
+    """What looks at its surroundings, with what it gives, or takes back. ``at_start`` is never with an expression.
+
+    Two rules are one only if they are the same object, which is quicker told than whether all is equal.
+    """
 
     mask: int
     takes_back: bool
@@ -93,10 +99,9 @@ class _Rule:
     at_start: bool
     at_end: bool
     expression: re.Pattern[str] | None
-    fillers: re.Pattern[str]
 
 
-_ANYTHING = re.compile("")
+_Rules = tuple[list[_Rule], list[_Rule]]
 _Hits = Callable[[str], Iterable[tuple[int, int]]]
 
 
@@ -104,38 +109,48 @@ class _Needles:
     """The strings to look for in one form, with the number that the automaton gives for each."""
 
     def __init__(self) -> None:
-        self._plain: dict[str, int] = defaultdict(int)
-        self._rules: dict[str, list[_Rule]] = defaultdict(list)
+        self._plain: dict[str, int] = {}  # mask, and length above it
+        # Of a hundred thousand strings most have the same few rules as others, and so share the tuple that holds them.
+        self._ruled: dict[str, tuple[_Rule, ...]] = {}
+        self._one_more = cache(_one_more)
 
-    def add(self, part: Literal | Expression, given: "_Rule | int") -> None:
-        """Add the strings of a part of a term, with a rule or with the mask that every occurrence gives."""
-        for needle in (part.text,) if isinstance(part, Literal) else part.triggers:
-            if isinstance(given, _Rule):
-                self._rules[needle].append(given)
-            else:
-                self._plain[needle] |= given
+    def add(self, needles: Iterable[str], mask: int) -> None:
+        """Add strings of which every occurrence gives a mask."""
+        plain = self._plain
+        for needle in needles:
+            plain[needle] = plain.get(needle, len(needle) << _MASK_BITS) | mask
 
-    def numbers(self) -> dict[str, int]:
+    def add_rule(self, needles: Iterable[str], rule: _Rule) -> None:
+        """Add strings for whose occurrences a rule decides."""
+        ruled, one_more = self._ruled, self._one_more
+        for needle in needles:
+            ruled[needle] = one_more(ruled.get(needle, ()), rule)
+
+    def numbered(self) -> tuple[dict[str, int], list[_Rules]]:
         """Return a number for each string: mask and length of a plain one, a negative index of rules of another.
 
-        The loop over hits tells them apart by the sign.
+        The loop over hits tells them apart by the sign. Of the rules at an index the first give, the second take back.
         """
-        numbers = {needle: mask | len(needle) << _MASK_BITS for needle, mask in self._plain.items()}
-        return numbers | {needle: -1 - index for index, needle in enumerate(self._rules)}
-
-    def rules(self) -> list[tuple[list[_Rule], list[_Rule]]]:
-        """Return the rules by index, each string's as those that give and those that take back."""
-        return [
-            (
-                [rule for rule in rules if not rule.takes_back] + self._as_rule(needle),
-                [rule for rule in rules if rule.takes_back],
-            )
-            for needle, rules in self._rules.items()
+        numbers = dict(self._plain)
+        index_of: dict[tuple[_Rule, ...], int] = {}
+        plain_rule = cache(_plain_rule)
+        for needle, rules in self._ruled.items():
+            number = self._plain.get(needle)
+            if number is not None:
+                rules = self._one_more(rules, plain_rule(number & _MASK, len(needle)))
+            numbers[needle] = -1 - index_of.setdefault(rules, len(index_of))
+        return numbers, [
+            ([rule for rule in rules if not rule.takes_back], [rule for rule in rules if rule.takes_back])
+            for rules in index_of
         ]
 
-    def _as_rule(self, needle: str) -> list[_Rule]:
-        mask = self._plain.get(needle)
-        return [] if mask is None else [_Rule(mask, False, len(needle), False, False, None, _ANYTHING)]
+
+def _one_more(rules: tuple[_Rule, ...], rule: _Rule) -> tuple[_Rule, ...]:
+    return rules if rule in rules else (*rules, rule)
+
+
+def _plain_rule(mask: int, length: int) -> _Rule:
+    return _Rule(mask, False, length, False, False, None)
 
 
 class LexiconInvalid(ValueError):
@@ -159,28 +174,55 @@ class Lexicon:
         self._host_aliases = tuple(source.host_aliases)
         self._host_exclusions = tuple(source.host_exclusions)
         self._folding = folding
-        compact = _Needles()
-        words = _Needles()
-        for part, given in _compiled(source, folding):
-            (compact if part.compact else words).add(part, given)
-        self.size = len(compact.numbers()) + len(words.numbers())  # strings looked for
-        self._compact_form = _Matcher(WideAutomaton(compact.numbers()).hits, compact.rules())
-        self._words_form = _Matcher(Automaton(words.numbers()).hits, words.rules())
+        fillers = compile_fillers(source.fillers, folding)
+        compact, words = _compiled(source, folding, fillers)
+        compact_numbers, compact_rules = compact.numbered()
+        words_numbers, words_rules = words.numbered()
+        self.size = len(compact_numbers) + len(words_numbers)  # strings looked for
+        self._compact_form = _Matcher(
+            WideAutomaton(compact_numbers).hits, compact_rules, re.compile(fillers.compact), fillers.longest
+        )
+        self._words_form = _Matcher(
+            Automaton(words_numbers).hits, words_rules, re.compile(fillers.words), fillers.longest
+        )
 
     def detect(self, text: str) -> int:
         """Return the mask of what ``text`` asks about, without what only a room knows (host, raffle words)."""
-        if text.isascii():
-            return self._words_form.detect(self._folding.words(text))
-        return self.detect_folded(text, self._folding.compact(text))
+        return self.detect_forms(*self._folding.forms(text))
 
-    def detect_folded(self, text: str, compact: str) -> int:
-        """Return what :meth:`detect` does for a text that is not ASCII and whose compact form is known."""
-        mask = self._compact_form.detect(compact)
-        # Letters may be left where decoration folds away, so the compact form is asked and not the text. Where that is
-        # the text itself it was seen to have none.
-        if compact is not text and not self._folding.is_unspaced(compact):
-            mask |= self._words_form.detect(self._folding.words(text))
-        return mask
+    def detect_forms(self, compact: str, words: str) -> int:
+        """Return what :meth:`detect` does for a text whose forms are known."""
+        mask = self._compact_form.detect(compact) if compact else 0
+        return mask | self._words_form.detect(words) if words else mask
+
+    def detect_many(self, texts: Sequence[str]) -> list[int]:
+        """Return what :meth:`detect` does for each text. A text among many costs half of one alone."""
+        if len(texts) < _MANY:
+            return [self.detect(text) for text in texts]
+        masks = [0] * len(texts)
+        spaced = [position for position, text in enumerate(texts) if text.isascii()]
+        words = [self._folding.words_of_ascii([texts[position] for position in spaced])] if spaced else []
+        unspaced: list[int] = []
+        compacts: list[str] = []
+        if len(spaced) < len(texts):
+            for position, text in enumerate(texts):
+                if text.isascii():
+                    continue
+                compact, form = self._folding.forms(text)
+                if compact:
+                    unspaced.append(position)
+                    compacts.append(compact)
+                if form:
+                    spaced.append(position)
+                    words.append(form)
+        for matcher, positions, forms in (
+            (self._compact_form, unspaced, compacts),
+            (self._words_form, spaced, words),
+        ):
+            if positions:
+                for position, mask in zip(positions, matcher.detect_many("\0".join(forms)), strict=True):
+                    masks[position] |= mask
+        return masks
 
     def for_room(
         self, *, host_aliases: Iterable[str] = (), raffle_words: Iterable[str] = ()
@@ -202,25 +244,48 @@ class Lexicon:
 class _Matcher:
     """The terms for one form of a text."""
 
-    def __init__(self, hits: _Hits, rules: list[tuple[list[_Rule], list[_Rule]]]) -> None:
+    def __init__(self, hits: _Hits, rules: list[_Rules], filler: re.Pattern[str], longest: int) -> None:
         self._hits = hits
         self._rules = rules
+        self._filler = filler
+        self._longest = longest  # characters of a filler
 
     def detect(self, form: str) -> int:
         """Return the mask of a form."""
+        return self._mask(form, list(self._hits(form)))
+
+    def detect_many(self, forms: str) -> list[int]:
+        """Return the mask of each of the forms, which stand in one text with NUL between them."""
+        masks = [0] * (forms.count("\0") + 1)
+        found: dict[int, list[tuple[int, int]]] = {}  # the hits by the index of their form
+        index = start = seen = 0
+        for last, number in self._hits(forms):
+            if passed := forms.count("\0", seen, last):
+                index += passed
+                start = forms.rfind("\0", seen, last) + 1
+            seen = last
+            found.setdefault(index, []).append((last - start, number))
+        if found:
+            apart = forms.split("\0")
+            for index, hits in found.items():
+                masks[index] = self._mask(apart[index], hits)
+        return masks
+
+    def _mask(self, form: str, hits: list[tuple[int, int]]) -> int:
+        """Return the mask of a form in which these are the hits."""
         mask = 0
-        for _, number in self._hits(form):
+        for _, number in hits:
             if number < 0:
-                return self._resolve(form)
+                return self._resolve(form, hits)
             mask |= number
         return mask & _MASK
 
-    def _resolve(self, form: str) -> int:
+    def _resolve(self, form: str, hits: list[tuple[int, int]]) -> int:
         """Return the mask of a form with at least one rule's needle in it."""
         given: list[tuple[int, int, int]] = []
         giving: list[tuple[_Rule, int]] = []
         taking: list[tuple[_Rule, int]] = []
-        for last, number in self._hits(form):
+        for last, number in hits:
             if number >= 0:
                 given.append((last + 1 - (number >> _MASK_BITS), last + 1, number & _MASK))
                 continue
@@ -229,7 +294,8 @@ class _Matcher:
             taking.extend([(rule, last + 1) for rule in taking_here])
         if not giving and not given:
             return 0
-        spans = _Spans(form, taking)
+        sides = _Sides(form, self._filler, self._longest)
+        spans = _Spans(form, taking, sides)
         result = 0
         for start, end, mask in given:
             if mask & ~result:
@@ -240,7 +306,7 @@ class _Matcher:
             if rule.mask & ~result and rule.expression not in tried:
                 if rule.expression is not None:
                     tried.add(rule.expression)
-                for start, stop in _places(rule, form, end):
+                for start, stop in _places(rule, form, end, sides):
                     result |= spans.left_of(start, stop, rule.mask)
         return result
 
@@ -252,23 +318,25 @@ class RoomLexicon:
         self, lexicon: Lexicon, folding: Folding, mention: re.Pattern[str] | None, raffle: "_RaffleWords"
     ) -> None:
         self.lexicon = lexicon
-        self._detect = lexicon.detect
-        self._detect_folded = lexicon.detect_folded
+        self._detect_forms = lexicon.detect_forms
         self._folding = folding
         self._mention = mention
         self._raffle = raffle if raffle else None
 
     def detect(self, text: str) -> int:
         """Return the mask of :class:`Intent` bits of a comment. Never raises, whatever the text."""
-        if text.isascii():
-            compact = ""
-            mask = self._detect(text)
-        else:
-            compact = self._folding.compact(text)
-            mask = self._detect_folded(text, compact)
+        compact, words = self._folding.forms(text)
+        return self._detect_forms(compact, words) | self._own(text, compact)
+
+    def detect_own(self, text: str) -> int:
+        """Return the bits that the room's own words give: with what ``lexicon`` detects they are :meth:`detect`'s."""
+        return self._own(text, "" if self._raffle is None else self._folding.forms(text)[0])
+
+    def _own(self, text: str, compact: str) -> int:
+        mask = 0
         # U+FF20 and U+FE6B are the forms of @ that fold to it; a comment without any of them mentions nobody.
         if ("@" in text or "\uff20" in text or "\ufe6b" in text) and self._mentions_host(text):
-            mask |= _HOST
+            mask = _HOST
         if self._raffle is not None and self._raffle.typed_in(text, compact):
             mask |= _RAFFLE_WORD
         return mask
@@ -319,7 +387,7 @@ class _RaffleWords:
         return bool(self._inside or self._alone or self._whole)
 
     def typed_in(self, text: str, compact: str) -> bool:
-        """Whether the comment joins; ``compact`` is its compact form, or empty for an ASCII text."""
+        """Whether the comment joins; ``compact`` is its compact form, or empty without a character for ``inside``."""
         for word in self._inside:
             if word in compact:
                 return True
@@ -363,44 +431,100 @@ def _any_of(words: Sequence[str]) -> str:
 
 
 class _Spans:
-    """Where a form's terms do not count, worked out when first asked for: most questions are in no such place."""
+    """Where a form's terms do not count, worked out when first asked for: most questions are in no such place.
 
-    def __init__(self, form: str, taking: list[tuple[_Rule, int]]) -> None:
+    A comment can be full of such places, so each question is answered without looking at all of them.
+    """
+
+    def __init__(self, form: str, taking: list[tuple[_Rule, int]], sides: "_Sides") -> None:
         self._form = form
         self._taking = taking
-        self._found: list[tuple[int, int, int]] | None = None
+        self._sides = sides
+        # By mask: where spans start, in order, and the furthest end of all that start there or before.
+        self._found: list[tuple[int, list[int], list[int]]] | None = None
 
     def left_of(self, start: int, end: int, mask: int) -> int:
         """Return what is left of a mask given by the characters from ``start`` to ``end``."""
         if not self._taking:
             return mask
         if self._found is None:
-            self._found = [
-                (from_, to, rule.mask)
-                for rule, last in dict.fromkeys(self._taking)
-                for from_, to in _places(rule, self._form, last)
-            ]
-        for from_, to, without in self._found:
-            if from_ <= start and end <= to:
+            self._found = self._find()
+        for without, starts, furthest in self._found:
+            before = bisect_right(starts, start)
+            if before and furthest[before - 1] >= end:
                 mask &= ~without
         return mask
 
+    def _find(self) -> list[tuple[int, list[int], list[int]]]:
+        # An expression finds all its places at once, however often its triggers occur.
+        each = dict.fromkeys((rule, last if rule.expression is None else 0) for rule, last in self._taking)
+        by_mask: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for rule, last in each:
+            by_mask[rule.mask] += _places(rule, self._form, last, self._sides)
+        found: list[tuple[int, list[int], list[int]]] = []
+        for mask, spans in by_mask.items():
+            spans.sort()
+            found.append(
+                (mask, [start for start, _ in spans], list(accumulate((end for _, end in spans), max)))
+            )
+        return found
 
-def _places(rule: _Rule, form: str, end: int) -> list[tuple[int, int]]:
+
+class _Sides:
+    """Whether nothing but fillers stands before or after a place of a form.
+
+    A comment can be full of such places, so what was read for one of them is not read again for the next.
+    """
+
+    def __init__(self, form: str, filler: re.Pattern[str], longest: int) -> None:
+        self._form = form
+        self._filler = filler
+        self._longest = longest
+        self._from_start: list[
+            int
+        ] = []  # where fillers end that are read from the start on, up to what is none
+        self._no_fillers: set[int] = set()  # from here to the end there is more than fillers
+
+    def only_fillers_before(self, place: int) -> bool:
+        if not self._from_start:
+            self._from_start = self._read(0, len(self._form))
+        # What ends here may not be read further, so that the last filler before it can be another, shorter one.
+        sure = bisect_right(self._from_start, place - self._longest)
+        return self._read(self._from_start[max(0, sure - 1)], place)[-1] == place
+
+    def only_fillers_after(self, place: int) -> bool:
+        read = self._read(place, len(self._form), self._no_fillers)
+        if read[-1] == len(self._form):
+            return True
+        self._no_fillers.update(read)
+        return False
+
+    def _read(self, start: int, end: int, stops: Collection[int] = ()) -> list[int]:
+        """Return ``start`` and where the fillers end that follow each other from there to ``end`` or to a stop."""
+        read = [start]
+        while read[-1] < end and read[-1] not in stops:
+            filler = self._filler.match(self._form, read[-1], end)
+            if filler is None or filler.end() == read[-1]:
+                break
+            read.append(filler.end())
+        return read
+
+
+def _places(rule: _Rule, form: str, end: int, sides: _Sides) -> list[tuple[int, int]]:
     """Return where a rule holds: its string, which ends at ``end``, or its expression anywhere."""
     if rule.expression is None:
-        return [(end - rule.length, end)] if _stands(rule, form, end - rule.length, end) else []
+        return [(end - rule.length, end)] if _stands(rule, form, end - rule.length, end, sides) else []
     found = [match.span(1) for match in rule.expression.finditer(form)]
     return [(start, stop) for start, stop in found if _whole(form, start, stop)]
 
 
-def _stands(rule: _Rule, form: str, start: int, end: int) -> bool:
+def _stands(rule: _Rule, form: str, start: int, end: int, sides: _Sides) -> bool:
     """Whether a string found at ``start`` to ``end`` stands as its rule wants it."""
-    if not _whole(form, start, end):
-        return False
-    if rule.at_start and rule.fillers.fullmatch(form, 0, start) is None:
-        return False
-    return not rule.at_end or rule.fillers.fullmatch(form, end) is not None
+    return (
+        _whole(form, start, end)
+        and (not rule.at_end or sides.only_fillers_after(end))
+        and (not rule.at_start or sides.only_fillers_before(start))
+    )
 
 
 def _whole(form: str, start: int, end: int) -> bool:
@@ -417,11 +541,11 @@ def _goes_on(form: str, position: int) -> bool:
     )
 
 
-def _compiled(source: LexiconSource, folding: Folding) -> Iterator[tuple[Literal | Expression, _Rule | int]]:
-    """Give every part of every term with its mask, where every occurrence counts, or else with its rule.
+def _compiled(source: LexiconSource, folding: Folding, fillers: Fillers) -> tuple[_Needles, _Needles]:
+    """Return the strings of all terms for the compact form and for the words form.
 
     Raises:
-        LexiconInvalid: At the end, with every term that cannot be used.
+        LexiconInvalid: With every term that cannot be used.
     """
     everything = reduce(or_, (int(intent) for intent in TERM_INTENTS.values()))
     lists = [(source.exclusions, everything, True)]
@@ -429,8 +553,7 @@ def _compiled(source: LexiconSource, folding: Folding) -> Iterator[tuple[Literal
         mask = int(TERM_INTENTS[name])
         lists += [(section.terms, mask, False), (section.exclusions, mask, True)]
     spellings = fold_spellings(source.spellings, folding)
-    fillers = compile_fillers(source.fillers, folding)
-    compact_fillers, words_fillers = re.compile(fillers.compact), re.compile(fillers.words)
+    needles = {True: _Needles(), False: _Needles()}
     rule_of = cache(_Rule)  # there are a thousand times as many strings as different rules
     invalid: dict[str, str] = {}
     for terms, mask, takes_back in lists:
@@ -441,17 +564,24 @@ def _compiled(source: LexiconSource, folding: Folding) -> Iterator[tuple[Literal
                 invalid[term] = str(error)
                 continue
             for part in parts:
-                around = compact_fillers if part.compact else words_fillers
+                to = needles[part.compact]
                 if isinstance(part, Expression):
-                    yield part, _Rule(mask, takes_back, 0, False, False, re.compile(part.pattern), around)
-                elif takes_back or part.at_start or part.at_end or _cuttable(part):
-                    length = len(part.text)
-                    yield part, rule_of(mask, takes_back, length, part.at_start, part.at_end, None, around)
-                else:
-                    yield part, mask
+                    rule = _Rule(mask, takes_back, 0, False, False, re.compile(part.pattern))
+                    to.add_rule(part.triggers, rule)
+                    continue
+                ruled: Sequence[str] = part.texts
+                if not (takes_back or part.at_start or part.at_end):
+                    # A compact string with a Latin end could be found inside a word.
+                    ends = {end for text in ruled for end in (text[0], text[-1])} if part.compact else set()
+                    latin = {end for end in ends if _is_latin(end)}
+                    ruled = [text for text in ruled if text[0] in latin or text[-1] in latin] if latin else []
+                    bound = set(ruled)
+                    to.add([text for text in part.texts if text not in bound] if bound else part.texts, mask)
+                by_length: dict[int, list[str]] = defaultdict(list)
+                for text in ruled:
+                    by_length[len(text)].append(text)
+                for length, alike in by_length.items():
+                    to.add_rule(alike, rule_of(mask, takes_back, length, part.at_start, part.at_end, None))
     if invalid:
         raise LexiconInvalid(invalid)
-
-
-def _cuttable(part: Literal) -> bool:
-    return part.compact and (_is_latin(part.text[0]) or _is_latin(part.text[-1]))
+    return needles[True], needles[False]

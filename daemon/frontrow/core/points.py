@@ -10,15 +10,19 @@ together; the total lies between 0 and the policy's cap.
 
 import hashlib
 import math
-from array import array
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 from frontrow.core import facts as fact
 from frontrow.core.alerts import Reason
+from frontrow.core.columns import FIRST_ROWS, Column
+from frontrow.core.images import Image
 
 Signal = Literal[
     "form_submit", "product_click", "cart_add", "question", "raffle", "mention_host", "comments", "watched", "phone",
@@ -149,41 +153,78 @@ def signals_of(kind: str, facts: int) -> tuple[str, ...]:
     return tuple(signals)
 
 
-class PointsBoard:
-    """Who has how many points: one row per viewer and session, one column of occurrences per rule.
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What counting would give: occurrences by rule and row, and the sum of worths by row."""
 
-    Plain arrays instead of numpy: rows are touched one at a time, and reading one number of an ``array`` costs a
-    quarter of reading it from numpy.
-    """
+    rows: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    raw: NDArray[np.int64]
+
+
+_NO_CAP = 1 << 40  # more than any rule can give
+COUNT_BOUND = (
+    65_535  # occurrences of one rule that are counted; a viewer who gives more signals is counted no further
+)
+
+
+class PointsBoard:
+    """Who has how many points: one row per viewer and session, one column of occurrences per rule."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.id = policy_id(policy)
         self._rules = policy.rules
-        self._counts = [array("I") for _ in policy.rules]
-        self._faded = {index: array("d") for index, rule in enumerate(policy.rules) if rule.half_life_s}
+        # A line per row, so that all that is known of a viewer lies together.
+        self._counts: NDArray[np.uint16] = np.zeros((FIRST_ROWS, len(policy.rules)), np.uint16)
+        self._count = self._counts.data
+        self._at_least = np.array([rule.at_least for rule in policy.rules], np.int64)
+        self._repeat = np.array([rule.repeat or COUNT_BOUND for rule in policy.rules], np.int64)
+        self._points = np.array([rule.points for rule in policy.rules], np.int64)
+        self._caps = np.array([_NO_CAP if rule.cap is None else rule.cap for rule in policy.rules], np.int64)
+        self._faded = {
+            index: Column(np.float64) for index, rule in enumerate(policy.rules) if rule.half_life_s
+        }
         self._landmark_ms: int | None = None
-        self._raw = array("i")  # the sum of all worths, where nothing fades and no group bounds it
+        self._raw = Column(np.int32)  # the sum of all worths, where nothing fades and no group bounds it
         self._plain = not self._faded and not any(rule.group for rule in policy.rules)
         self._watched = [index for index, rule in enumerate(policy.rules) if rule.signal == "watched"]
         self._hits: dict[tuple[str, int], tuple[int, ...]] = {}
         # Of rules that count over more than a session: occurrences by (owner, rule, span), and what each row was paid.
-        self._beyond: dict[tuple[object, int, int], int] = {}
+        self._beyond: dict[tuple[tuple[str, str, str], int, int], int] = {}
         self._paid: dict[tuple[int, int], int] = {}
         self._growth = [self._worths(rule) for rule in policy.rules]
+        self._signals = {rule.name: rule.signal for rule in policy.rules}
+        self.beyond = any(rule.per != "session" for rule in policy.rules)
         self.by_day = any(rule.per == "day" for rule in policy.rules)
         self.watch_bounds_ms = [policy.rules[index].over_s * 1000.0 for index in self._watched]
+        # Whether a session's points only ever grow, but for what an observation corrects, and grow with the counts
+        # alone: then what a frame did to a viewer can be told from its beginning and its end.
+        self.monotone = self._plain and all(
+            rule.per == "session" and rule.points >= 0 for rule in policy.rules
+        )
 
-    def __len__(self) -> int:
-        return len(self._raw)
+    def grow(self, rows: int) -> None:
+        """Make room for at least so many rows, with nothing in them."""
+        for column in (self._raw, *self._faded.values()):
+            column.grow(rows)
+        if rows > len(self._counts):
+            grown = np.zeros((rows, len(self._rules)), np.uint16)
+            grown[: len(self._counts)] = self._counts
+            self._counts, self._count = grown, grown.data
 
-    def add_row(self) -> None:
-        """Give one more row, with nothing in it."""
-        self._raw.append(0)
-        for column in self._counts:
-            column.append(0)
-        for faded in self._faded.values():
-            faded.append(0.0)
+    def clear(self, rows: NDArray[np.int64]) -> None:
+        """Give rows back with nothing in them."""
+        for column in (self._raw, *self._faded.values()):
+            column.array[rows] = column.fill
+        self._counts[rows] = 0
+        if self._paid:
+            gone = set(rows.tolist())
+            self._paid = {key: points for key, points in self._paid.items() if key[1] not in gone}
+
+    def arrays(self) -> list[NDArray[Any]] | None:
+        """Return the arrays that hold all of a row, or None where a policy keeps more than a row's own numbers."""
+        return None if self._faded or self.beyond else [self._raw.array, self._counts]
 
     def hits(self, kind: str, facts: int) -> tuple[int, ...]:
         """Return the indices of the rules that an event of this kind and these facts touches."""
@@ -196,43 +237,104 @@ class PointsBoard:
                 self._hits[key] = found
         return found
 
-    def hit(self, row: int, rules: Sequence[int], *, at: int, owner: object, day: int = 0) -> None:
+    def hit(
+        self, row: int, rules: Sequence[int], *, at: int, owner: tuple[str, str, str], day: int = 0
+    ) -> None:
         """Count one occurrence of each rule.
 
-        ``at`` is event time; ``owner`` names the viewer beyond the session; ``day`` numbers the room's day, and is
-        needed only where ``by_day`` says so.
+        ``at`` is event time; ``owner`` names the viewer beyond the session (platform, room, viewer); ``day`` numbers
+        the room's day, and is needed only where ``by_day`` says so.
         """
         for index in rules:
             rule = self._rules[index]
-            counts = self._counts[index]
-            before = counts[row]
-            counts[row] = before + 1
+            before: int = self._count[row, index]
+            if before < COUNT_BOUND:
+                self._count[row, index] = before + 1
             if rule.per != "session":
                 self._pay(index, row, (owner, index, day if rule.per == "day" else -1))
             elif index in self._faded:
                 self._fade_in(index, row, at)
-            elif self._plain:
+            elif self._plain and before < COUNT_BOUND:
                 growth = self._growth[index]
                 if before < len(growth):
-                    self._raw[row] += growth[before]
+                    self._raw.view[row] += growth[before]
                 elif rule.repeat == 0 and rule.cap is None and (before + 1) % rule.at_least == 0:
-                    self._raw[row] += rule.points
+                    self._raw.view[row] += rule.points
+
+    def tally(self, rows: NDArray[np.int64], hits: NDArray[np.int64]) -> "Tally":
+        """Return what it would be to count many occurrences, without counting them. For a monotone board only.
+
+        ``rows`` are different; ``hits`` has a line per row with the number of occurrences for each rule.
+        """
+        counts = np.minimum(self._counts[rows] + hits, COUNT_BOUND)
+        times = np.minimum(counts // self._at_least, self._repeat)
+        worths = np.minimum(self._points * times, self._caps)
+        return Tally(rows, counts, worths.sum(axis=1))
+
+    def count(self, tally: "Tally", where: NDArray[np.bool_]) -> None:
+        """Count what :meth:`tally` told, for those of its rows where ``where`` is true."""
+        rows = tally.rows[where]
+        self._counts[rows] = tally.counts[where]
+        self._raw.array[rows] = tally.raw[where]
+
+    def capped(self, raw: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the points for sums of worths, where nothing fades and no group bounds it."""
+        capped: NDArray[np.int64] = np.clip(raw, 0, self.policy.cap)
+        return capped
+
+    def counts_of(self, rule: int, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a rule's occurrences, for each row."""
+        counts: NDArray[Any] = self._counts[rows, rule]
+        return counts
+
+    def image(self, rows: int) -> Image:
+        """Return a copy of everything in the first ``rows`` rows."""
+        arrays: dict[str, NDArray[Any]] = {"counts": self._counts[:rows].copy()}
+        arrays |= {f"faded{index}": column.array[:rows].copy() for index, column in self._faded.items()}
+        return Image(
+            meta={
+                "landmark": self._landmark_ms,
+                "beyond": [[*owner, index, span, n] for (owner, index, span), n in self._beyond.items()],
+                "paid": [[index, row, points] for (index, row), points in self._paid.items()],
+            },
+            arrays=arrays | {"raw": self._raw.array[:rows].copy()},
+        )
+
+    def load(self, image: Image) -> None:
+        """Take over an image of a board with the same policy."""
+        counts = image.arrays["counts"]
+        self.grow(len(counts))
+        self._counts[: len(counts)] = counts
+        self._counts[len(counts) :] = 0
+        for index, column in self._faded.items():
+            column.load(image.arrays[f"faded{index}"])
+        self._raw.load(image.arrays["raw"])
+        self._landmark_ms = image.meta["landmark"]
+        self._beyond = {
+            ((platform, room, viewer), index, span): n
+            for platform, room, viewer, index, span, n in image.meta["beyond"]
+        }
+        self._paid = {(index, row): points for index, row, points in image.meta["paid"]}
+
+    @property
+    def watched_rules(self) -> list[int]:
+        """The indices of the rules about watching."""
+        return self._watched
 
     def set_watched(self, row: int, watched_ms: int) -> None:
         """Say for how long the viewer has watched by now; may also fall, when an observation corrects an estimate."""
         for index in self._watched:
             rule = self._rules[index]
             now = 1 if watched_ms > rule.over_s * 1000.0 else 0
-            column = self._counts[index]
-            if column[row] != now:
-                column[row] = now
+            if self._count[row, index] != now:
+                self._count[row, index] = now
                 if self._plain:
-                    self._raw[row] += rule.points if now else -rule.points
+                    self._raw.view[row] += rule.points if now else -rule.points
 
     def points(self, row: int, at: int) -> int:
         """Return the row's points at event time ``at``, rounded half up where occurrences fade."""
         if self._plain:
-            raw = self._raw[row]
+            raw: int = self._raw.view[row]
             cap = self.policy.cap
             return cap if raw > cap else max(raw, 0)
         groups: dict[str, float] = {}
@@ -244,25 +346,29 @@ class PointsBoard:
         )
         return int(min(float(self.policy.cap), max(0.0, math.floor(total + 0.5))))
 
-    def reasons(self, row: int, at: int) -> list[Reason]:
-        """Return the rules that give the row anything, in the order of the policy. Sums may exceed the caps."""
+    def occurrences(self, rows: NDArray[np.int64]) -> list[list[int]]:
+        """Return for each of ``rows`` the occurrences of every rule."""
+        found: list[list[int]] = self._counts[rows].tolist()
+        return found
+
+    def reasons(self, row: int, occurrences: Sequence[int], at: int) -> list[Reason]:
+        """Return the rules that give the row anything, in the order of the policy. Sums may exceed the caps.
+
+        ``occurrences`` are the row's, as :meth:`occurrences` gives them.
+        """
         found: list[Reason] = []
-        for index, rule in enumerate(self._rules):
+        for index, count in enumerate(occurrences):
+            if not count:
+                continue
             worth = self._worth(index, row, at)
             if worth:
-                found.append(
-                    Reason(
-                        kind="rule",
-                        name=rule.name,
-                        points=math.floor(worth + 0.5),
-                        count=self._counts[index][row],
-                    )
-                )
+                name = self._rules[index].name
+                found.append(Reason(kind="rule", name=name, points=math.floor(worth + 0.5), count=count))
         return found
 
     def signal_of(self, name: str) -> str:
         """Return the signal that the rule of this name watches."""
-        return next(rule.signal for rule in self._rules if rule.name == name)
+        return self._signals[name]
 
     def _worth(self, index: int, row: int, at: int) -> float:
         rule = self._rules[index]
@@ -272,9 +378,9 @@ class PointsBoard:
             landmark = self._landmark_ms if self._landmark_ms is not None else at
             # Behind the landmark the factor grows; what it multiplies has shrunk as much, so the bound loses nothing.
             fade: float = 2.0 ** min(1000.0, (landmark - at) / (rule.half_life_s * 1000.0))
-            times = self._faded[index][row] * fade
+            times: float = self._faded[index].view[row] * fade
         else:
-            times = float(self._counts[index][row] // rule.at_least)
+            times = float(self._count[row, index] // rule.at_least)
         if rule.repeat:
             times = min(times, float(rule.repeat))
         worth = rule.points * times
@@ -299,7 +405,7 @@ class PointsBoard:
             worth = now
         return added
 
-    def _pay(self, index: int, row: int, key: tuple[object, int, int]) -> None:
+    def _pay(self, index: int, row: int, key: tuple[tuple[str, str, str], int, int]) -> None:
         """Pay the row what one more occurrence adds over the whole span: to the session in which it happens."""
         before = self._beyond.get(key, 0)
         self._beyond[key] = before + 1
@@ -312,7 +418,7 @@ class PointsBoard:
         if added:
             self._paid[index, row] = self._paid.get((index, row), 0) + added
             if self._plain:
-                self._raw[row] += added
+                self._raw.view[row] += added
 
     def _fade_in(self, index: int, row: int, at: int) -> None:
         # Forward decay (Cormode et al., ICDE 2009): what is stored never fades, only the reading does.
@@ -321,13 +427,12 @@ class PointsBoard:
         half_life_ms = self._rules[index].half_life_s * 1000.0
         if (at - self._landmark_ms) / half_life_ms > 900.0:
             self._move_landmark(at)
-        self._faded[index][row] += 2.0 ** ((at - self._landmark_ms) / half_life_ms)
+        self._faded[index].view[row] += 2.0 ** ((at - self._landmark_ms) / half_life_ms)
 
     def _move_landmark(self, at: int) -> None:
         # A double overflows at 2**1024; fade everything to the new landmark long before that.
         assert self._landmark_ms is not None
         for index, column in self._faded.items():
             factor = 2.0 ** -((at - self._landmark_ms) / (self._rules[index].half_life_s * 1000.0))
-            for row, value in enumerate(column):
-                column[row] = value * factor
+            column.array *= factor
         self._landmark_ms = at

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from frontrow.core.alerts import Delivery
 from frontrow.core.events import Event
+from frontrow.core.images import Image
 from frontrow.core.labels import Label
 from frontrow.core.scoring import Matrix, Weights
 
@@ -25,22 +26,56 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a batch, known once it is durable: how many were new and how many were known already."""
+    """What became of a batch, known once it is durable: how many were new and how many were known already.
+
+    ``dropped`` were given up under overload, which happens only to what was offered.
+    """
 
     accepted: int
     duplicates: int
+    dropped: int = 0
 
 
 class Intake(Protocol):
-    """Where a feed puts its events."""
+    """Where a feed puts its events. What is done with them when too many come is in ``daemon/docs/overload.md``."""
 
     async def put(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
         """Queue events and return what is done once their frame is durable.
 
-        Waiting for this call is the back-pressure: it returns when the queue has room. The awaitable need not be awaited (it is a future, not a coroutine). A feed that has an
-        acknowledgement sends it when it is done, and never before; others may drop it.
+        Waiting for this call is the back-pressure: it returns when the feed's share of the queue has room, and what it
+        has taken is never thinned. The awaitable need not be awaited (it is a future, not a coroutine). A feed that has
+        an acknowledgement sends it when it is done, and never before; others may drop it.
         It fails only if the daemon cannot store, and then the daemon stops.
         """
+
+    def offer(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
+        """Queue events of a feed that cannot wait: one that would be cut off, or whose platform sends nothing again.
+
+        Never waits. Under overload likes and enters are merged, then the least worth is dropped and counted. The
+        awaitable is as that of :meth:`put`, done once all that is left of the events is durable.
+        """
+
+
+class Attic(Protocol):
+    """Where the rows of viewers go who have been idle for long, and come back from. Derived from the journal.
+
+    Deterministic: what is taken depends only on what was put, never on when something was written or forgotten inside.
+    """
+
+    def put(self, items: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keep each (key, row); a key that was put before has the later row from now on."""
+
+    def take(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the last row put for each key, or None. It stays here: whoever goes back to an older state takes it again.
+
+        In the path of events: far less than a microsecond for a key that was never put.
+
+        Raises:
+            StoreDamaged: A row cannot be read back; the daemon must end, and rebuilds it all from the journal.
+        """
+
+    def mark(self, seq: int) -> None:
+        """Note that what was put so far belongs to the state after frame ``seq``; called as its image is taken."""
 
 
 class Model(Protocol):
@@ -59,6 +94,10 @@ class Model(Protocol):
         """Whether enough labels have been learnt for the probability to be shown as a number."""
 
     @property
+    def settled(self) -> bool:
+        """Whether :meth:`observe` changes nothing any more."""
+
+    @property
     def version(self) -> str:
         """Return the name of the present state: the same for equal states, another for any change."""
 
@@ -73,6 +112,12 @@ class Model(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Return the canonical state: JSON values only, equal for equal models, with its ``version``."""
+
+    def image(self) -> Image:
+        """Return a copy of all that it holds."""
+
+    def load(self, image: Image) -> None:
+        """Take over an image of a model with the same options, which then goes on as that one would have."""
 
 
 class Sink(Protocol):

@@ -7,8 +7,9 @@ joins the session that its own time falls into.
 
 import bisect
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 OVERLAPPING = 8  # sessions of one room that may go on at a time
 _AFTER_ANY_ID = "\U0010ffff"
@@ -32,27 +33,63 @@ class Session:
     leads: int = 0
     open: bool = False  # whether the engine still counts it as going on
     warm: dict[int, None] = field(default_factory=dict)  # rows that are warm or hot now
-    rate: float = 0.0  # events, faded by their own times with a half-life of a minute; as of `rate_at`
-    rate_at: int = 0
+    away: int = 0  # viewers who have left memory
+    left: list[bytes] = field(
+        default_factory=list
+    )  # the ids of those who ever left memory, as msgpack, until counted
+    counted: bool = False  # whether its viewers have been counted among the visitors of the room
+    number: int = 0  # among all sessions of the engine
+    # Events, each weighing half as much a minute later, relative to a landmark (forward decay, as the features).
+    rate: float = 0.0
+    rate_landmark_ms: int = 0
 
-    def count(self, at: int) -> None:
-        """Count one event at event time ``at`` into the rate; a late one by what it would still weigh."""
-        if at > self.rate_at:
-            self.rate = self.rate * 2.0 ** ((self.rate_at - at) / 60_000.0) + 1.0
-            self.rate_at = at
-        else:
-            self.rate += 2.0 ** ((at - self.rate_at) / 60_000.0)
+    def kept(self) -> dict[str, Any]:
+        """Return all but the rows as JSON values: what :meth:`from_kept` makes a session of."""
+        return {name: getattr(self, name) for name in _KEPT} | {"left": [part.hex() for part in self.left]}
+
+    @classmethod
+    def from_kept(cls, kept: dict[str, Any]) -> "Session":
+        """Return the session that :meth:`kept` told of, without rows."""
+        return cls(**kept | {"left": [bytes.fromhex(part) for part in kept["left"]]})
+
+    def count(self, weight: float) -> None:
+        """Count one event into the rate; ``weight`` is what it weighs at the landmark (2 ** minutes since)."""
+        self.rate += weight
+
+    def move_landmark(self, by_ms: int) -> None:
+        """Let the rate relate to a later landmark; a power of two, so no digit changes."""
+        self.rate *= 2.0 ** -(by_ms / 60_000.0)
+        self.rate_landmark_ms += by_ms
+
+    def rate_at(self, now: int) -> float:
+        """Return the events as of engine time ``now``, each faded by its age with a half-life of a minute."""
+        # Before the landmark a weight grows; the bound keeps the power finite.
+        fade: float = 2.0 ** min(1000.0, (self.rate_landmark_ms - now) / 60_000.0)
+        return self.rate * fade
 
     def rate_per_minute(self, now: int) -> float:
         """Return the events per minute as of engine time ``now``: the faded count over its mean life."""
-        fade: float = 2.0 ** (min(0, self.rate_at - now) / 60_000.0)
-        return self.rate * fade * math.log(2.0)
+        return self.rate_at(now) * math.log(2.0)
+
+
+_KEPT = tuple(each.name for each in fields(Session) if each.name not in ("rows", "warm", "left"))
 
 
 class Sessions:
     """The sessions of one room, in the order in which they began to be known."""
 
-    def __init__(self, *, silence_ms: int, grace_ms: int) -> None:
+    def __init__(
+        self,
+        *,
+        silence_ms: int,
+        grace_ms: int,
+        opened: Callable[[Session], None] = lambda _session: None,
+        passed: Callable[[Session], None] = lambda _session: None,
+    ) -> None:
+        """Make a room without sessions. ``opened`` is called with each new one, ``passed`` with each that is the
+        present one no longer."""
+        self._opened = opened
+        self._passed = passed
         self._silence_ms = silence_ms
         self._grace_ms = grace_ms
         self._by_id: dict[str, Session] = {}
@@ -72,15 +109,44 @@ class Sessions:
         session = self._named(named, at) if named is not None else self._by_time(at, kind)
         if not counts:
             return session
+        self._note(session, at)
+        if kind == "room_end" and (session.ended_at is None or at > session.ended_at):
+            session.ended_at = at
+        return session
+
+    def holding(self, named: str | None, first: int, low: int, high: int) -> Session | None:
+        """Return the one session of a run of events; None: ask :meth:`of` for each. Nothing is noted, but a session
+        that the run begins is begun.
+
+        The run's event times begin with ``first`` and lie from ``low`` to ``high``. None of its events starts or ends
+        a session in words, and all of them count.
+        """
+        current = self.current
+        if named is None:
+            # The end is told by the latest time alone: a session that is not over then was not over before.
+            if current is None or low < current.started_at or self.over(current, high):
+                return None
+            return current
+        session = self._by_id.get(named)
+        if session is not None and session is current:
+            return session if low >= session.started_at else None
+        if current is not None and first <= current.last_at:
+            return None  # it may become the present one, or not, in the middle of the run
+        if low < (first if session is None else session.started_at):
+            return None
+        return self._named(named, first)
+
+    def since(self, at: int) -> list[Session]:
+        """Return the sessions that had an event at event time ``at`` or later."""
+        return [session for session in self._by_id.values() if session.last_at >= at]
+
+    def _note(self, session: Session, at: int) -> None:
         if at > session.last_at:
             session.last_at = at
         if at < session.started_at:
             self._starts.remove((session.started_at, session.id))
             session.started_at = at
             bisect.insort(self._starts, (at, session.id))
-        if kind == "room_end" and (session.ended_at is None or at > session.ended_at):
-            session.ended_at = at
-        return session
 
     def over(self, session: Session, now: int) -> bool:
         """Return whether a session has ended by ``now``: said so and the grace has passed, or silent too long."""
@@ -93,7 +159,7 @@ class Sessions:
         if session is None:
             session = self._open(name, at, named=True)
         elif self.current is not session and (self.current is None or at > self.current.last_at):
-            self.current = session  # the feed has gone back to it
+            self._present(session)  # the feed has gone on, or back, to it
         return session
 
     def _by_time(self, at: int, kind: str) -> Session:
@@ -131,8 +197,23 @@ class Sessions:
 
     def _open(self, name: str, at: int, *, named: bool) -> Session:
         session = Session(id=name, started_at=at, named=named, last_at=at)
-        self._by_id[name] = session
-        bisect.insort(self._starts, (at, name))
+        self._opened(session)
+        self.add(session)
         if self.current is None or at >= self.current.started_at:
-            self.current = session
+            self._present(session)
         return session
+
+    def _present(self, session: Session) -> None:
+        former, self.current = self.current, session
+        if former is not None:
+            self._passed(former)
+
+    def add(self, session: Session) -> None:
+        """Take a session among those of the room."""
+        self._by_id[session.id] = session
+        bisect.insort(self._starts, (session.started_at, session.id))
+
+    def forget(self, session: Session) -> None:
+        """Take a session from those of the room; it is not the current one."""
+        del self._by_id[session.id]
+        self._starts.remove((session.started_at, session.id))

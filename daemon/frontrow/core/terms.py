@@ -39,10 +39,10 @@ class TermInvalid(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
-    """A string to find. ``at_start``, ``at_end``: nothing but fillers may stand before or after it."""
+class Literals:
+    """Strings to find. ``at_start``, ``at_end``: nothing but fillers may stand before or after them."""
 
-    text: str
+    texts: Sequence[str]
     compact: bool
     at_start: bool = False
     at_end: bool = False
@@ -59,10 +59,12 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Fillers:
-    """What says nothing, as regular expressions for the two forms: any number of fillers, as few as will do."""
+    """What says nothing, as regular expressions for one filler in the two forms; ``longest`` is the most characters
+    that one has."""
 
     compact: str
     words: str
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,20 @@ def compile_fillers(words: Sequence[str], folding: Folding) -> Fillers:
     spaced = {folding.words(word).strip() for word in words if not has_unspaced(folding.fold(word))}
     digits = {word for word in spaced if word.isdigit()}
     return Fillers(
-        # Possessive: a rest of hundreds of overlapping fillers must not be tried in all its divisions.
-        f"(?:{_any_of(unspaced | digits)})*+",
-        f"(?:(?:{_any_of(spaced)}|[? ])(?= |\\Z|(?<= )))*+",
+        _any_of(unspaced | digits),
+        f"(?:{_any_of(spaced)}|[? ])(?= |\\Z|(?<= ))",
+        max(map(len, unspaced | spaced | {" "})),
     )
+
+
+def _any_number(filler: str) -> str:
+    # Possessive: a rest of hundreds of overlapping fillers must not be tried in all its divisions.
+    return f"(?:{filler})*+"
 
 
 def compile_term(
     term: str, folding: Folding, spellings: Spellings, fillers: Fillers
-) -> list[Literal | Expression]:
+) -> list[Literals | Expression]:
     """Return what to search for to find a term.
 
     Raises:
@@ -120,29 +127,61 @@ def compile_term(
     text = folding.fold(term)
     sequence = _spelt(_read(text), spellings)
     compact = has_unspaced(text)
-    form = folding.compact if compact else folding.words
-    strings = _strings(sequence, _MAX_STRINGS)
+    anchored = _has_anchor(sequence)
+    strings = _strings_inside(sequence) if _count(sequence) <= _MAX_STRINGS else None
     if strings is None:
-        return [_expression(sequence, compact, form, fillers)]
-    found = dict.fromkeys(_literal(string, folding) for string in strings)
+        return [_expression(sequence, compact, folding, fillers)]
+    if anchored and any("^" in string[1:] or "$" in string[:-1] for string in strings):
+        raise TermInvalid("^ stands at its start and $ at its end, or nowhere")
     # In letters alone (微信$ spelt weixin$) the anchor would be to the end of the letters, whatever Chinese follows.
-    return [part for part in found if part.compact == compact or not (part.at_start or part.at_end)]
+    return [
+        part
+        for part in _literals(strings, folding, anchored=anchored)
+        if part.compact == compact or not (part.at_start or part.at_end)
+    ]
 
 
-def _literal(string: str, folding: Folding) -> Literal:
-    at_start, at_end = string.startswith("^"), string.endswith("$")
-    compact = has_unspaced(string)  # of two spellings of a word one can be Chinese and one in letters
-    body = string.removeprefix("^").removesuffix("$")
-    text = folding.compact(body) if compact else folding.words(body)
-    if not text.strip():
+def _literals(strings: Sequence[str], folding: Folding, *, anchored: bool) -> list[Literals]:
+    """Return strings as they are searched for."""
+    bodies: dict[tuple[bool, bool, bool], list[str]] = {}
+    rest: Sequence[str] = strings
+    if not anchored:
+        # A lexicon's terms have a hundred thousand strings, nearly all without an anchor, and in letters alone or in
+        # ideographs and letters that folding leaves as they are.
+        rest = [string for string in strings if not string.isascii()]
+        if len(rest) < len(strings):
+            bodies[False, False, False] = [string for string in strings if string.isascii()]
+        if rest and folding.all_plain(rest):
+            bodies[True, False, False], rest = rest, ()
+    for string in rest:
+        at_start, at_end = string.startswith("^"), string.endswith("$")
+        body = string.removeprefix("^").removesuffix("$")
+        compact = has_unspaced(body)  # of two spellings of a word one can be Chinese and one in letters
+        bodies.setdefault((compact, at_start, at_end), []).append(body)
+    found: list[Literals] = []
+    for (compact, at_start, at_end), alike in bodies.items():
+        texts = folding.compact_each(alike) if compact else folding.words_each(alike)
+        _check(texts, compact, anchored=at_start or at_end)
+        found.append(Literals(texts, compact, at_start, at_end))
+    return found
+
+
+def _check(texts: Sequence[str], compact: bool, *, anchored: bool) -> None:
+    """Raise TermInvalid if one of some strings cannot be searched for."""
+    shortest = min(map(len, texts)) - (0 if compact else 2)  # a words form has a space at each end
+    if shortest < 1:
         raise TermInvalid("nothing is left of it to find")
-    if not compact and not has_spaced(text):
+    # What is lower case has a letter, which is told faster of ASCII.
+    if (
+        not compact
+        and not all(text.isascii() and text.islower() for text in texts)
+        and not all(map(has_spaced, texts))
+    ):
         raise TermInvalid("without a letter it would be found everywhere")
-    if len(text.strip()) == 1 and not (at_start or at_end):
+    if shortest == 1 and not anchored:
         raise TermInvalid(
             "a single character would be found everywhere; ^ and $ make it a comment of its own"
         )
-    return Literal(text, compact, at_start, at_end)
 
 
 # --- reading ---
@@ -200,9 +239,8 @@ def _spelt(sequence: _Sequence, spellings: Spellings) -> _Sequence:
 
 
 def _spelt_text(text: str, words: tuple[tuple[str, tuple[str, ...]], ...]) -> _Sequence:
-    for index, (word, others) in enumerate(words):
-        if word not in text:
-            continue
+    for index in [index for index, (word, _) in enumerate(words) if word in text]:
+        word, others = words[index]
         before, _, after = text.partition(word)
         shorter = words[index + 1 :]  # a word inside a word (优惠 in 优惠券) has spellings of its own
         choice = _Choice((_spelt_text(word, shorter), *((other,) for other in others)))
@@ -217,13 +255,11 @@ def _spelt_text(text: str, words: tuple[tuple[str, tuple[str, ...]], ...]) -> _S
 # --- strings ---
 
 
-def _strings(sequence: _Sequence, most: int) -> list[str] | None:
-    """Return all strings that a sequence stands for, anchors written out; None with a gap or if they are too many."""
-    found = _strings_inside(sequence) if _count(sequence) <= most else None
-    for string in found or ():
-        if "^" in string[1:] or "$" in string[:-1]:
-            raise TermInvalid("^ stands at its start and $ at its end, or nowhere")
-    return found
+def _has_anchor(sequence: _Sequence) -> bool:
+    return any(
+        part in (_START, _END) or (isinstance(part, _Choice) and any(map(_has_anchor, part.sequences)))
+        for part in sequence
+    )
 
 
 def _options(part: _Part) -> list[str] | None:
@@ -241,6 +277,7 @@ def _options(part: _Part) -> list[str] | None:
 
 
 def _strings_inside(sequence: _Sequence) -> list[str] | None:
+    """Return all strings that a sequence stands for, anchors written out; None if it has a gap."""
     found = [""]
     for part in sequence:
         options = _options(part)
@@ -261,16 +298,15 @@ def _count(sequence: _Sequence) -> int:
 # --- expressions ---
 
 
-def _expression(
-    sequence: _Sequence, compact: bool, form: Callable[[str], str], fillers: Fillers
-) -> Expression:
-    triggers = _triggers(sequence, compact, form)
+def _expression(sequence: _Sequence, compact: bool, folding: Folding, fillers: Fillers) -> Expression:
+    triggers = _triggers(sequence, compact, folding)
     edge = "" if compact else _SPACE
+    form = folding.compact if compact else folding.words
     body = f"{edge}{_regex(sequence, compact, form, fillers)}{edge}"
     return Expression(tuple(triggers), f"({body})", compact)
 
 
-def _triggers(sequence: _Sequence, compact: bool, form: Callable[[str], str]) -> list[str]:
+def _triggers(sequence: _Sequence, compact: bool, folding: Folding) -> list[str]:
     """Return strings of which every match holds one: of all stretches of the term, the one rarest in other texts."""
     best: list[str] = []
     least = math.inf
@@ -280,8 +316,12 @@ def _triggers(sequence: _Sequence, compact: bool, form: Callable[[str], str]) ->
             if strings is None:
                 break
             edges = (from_ == 0, to == len(sequence))
-            whole = sorted({_trigger(string, compact, form, edges) for string in strings})
-            chance = sum(map(_chance, whole))
+            whole = _stretches(strings, compact, folding, edges)
+            chance = 0.0
+            for string in whole:
+                chance += _chance(string)
+                if chance >= least:
+                    break  # however the others are
             if chance < least and all(whole):
                 best, least = whole, chance
     if not best:
@@ -291,23 +331,31 @@ def _triggers(sequence: _Sequence, compact: bool, form: Callable[[str], str]) ->
 
 def _chance(string: str) -> float:
     # How often a string turns up somewhere in chat, by the order of magnitude.
-    if any(character > "\u2e80" for character in string):
-        return math.prod(0.02 if character in _FREQUENT_CHARACTERS else 0.001 for character in string)
-    return math.prod(0.03 if word in _FREQUENT_WORDS else 0.0003 for word in string.split())
+    if not string.isascii() and any(character > "\u2e80" for character in string):
+        return math.prod([0.02 if character in _FREQUENT_CHARACTERS else 0.001 for character in string])
+    return math.prod([0.03 if word in _FREQUENT_WORDS else 0.0003 for word in string.split()])
 
 
 def _fits(sequence: _Sequence) -> bool:
     return _GAP not in sequence and _count(sequence) <= _MAX_STRINGS
 
 
-def _trigger(string: str, compact: bool, form: Callable[[str], str], edges: tuple[bool, bool]) -> str:
-    string = string.replace("^", "").replace("$", "")
-    text = form(string)
-    if compact or not text.strip():
-        return text.strip()
-    # A stretch may begin or end inside a word (re(stock|fund)); only at the term's own ends a word surely does.
-    text = text if edges[0] or not _joins(string[0]) else text[1:]
-    return text if edges[1] or not _joins(string[-1]) else text[:-1]
+def _stretches(
+    strings: Sequence[str], compact: bool, folding: Folding, edges: tuple[bool, bool]
+) -> list[str]:
+    """Return what to search for to find one of the strings, which are a term's from one part to another."""
+    bare = [string.replace("^", "").replace("$", "") for string in strings]
+    found: set[str] = set()
+    forms = folding.compact_each(bare) if compact else folding.words_each(bare)
+    for string, text in zip(bare, forms, strict=True):
+        if compact or not text.strip():
+            found.add(text.strip())
+            continue
+        # A stretch may begin or end inside a word (re(stock|fund)); only at the term's own ends a word surely does.
+        start = 0 if edges[0] or not _joins(string[0]) else 1
+        end = len(text) if edges[1] or not _joins(string[-1]) else -1
+        found.add(text[start:end])
+    return sorted(found)
 
 
 def _regex(sequence: _Sequence, compact: bool, form: Callable[[str], str], fillers: Fillers) -> str:
@@ -322,7 +370,9 @@ def _part_regex(part: _Part, compact: bool, form: Callable[[str], str], fillers:
     if part is _GAP:
         return _GAP_COMPACT if compact else f"{_SPACE}{_GAP_WORDS}"
     if part is _END:
-        return rf"(?={fillers.compact}\Z)" if compact else rf"{_SPACE}(?={fillers.words}\Z)"
+        if compact:
+            return rf"(?={_any_number(fillers.compact)}\Z)"
+        return rf"{_SPACE}(?={_any_number(fillers.words)}\Z)"
     raise TermInvalid("^ stands only in terms without a gap and with fewer spellings")
 
 

@@ -13,7 +13,8 @@ question mark is a word of its own, an apostrophe is nothing (``what's`` is ``wh
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from string import ascii_lowercase
 
 # Characters that show nothing and yet are letters or symbols to Unicode: Hangul fillers and the Braille blank.
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -67,16 +68,26 @@ class Folding:
         self._compact = _Table(self._fold_compact)
         self._loose = _Table(self._fold_loose)
         self._words = _Table(self._fold_words)
-        # Most Chinese comments are plain already, and to see that costs a third of translating them.
+        # Most Chinese comments are plain already, and to see that costs a third of translating them. No basic ideograph
+        # has a compatibility form or a case, so that these two tables are all that folding could change.
         plain = "".join(
-            [chr(code) for code in _BASIC_IDEOGRAPHS if self._fold_compact(chr(code)) == chr(code)]
+            [
+                chr(code)
+                for code in _BASIC_IDEOGRAPHS
+                if code not in self._simplified and chr(code) not in self._substitutes and chr(code).isalnum()
+            ]
         )
         self._is_compact = re.compile(f"[0-9{_ranges(plain)}]*").fullmatch
-        self._ascii_words = {code: self._fold_words(chr(code)) for code in range(128)}
+        letters = "".join([letter for letter in ascii_lowercase if self._fold_compact(letter) == letter])
+        self._is_plain = re.compile(f"[0-9{letters}{_ranges(plain)}]*").fullmatch
+        # None is nothing as "" is, but only None keeps `str.translate` on its fast way through ASCII.
+        self._ascii_folded = {code: self._fold(chr(code)) or None for code in range(128)}
+        self._ascii_words = {code: self._fold_words(chr(code)) or None for code in range(128)}
+        self._ascii_words_apart = {**self._ascii_words, 0: "\0"}
 
     def fold(self, text: str) -> str:
         """Return ``text`` with every character folded; spaces and punctuation stay where they were."""
-        return text.translate(self._folded)
+        return text.translate(self._ascii_folded if text.isascii() else self._folded)
 
     def compact(self, text: str) -> str:
         """Return the compact form: folded letters and digits, and nothing between them.
@@ -86,21 +97,58 @@ class Folding:
         if self._is_compact(text) is not None:
             return text
         compact = text.translate(self._compact)
-        if _HAS_SPACED.search(compact) is None:
-            return compact
+        return compact if _HAS_SPACED.search(compact) is None else self._parted(text)
+
+    def _parted(self, text: str) -> str:
         return _GAPS.sub("", " ".join(text.translate(self._loose).split()))
 
-    def is_unspaced(self, compact: str) -> bool:
-        """Whether a compact form has no letter of a spaced script, so that its words form is empty."""
-        return self._is_compact(compact) is not None or _HAS_SPACED.search(compact) is None
+    def all_plain(self, texts: Sequence[str]) -> bool:
+        """Whether each text has an ideograph and, having plain characters only, is its own compact form."""
+        return not any(map(str.isascii, texts)) and self._is_plain("".join(texts)) is not None
+
+    def compact_each(self, texts: Sequence[str]) -> list[str]:
+        """Return the compact form of each text."""
+        return list(texts) if self.all_plain(texts) else list(map(self.compact, texts))
+
+    def forms(self, text: str) -> tuple[str, str]:
+        """Return both forms of a text; for one in which no term of its kind can be found, an empty text.
+
+        Without a character of an unspaced script that is the compact form, without a letter of a spaced one the words
+        form. Letters may be left where decoration folds away, so the folded text is asked, and not the text.
+        """
+        if text.isascii():
+            return "", self.words(text)
+        if self._is_compact(text) is not None:
+            return text, ""
+        compact = text.translate(self._compact)
+        if _HAS_SPACED.search(compact) is None:
+            return compact, ""
+        words = self.words(text)
+        return (self._parted(text), words) if _HAS_UNSPACED.search(compact) is not None else ("", words)
 
     def words(self, text: str) -> str:
         """Return the words form: each word of a spaced script, and each question mark, with one space around it."""
-        # An ASCII text with a table of single ASCII characters is translated eight times as fast as any other.
+        # An ASCII text with a table of single ASCII characters is translated many times as fast as any other.
         words = text.translate(self._ascii_words if text.isascii() else self._words)
         if "?" in words:
             words = words.replace("?", " ? ")
-        return f" {' '.join(words.split())} "
+        return " ".join(["", *words.split(), ""])
+
+    def words_each(self, texts: Sequence[str]) -> list[str]:
+        """Return the words form of each text."""
+        ascii = [text for text in texts if text.isascii()]
+        found = iter(self.words_of_ascii(ascii).split("\0"))
+        return [next(found) if text.isascii() else self.words(text) for text in texts]
+
+    def words_of_ascii(self, texts: Sequence[str]) -> str:
+        """Return the words forms of ASCII texts in one text, with NUL between them."""
+        joined = "\0".join(texts)
+        if joined.count("\0") >= len(texts):  # folding drops a text's own NULs
+            joined = "\0".join([text.replace("\0", "") for text in texts])
+        words = joined.translate(self._ascii_words_apart).replace("\0", " \0 ")
+        if "?" in words:
+            words = words.replace("?", " ? ")
+        return " ".join(["", *words.split(), ""])
 
     def _fold(self, character: str) -> str:
         substitute = self._substitutes.get(character)

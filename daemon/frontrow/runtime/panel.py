@@ -3,13 +3,19 @@
 A channel per room. Changes are put together: at most one delta each :data:`DELTA_EVERY_S`, and only while somebody
 looks. A client that comes back names the last sequence number it saw and is sent what it missed, or a snapshot where
 that is no longer at hand.
+
+A delta must stay cheap in a room of fifty thousand viewers, since whoever holds the loop delays everybody's events. So
+between two looks at the whole room, which are :data:`REFRESH_EVERY_S` apart, only those are compared who were near
+the list's top at the last one or have done something since; a row is made only where a person would see a difference,
+and reasons, the dear part, are read once in :data:`REASONS_EVERY_S` where neither points nor probability have changed.
 """
 
 import asyncio
+import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,15 +25,20 @@ from frontrow.core.engine import Engine, ViewerScore
 from frontrow.core.events import RoomRef
 from frontrow.core.leads import GRADES, HOT
 from frontrow.core.ports import Clock
+from frontrow.core.sessions import Session
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied
 
-DELTA_EVERY_S = 0.1
+DELTA_EVERY_S = 0.08
 STATE_EVERY_S = 1.0
 REFRESH_EVERY_S = 5.0  # probabilities fade while nothing happens; the list is looked at again this often
+REASONS_EVERY_S = 1.0  # counts and times within them may be so old
+CUT = 4  # times the list's length: so many, by grade, points and time, are looked at between two looks at the room
+MOST_TOUCHED = 10_000  # viewers between two deltas; beyond that the whole room is looked at
 KEPT_MESSAGES = 256
 SUBSCRIBER_QUEUE = 64  # messages; a client that is further behind is cut off and comes back for a snapshot
 
+T = TypeVar("T")
 Key = tuple[str, str]
 Row = dict[str, Any]
 
@@ -88,6 +99,17 @@ class Subscription:
 
 
 @dataclass(slots=True)
+class _Made:
+    """A row as it was made last. Where ``look`` differs it is made anew, where ``score`` differs its reasons are."""
+
+    look: tuple[object, ...]
+    score: tuple[object, ...]
+    reasons: bytes
+    read_at: float  # when the reasons were read, monotonic
+    row: bytes
+
+
+@dataclass(slots=True)
 class _Channel:
     room: RoomRef
     seq: int = 0
@@ -95,10 +117,18 @@ class _Channel:
     recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=KEPT_MESSAGES))
     subscribers: set[Subscription] = field(default_factory=set)
     dirty: bool = False
+    near: dict[int, None] = field(
+        default_factory=dict
+    )  # engine's rows that were near the top, as a set with an order
+    near_of: Session | None = None
+    touched: set[int] = field(default_factory=set)  # rows with events since
+    made: dict[int, _Made] = field(default_factory=dict)  # of the rows on the list
     session: str | None = None
     oldest_at: int | None = None  # arrival of the oldest event that waits to be shown, UTC ms
     state: bytes = b""
     refreshed: float = 0.0
+    dropped_of: str | None = None  # the session that `dropped_before` belongs to
+    dropped_before: int = 0  # events given up in earlier sessions
 
 
 class Panels:
@@ -113,9 +143,16 @@ class Panels:
         rooms: Sequence[RoomRef],
         rows: int,
         feeds: Callable[[str], Sequence[FeedLine]],
-        dropped: Callable[[str], int] = lambda _room: 0,
+        dropped: Callable[[str], int],
         on_shown: Callable[[float], None] = lambda _seconds: None,
+        settled: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Make the channels. ``settled`` says whether all that the engine has applied is durable; while it is not,
+        nothing is read: what is due is sent, and who asks is answered, at the next :meth:`durable`."""
+        self._settled = settled
+        self._owing = False  # whether something was due while nothing could be read
+        self._asking: list[Callable[[], None]] = []
+        self._states_at = 0.0
         self._engine = engine
         self._people = people
         self._clock = clock
@@ -138,15 +175,51 @@ class Panels:
 
     def durable(self, frames: Sequence[Applied]) -> None:
         """Take note of frames that are on the disk; their rooms are shown at the next delta."""
-        for frame in frames:
-            for row in frame.effects.touched:
-                state, _ = self._engine.session_of(row)
-                channel = self._by_key.get((state.platform, state.room))
-                if channel is not None and channel.subscribers:
-                    channel.dirty = True
-                    if channel.oldest_at is None:
-                        channel.oldest_at = frame.arrived_at
-                    self._wake.set()
+        for applied in frames:
+            effects = applied.effects
+            watched = {
+                key: channel
+                for key in effects.rooms
+                if (channel := self._by_key.get(key)) is not None and channel.subscribers
+            }
+            if not watched:
+                continue
+            for channel in watched.values():
+                channel.dirty = True
+                if channel.oldest_at is None:
+                    channel.oldest_at = applied.arrived_at
+            self._wake.set()
+            rows, kept = effects.rows.tolist(), effects.kept
+            if len(effects.rooms) == 1:
+                for channel in watched.values():
+                    channel.touched.update(rows)
+            else:
+                for row, key in zip(rows, zip(kept.platforms, kept.rooms, strict=True), strict=True):
+                    found = watched.get(key)
+                    if found is not None:
+                        found.touched.add(row)
+        asking, self._asking = self._asking, []
+        for answer in asking:
+            answer()
+        if self._owing:
+            self._owing = False
+            self._send_due()
+
+    async def when_settled(self, read: Callable[[], T]) -> T:
+        """Return what ``read`` returns, called when all that the engine has applied is durable."""
+        if self._settled():
+            return read()
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def answer() -> None:
+            if not done.done():  # who asked may have gone
+                try:
+                    done.set_result(read())
+                except KeyError as error:
+                    done.set_exception(error)
+
+        self._asking.append(answer)
+        return await done
 
     def subscribe(self, room: str, since: int | None) -> Subscription:
         """Open a panel of a configured room; it first gets what it missed after ``since``, or a snapshot.
@@ -159,6 +232,7 @@ class Panels:
         if not channel.subscribers:
             channel.shown.clear()  # nobody looked, so nothing was kept up to date
             channel.recent.clear()
+            channel.near_of = None
         else:
             self._send_delta(
                 channel
@@ -180,23 +254,26 @@ class Panels:
 
     async def run(self) -> None:
         """Send deltas and states until cancelled."""
-        last_state = 0.0
         while True:
             if not any(channel.dirty for channel in self._channels.values()):
                 self._wake.clear()
-                await self._sleep_or_wake(STATE_EVERY_S - (self._clock.monotonic() - last_state))
-            now = self._clock.monotonic()
-            for channel in self._channels.values():
-                if not channel.subscribers:
-                    continue
-                if channel.dirty or now - channel.refreshed >= REFRESH_EVERY_S:
-                    self._send_delta(channel)
-            if now - last_state >= STATE_EVERY_S:
-                last_state = now
-                for channel in self._channels.values():
-                    if channel.subscribers:
-                        self._send_state(channel)
+                await self._sleep_or_wake(STATE_EVERY_S - (self._clock.monotonic() - self._states_at))
+            if self._settled():
+                self._send_due()
+            else:
+                self._owing = True
             await self._clock.sleep(DELTA_EVERY_S)
+
+    def _send_due(self) -> None:
+        now = self._clock.monotonic()
+        for channel in self._channels.values():
+            if channel.subscribers and (channel.dirty or now - channel.refreshed >= REFRESH_EVERY_S):
+                self._send_delta(channel)
+        if now - self._states_at >= STATE_EVERY_S:
+            self._states_at = now
+            for channel in self._channels.values():
+                if channel.subscribers:
+                    self._send_state(channel)
 
     def close(self) -> None:
         """End every subscription."""
@@ -210,7 +287,12 @@ class Panels:
         Raises:
             KeyError: No such room is configured.
         """
-        return [orjson.loads(row) for row in self._list(self._channels[room], limit).values()]
+        session = self._session(self._channels[room])
+        if session is None:
+            return []
+        best = self._best(self._cut(session.warm, limit), limit)
+        scores = self._engine.scores([score.row for score in best], self._engine.now)
+        return [self._row(score, self._reasons(score)) for score in scores]
 
     def state(self, room: str) -> Row:
         """Return the room's state as the panel gets it.
@@ -243,8 +325,7 @@ class Panels:
     def _update(self, channel: _Channel) -> tuple[list[bytes], list[str]]:
         """Bring the list up to date; return the rows that changed and the viewers that left it."""
         channel.dirty = False
-        channel.refreshed = self._clock.monotonic()
-        now = self._list(channel, self._rows)
+        now = self._list(channel)
         before = channel.shown
         changed = [row for viewer, row in now.items() if before.get(viewer) != row]
         gone = [viewer for viewer in before if viewer not in now]
@@ -286,45 +367,122 @@ class Panels:
             b'"type":"snapshot","state":' + state + b',"viewers":[' + b",".join(channel.shown.values()) + b"]"
         )
 
-    def _session_id(self, channel: _Channel) -> str | None:
+    def _session(self, channel: _Channel) -> Session | None:
         room = self._engine.room(channel.room.platform, channel.room.room)
-        return None if room is None or room.sessions.current is None else room.sessions.current.id
+        return None if room is None else room.sessions.current
 
-    def _list(self, channel: _Channel, limit: int) -> dict[str, bytes]:
-        engine = self._engine
-        room = engine.room(channel.room.platform, channel.room.room)
-        if room is None or room.sessions.current is None:
+    def _session_id(self, channel: _Channel) -> str | None:
+        session = self._session(channel)
+        return None if session is None else session.id
+
+    def _list(self, channel: _Channel) -> dict[str, bytes]:
+        """Return the rows that are to be shown by viewer, hottest first, made anew only where they look different."""
+        touched, channel.touched = channel.touched, set()
+        session = self._session(channel)
+        now = self._clock.monotonic()
+        if session is None:
+            channel.refreshed = now
             return {}
-        rows = list(room.sessions.current.warm)
-        if len(rows) > 4 * limit:
-            # Reading reasons is the dear part; a first cut by grade and points alone keeps a huge room cheap.
-            now = engine.now
-            rows.sort(key=lambda row: (-engine.grade_of(row), -engine.board.points(row, now), row))
-            rows = rows[: 4 * limit]
-        scores = engine.scores(rows, engine.now, reasons=False)
-        ready = engine.model is not None and engine.model.ready
-        scores.sort(key=lambda score: _order(score, ready))
-        best = engine.scores([score.row for score in scores[:limit]], engine.now)
-        return {score.viewer: orjson.dumps(self._row(score, ready)) for score in best}
+        warm = session.warm
+        whole = (
+            session is not channel.near_of
+            or now - channel.refreshed >= REFRESH_EVERY_S
+            or len(touched) > MOST_TOUCHED
+        )
+        if whole:
+            channel.near_of, channel.refreshed = session, now
+            channel.made.clear()
+            near = warm
+        else:
+            # A row may have been given to a viewer of another room since; then it is not warm here.
+            near = {row: None for row in (*channel.near, *touched) if row in warm}
+        channel.near = dict.fromkeys(self._cut(near, self._rows))
+        best = self._best(list(channel.near), self._rows)
+        self._make(channel, best, now)
+        return {score.viewer: channel.made[score.row].row for score in best}
 
-    def _row(self, score: ViewerScore, ready: bool) -> Row:
+    def _make(self, channel: _Channel, best: Sequence[ViewerScore], now: float) -> None:
+        """Make those of these rows that look different from how they were made last; forget all others."""
+        before, channel.made = channel.made, {}
+        stale: list[ViewerScore] = []
+        for score in best:
+            made, look = before.get(score.row), self._look(score)
+            if made is not None and made.look == look:
+                channel.made[score.row] = made
+            elif (
+                made is not None and made.score == self._score(score) and now - made.read_at < REASONS_EVERY_S
+            ):
+                made.look, made.row = look, orjson.dumps(self._row(score, orjson.Fragment(made.reasons)))
+                channel.made[score.row] = made
+            else:
+                stale.append(score)
+        for score in self._engine.scores([score.row for score in stale], self._engine.now):
+            reasons = orjson.dumps(self._reasons(score))
+            row = orjson.dumps(self._row(score, orjson.Fragment(reasons)))
+            channel.made[score.row] = _Made(self._look(score), self._score(score), reasons, now, row)
+
+    def _cut(self, rows: Iterable[int], limit: int) -> list[int]:
+        """Return the best by grade, points and time, best first, :data:`CUT` times as many as are wanted."""
+        return heapq.nsmallest(CUT * limit, rows, key=self._standing)
+
+    def _standing(self, row: int) -> tuple[int, int, int]:
+        # What the order of the list is, where no probability is shown: see _order.
+        engine = self._engine
+        return (
+            -engine.grade_of(row),
+            -engine.board.points(row, engine.now),
+            -engine.viewers.last_at.view[row],
+        )
+
+    def _best(self, rows: Sequence[int], limit: int) -> list[ViewerScore]:
+        """Return the scores of the first ``limit`` of the list, without reasons; ``rows`` are those of :meth:`_cut`."""
+        ready = self._ready
+        # Without probabilities the cut's order is the list's, but for grades that have cooled since the last event.
+        scores = self._engine.scores(rows if ready else rows[: 2 * limit], self._engine.now, reasons=False)
+        scores.sort(key=lambda score: _order(score, ready))
+        return scores[:limit]
+
+    @property
+    def _ready(self) -> bool:
+        return self._engine.model is not None and self._engine.model.ready
+
+    def _probability(self, score: ViewerScore, decimals: int) -> float | None:
+        """Return the probability as it is shown: none while the model has learnt too little."""
+        shown = score.probability if self._ready else None
+        return None if shown is None else round(shown, decimals)
+
+    def _score(self, score: ViewerScore) -> tuple[object, ...]:
+        # It fades all the time; a hundredth is what a person would notice, and the rest comes with the next look.
+        return (score.viewer, score.points, score.grade, self._probability(score, 2))
+
+    def _look(self, score: ViewerScore) -> tuple[object, ...]:
+        people, row = self._people, score.row
+        seen = (score.last_at, score.hot_at, score.lead, score.fan, score.staff)
+        return (*self._score(score), *seen, people.name(row), people.words(row))
+
+    def _reasons(self, score: ViewerScore) -> list[Row]:
+        # A feature's part of a logit says nothing without the probability that it is a part of.
+        shown = self._ready and score.probability is not None
+        return [reason_of(reason) for reason in score.reasons if shown or reason.kind != "feature"]
+
+    def _row(self, score: ViewerScore, reasons: object) -> Row:
         return {
             "platform": score.platform,
             "room": score.room,
             "session": score.session,
             "viewer": score.viewer,
-            "name": mask_numbers(self._people.name(score.platform, score.room, score.viewer)),
+            "name": mask_numbers(self._people.name(score.row) or score.viewer),
             "grade": score.grade,
             "points": score.points,
             # Three decimals are more than a person can use, and keep rows from changing for nothing.
-            "probability": round(score.probability, 3) if ready and score.probability is not None else None,
-            "reasons": [reason_of(reason) for reason in score.reasons],
+            "probability": self._probability(score, 3),
+            "reasons": reasons,
             "last_at": score.last_at,
             "hot_at": score.hot_at,
             "lead": score.lead,
             "fan": score.fan,
             "staff": score.staff,
-            "words": _masked(self._people.words(score.platform, score.room, score.viewer)),
+            "words": _masked(self._people.words(score.row)),
         }
 
     def _state(self, channel: _Channel) -> Row:
@@ -367,8 +525,16 @@ class Panels:
                 "labels": 0 if model is None else model.labels,
                 "positives": 0 if model is None else model.positives,
             },
-            "dropped": self._dropped(channel.room.id),
+            "dropped": self._dropped_in(channel, None if session is None else session.id),
         }
+
+    def _dropped_in(self, channel: _Channel, session: str | None) -> int:
+        """Return how many events of the present session were given up."""
+        total = self._dropped(channel.room.id)
+        if session != channel.dropped_of:
+            channel.dropped_before = total if channel.dropped_of is not None else 0
+            channel.dropped_of = session
+        return total - channel.dropped_before
 
 
 def reason_of(reason: Reason) -> Row:

@@ -23,10 +23,11 @@ from frontrow.core.contact import mask_numbers
 from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.leads import Lead
-from frontrow.core.ports import Clock
+from frontrow.core.ports import Clock, Receipt
 from frontrow.runtime.access import Access, Grant, Right
+from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels
-from frontrow.runtime.pipeline import NotStored, Pipeline, QueueFull
+from frontrow.runtime.turns import TooManyWait, Turns
 
 MAX_BATCH = 10_000  # events in one request: what is applied and stored in well under a platform's two seconds
 MAX_PAGE = 500  # leads in one answer
@@ -106,7 +107,7 @@ class Services:
 
     clock: Clock
     access: Access
-    pipeline: Pipeline
+    intake: Intake
     panels: Panels
     rooms: Mapping[str, RoomRef]
     decode: Callable[[bytes, RoomRef], Batch]
@@ -145,24 +146,33 @@ def application(services: Services) -> Litestar:
             raise _problem(404, "No such room is configured.")
         return known
 
-    async def stored(events: Sequence[Event], feed: str) -> tuple[int, int]:
-        """Return how many events were new and how many known, once they are durable."""
+    turns = Turns()
+
+    def overloaded(route: str) -> HTTPException:
+        services.counters.refused(route, "overloaded")
+        retry = {"retry-after": str(RETRY_AFTER_S)}
+        return _problem(429, "More comes than can be stored; try again.", retry)
+
+    def taken(
+        take: Callable[..., Awaitable[Receipt]], events: Sequence[Event], feed: str, route: str
+    ) -> "asyncio.Future[Receipt]":
+        """Queue events by ``take``, one of the intake's ways in; return what is done once they are durable."""
         try:
-            done = services.pipeline.put_nowait(events, feed=feed)
+            done = asyncio.ensure_future(take(events, feed=feed))
         except QueueFull:
-            services.counters.refused("ingest", "overloaded")
-            raise _problem(
-                429, "The intake queue is full; try again.", {"retry-after": str(RETRY_AFTER_S)}
-            ) from None
+            raise overloaded(route) from None
+        return done
+
+    async def durable(done: "asyncio.Future[Receipt]", route: str) -> Receipt:
+        """Return what became of events, once they are durable."""
         # Shielded: a sender that hangs up does not take back what it sent.
         try:
-            receipt = await asyncio.shield(done)
+            return await asyncio.shield(done)
         except NotStored:
-            services.counters.refused("ingest", "not stored")
+            services.counters.refused(route, "not stored")
             raise _problem(
                 503, "The journal cannot be written; nothing of this request was stored."
             ) from None
-        return receipt.accepted, receipt.duplicates
 
     @post("/ingest/{room:str}", status_code=200, summary="Canonical events in", tags=["feeds"])
     async def ingest(request: Http, room: FromPath[str]) -> IngestAnswer:
@@ -170,18 +180,19 @@ def application(services: Services) -> Litestar:
         known = await authorize(request, Right.INGEST, room)
         body = await request.body()
         try:
-            batch = services.decode(body, known)
-        except EventInvalid as error:
-            services.counters.rejected(LIVE_FEED, known, str(error))
-            raise _problem(400, str(error)) from error
-        if len(batch.events) > MAX_BATCH:
-            services.counters.refused("ingest", "batch too large")
-            raise _problem(413, f"At most {MAX_BATCH} events in one request.")
-        for refused in batch.rejected:
-            services.counters.rejected(LIVE_FEED, known, refused.reason)
-        accepted, duplicates = await stored(batch.events, LIVE_FEED)
+            async with turns.turn(known.id):
+                # Asked before it is decoded: to refuse must cost next to nothing.
+                if not services.intake.has_room(known.platform, known.room, feed=LIVE_FEED):
+                    raise overloaded("ingest")
+                batch = _decoded(services, body, known)
+                done = taken(services.intake.put_nowait, batch.events, LIVE_FEED, "ingest")
+        except TooManyWait:
+            raise overloaded("ingest") from None
+        receipt = await durable(done, "ingest")
         return IngestAnswer(
-            accepted, duplicates, [Refused(each.index, each.reason) for each in batch.rejected]
+            receipt.accepted,
+            receipt.duplicates,
+            [Refused(each.index, each.reason) for each in batch.rejected],
         )
 
     @post(
@@ -201,16 +212,21 @@ def application(services: Services) -> Litestar:
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: str(value) for name, value in request.query_params.items()}
         try:
-            answer = receiver.receive(services.hook_request(headers, query, body, services.clock.now()))
+            async with turns.turn(f"{connector}/{known.id}"):
+                answer = receiver.receive(services.hook_request(headers, query, body, services.clock.now()))
+                for reason in answer.rejected:
+                    services.counters.rejected(connector, known, reason)
+                # A platform waits two seconds and sends nothing again; after some failures it stops for a while.
+                done = taken(services.intake.offer, answer.events, connector, "hooks")
+        except TooManyWait:
+            raise overloaded("hooks") from None
         except SignatureInvalid as error:
             services.counters.refused("hooks", "signature")
             raise _problem(401, str(error)) from error
         except EventInvalid as error:
             services.counters.rejected(connector, known, str(error))
             raise _problem(400, str(error)) from error
-        for reason in answer.rejected:
-            services.counters.rejected(connector, known, reason)
-        await stored(answer.events, connector)
+        await durable(done, "hooks")
         return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
 
     @get("/livez", media_type=MediaType.TEXT, summary="Is the process alive?", tags=["ops"])
@@ -264,11 +280,13 @@ def application(services: Services) -> Litestar:
     async def rooms(request: Http) -> list[RoomView]:
         """Each configured room with its present state."""
         grant = await _any_grant(services, request)
-        return [
-            RoomView(room.id, room.platform, room.title, services.panels.state(room.id))
-            for room in services.rooms.values()
-            if grant.allows(Right.PANEL, room.id)
-        ]
+        return await services.panels.when_settled(
+            lambda: [
+                RoomView(room.id, room.platform, room.title, services.panels.state(room.id))
+                for room in services.rooms.values()
+                if grant.allows(Right.PANEL, room.id)
+            ]
+        )
 
     @get("/api/v1/rooms/{room:str}/viewers", summary="Hot and warm viewers", tags=["api"])
     async def viewers(
@@ -276,7 +294,8 @@ def application(services: Services) -> Litestar:
     ) -> ViewersAnswer:
         """The panel's list: the current session's hot and warm viewers, hottest first."""
         known = await authorize(request, Right.PANEL, room)
-        return ViewersAnswer(known.id, services.panels.viewers(known.id, limit))
+        viewers = await services.panels.when_settled(lambda: services.panels.viewers(known.id, limit))
+        return ViewersAnswer(known.id, viewers)
 
     @get("/api/v1/leads", summary="Leads, newest first", tags=["api"])
     async def leads(
@@ -348,6 +367,21 @@ def application(services: Services) -> Litestar:
     )
 
 
+def _decoded(services: Services, body: bytes, known: RoomRef) -> Batch:
+    """Return a request's events, everything that could not be taken counted."""
+    try:
+        batch = services.decode(body, known)
+    except EventInvalid as error:
+        services.counters.rejected(LIVE_FEED, known, str(error))
+        raise _problem(400, str(error)) from error
+    if len(batch.events) > MAX_BATCH:
+        services.counters.refused("ingest", "batch too large")
+        raise _problem(413, f"At most {MAX_BATCH} events in one request.")
+    for refused in batch.rejected:
+        services.counters.rejected(LIVE_FEED, known, refused.reason)
+    return batch
+
+
 async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], room: str) -> None:
     grant = await services.access.grant(_token(socket.headers, socket.query_params), services.clock.now())
     await socket.accept()  # first, so that a browser sees the close code: a refused handshake has none for it
@@ -356,7 +390,8 @@ async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], roo
         services.counters.refused("host", str(code))
         await socket.close(code=code)
         return
-    subscription = services.panels.subscribe(room, _since(socket.query_params.get("since")))
+    since = _since(socket.query_params.get("since"))
+    subscription = await services.panels.when_settled(lambda: services.panels.subscribe(room, since))
 
     async def read() -> None:
         # A panel sends nothing; reading notices that it has gone.

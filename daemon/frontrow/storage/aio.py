@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from frontrow.core.ports import Clock
 from frontrow.storage.store import Store
+from frontrow.storage.verify import Verification
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,10 +22,22 @@ class StoreThread:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     @classmethod
-    async def open(cls, path: Path) -> "StoreThread":
-        """Open the store at ``path``; see :meth:`Store.open` for what it raises."""
-        store = await asyncio.to_thread(Store.open, path)
-        return cls(store)
+    async def open(cls, path: Path, *, vfs: str | None = None) -> "StoreThread":
+        """Open the store at ``path`` and settle it; for the one who holds its lock.
+
+        See :meth:`Store.open` for ``vfs`` and what it raises, and :meth:`Store.settle`.
+        """
+
+        def settled() -> Store:
+            store = Store.open(path, vfs=vfs)
+            try:
+                store.settle(vfs=vfs)
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+        return cls(await asyncio.to_thread(settled))
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a method of the store there and return what it returns.
@@ -37,3 +51,19 @@ class StoreThread:
         """Finish what is queued, then close the file."""
         await self.call(self.store.close)
         self._thread.shutdown(wait=True)
+
+
+async def verify_beside(
+    path: Path, clock: Clock, *, pause_s: float = 0.05, vfs: str | None = None
+) -> Verification:
+    """Read a whole store while the daemon works on it, in small steps with pauses, and return what was found.
+
+    At the default pause it reads some 40 MB a second. Raises apsw.Error if the file cannot be opened.
+    """
+    verification = await asyncio.to_thread(Verification, path, vfs=vfs)
+    try:
+        while await asyncio.to_thread(verification.step):
+            await clock.sleep(pause_s)
+    finally:
+        await asyncio.to_thread(verification.close)
+    return verification

@@ -1,5 +1,6 @@
 """One daemon per store: an advisory lock beside the database that says who holds it."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -7,12 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from frontrow.core.errors import StoreLocked, StoreUnusable
-
-
-def make_private(path: Path) -> None:
-    """Make a file that only its owner may read, and its folder, where they do not exist. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+from frontrow.storage.folder import make_private
 
 
 class StoreLock:
@@ -44,9 +40,16 @@ class StoreLock:
             holder = file.read().strip() or "another process"
             file.close()
             raise StoreLocked(str(self._path.with_suffix("")), holder) from error
-        file.truncate(0)
-        file.write(f"frontrow, process {os.getpid()} on {socket.gethostname()}, since {since}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"frontrow, process {os.getpid()} on {socket.gethostname()}, since {since}\n")
+            file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.close()  # tries to write once more
+            raise StoreUnusable(
+                f"{self._path}: cannot be written ({error.strerror}); make room, or see [storage] path"
+            ) from error
         self._file = file
 
     def release(self) -> None:

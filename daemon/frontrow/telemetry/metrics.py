@@ -3,9 +3,10 @@
 Labels never hold viewers. Rooms are bounded: those beyond ``max_rooms`` are counted under ``other``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -58,6 +59,7 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         self.gauges: Callable[[], Gauges] | None = None
+        self.before_scrape: Callable[[], None] = lambda: None
         registry.register(_AtScrape(self))
 
         self._events = Counter(
@@ -85,9 +87,8 @@ class Metrics:
             buckets=(*_SECONDS, 30.0, 60.0, 300.0),
             registry=registry,
         )
-        self.ingest_ack = Histogram(
-            "frontrow_ingest_ack_seconds", "From arrival to durable.", buckets=_SECONDS, registry=registry
-        )
+        self.ingest_ack = BulkHistogram("frontrow_ingest_ack_seconds", "From arrival to durable.", _SECONDS)
+        registry.register(self.ingest_ack)
         self.commit = Histogram(
             "frontrow_journal_fsync_seconds",
             "One commit of the journal, fsync included.",
@@ -99,6 +100,27 @@ class Metrics:
             "Applying one frame: features, points, probability, leads.",
             buckets=_SECONDS,
             registry=registry,
+        )
+        self._commit_failures = Counter(
+            "frontrow_journal_failures_total",
+            "Commits that failed, by cause (full, fsync, io, locked, other); the daemon ends on the first.",
+            ("cause",),
+            registry=registry,
+        )
+        self._sound = Gauge(
+            "frontrow_journal_sound",
+            "1 if all frames were found whole since the start, 0 if not, -1 before that is known.",
+            registry=registry,
+        )
+        self._sound.set(-1)
+        self._snapshots = Counter(
+            "frontrow_snapshots_total",
+            "Snapshots of the engine, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._snapshot_s = Gauge(
+            "frontrow_snapshot_seconds", "How long the last snapshot took to write.", registry=registry
         )
         self.event_to_panel = Histogram(
             "frontrow_event_to_panel_seconds",
@@ -131,7 +153,13 @@ class Metrics:
         self._dropped = Counter(
             "frontrow_events_dropped_total",
             "Events given up under overload, by room and kind.",
-            ("room", "type"),
+            ("room", "platform", "type"),
+            registry=registry,
+        )
+        self._merged = Counter(
+            "frontrow_events_merged_total",
+            "Likes and enters that became part of another one of the same viewer under overload.",
+            ("room", "platform", "type"),
             registry=registry,
         )
         Gauge("frontrow_build_info", "The version that runs.", ("version",), registry=registry).labels(
@@ -176,16 +204,35 @@ class Metrics:
         """Note how long a lead took to reach a sink."""
         self._event_to_alert.labels(sink).observe(max(0.0, seconds))
 
+    def commit_failed(self, cause: str) -> None:
+        """Count a commit that failed."""
+        self._commit_failures.labels(cause).inc()
+
+    def verified(self, sound: bool) -> None:
+        """Note what reading the whole journal has found."""
+        self._sound.set(1 if sound else 0)
+
+    def snapshot(self, seconds: float | None) -> None:
+        """Count a snapshot that took so long to write, or (None) that failed."""
+        self._snapshots.labels("failed" if seconds is None else "written").inc()
+        if seconds is not None:
+            self._snapshot_s.set(seconds)
+
     def refused(self, route: str, reason: str) -> None:
         """Count a refused request."""
         self._refused.labels(route, reason).inc()
 
-    def dropped(self, room: str, kind: str, count: int = 1) -> None:
+    def dropped(self, room: str, platform: str, kind: str, count: int = 1) -> None:
         """Count events given up."""
-        self._dropped.labels(self.room(room), kind if kind in KINDS else "unknown").inc(count)
+        self._dropped.labels(self.room(room), platform, kind if kind in KINDS else "unknown").inc(count)
+
+    def merged(self, room: str, platform: str, kind: str, count: int = 1) -> None:
+        """Count events that became part of another one."""
+        self._merged.labels(self.room(room), platform, kind if kind in KINDS else "unknown").inc(count)
 
     def render(self) -> bytes:
         """Return everything in Prometheus's text format."""
+        self.before_scrape()
         return generate_latest(self.registry)
 
 
@@ -193,6 +240,32 @@ def reason_class(reason: str) -> str:
     """Return the first words of a reason, without what varies: at most as many classes as there are messages."""
     head = reason.split(" - ")[0].split(":")[0]
     return "".join(character for character in head if not character.isdigit())[:60].strip() or "other"
+
+
+class BulkHistogram(Collector):
+    """A histogram without labels that takes many observations at once; the client's own takes a microsecond each."""
+
+    def __init__(self, name: str, help: str, bounds: Sequence[float]) -> None:
+        """Make a histogram; ``bounds`` are the buckets' upper bounds without infinity, ascending."""
+        self._name = name
+        self._help = help
+        self._bounds = np.array(bounds)
+        self._counts = np.zeros(len(bounds) + 1, np.int64)
+        self._sum = 0.0
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count all of ``values``."""
+        observed = np.array(values, dtype=np.float64)
+        self._sum += float(observed.sum())
+        # A value equal to a bucket's bound belongs to that bucket.
+        places = np.searchsorted(self._bounds, observed, side="left")
+        self._counts += np.bincount(places, minlength=len(self._counts))
+
+    def collect(self) -> Iterable[Metric]:
+        upper = [*map(str, self._bounds.tolist()), "+Inf"]
+        below = np.cumsum(self._counts).tolist()
+        buckets = [(bound, float(count)) for bound, count in zip(upper, below, strict=True)]
+        yield HistogramMetricFamily(self._name, self._help, buckets=buckets, sum_value=self._sum)
 
 
 class _AtScrape(Collector):

@@ -1,0 +1,279 @@
+"""The table of viewers: one row per viewer and session, one column per thing that is known of them.
+
+A row's number means nothing by itself, and a row that was freed is given to somebody else. Times are event times in
+UTC milliseconds, at most engine time; 0 stands for none where none can be so early.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frontrow.core import facts as fact
+from frontrow.core.columns import Column, capacity_for
+from frontrow.core.features import MINUTE_MS
+from frontrow.core.images import Image
+from frontrow.core.sessions import Session
+
+Rows = NDArray[np.int64]
+Numbers = NDArray[Any]
+
+NEVER = 1 << 62  # later than any time
+INTENTS = (
+    ("price", fact.PRICE),
+    ("discount", fact.DISCOUNT),
+    ("spec", fact.SPEC),
+    ("stock", fact.STOCK),
+    ("delivery", fact.DELIVERY),
+    ("instalment", fact.INSTALMENT),
+    ("warranty", fact.WARRANTY),
+    ("buy", fact.BUY),
+)
+INTENT_BOUND = 65_535  # comments about one intent that are counted
+
+
+class Viewers:
+    """Columns by row. Whoever opens a row makes room for it in the other tables, too: see :attr:`capacity`."""
+
+    def __init__(self, sessions: Mapping[int, Session]) -> None:
+        """Make an empty table; ``sessions`` are all sessions of the engine, by number."""
+        self._sessions = sessions
+        self.ids: list[str | None] = []  # the platform's viewer id; None: a free row
+        self._free: list[int] = []
+        self._freed: list[int] = []  # given back, and not to be used again yet
+        self.capacity = 0
+        self.session = Column(np.int32)
+        self.first_at = Column(np.int64, fill=NEVER)
+        self.last_at = Column(np.int64)
+        self.entered_at = Column(np.int64)  # an open enter, or 0
+        self.left_at = Column(np.int64)  # a leave without its enter yet, or 0
+        self.observed_ms = Column(np.int64)
+        self.observed = Column(np.uint8)  # whether any stay or visit was observed
+        self.enters = Column(np.uint32)
+        self.earlier = Column(np.uint32)  # sessions of this viewer before this one
+        self.fan = Column(np.uint8)
+        self.fan_before = Column(np.uint8)
+        self.staff = Column(np.uint8)
+        self.grade = Column(np.uint8)
+        self.grade_by_points = Column(np.uint8)
+        self.bucket = Column(np.int32, fill=-1)  # the span of time in which the row was last to be snapshot
+        self.due = Column(np.uint8)  # whether a snapshot was taken note of and not yet read
+        self.intents = [Column(np.uint16) for _ in INTENTS]
+        self._marks = Column(np.int32)  # scratch, means nothing between two calls
+        found = {name: column for name, column in vars(self).items() if isinstance(column, Column)}
+        del found["_marks"]
+        named = zip(INTENTS, self.intents, strict=True)
+        self.columns = found | {f"intent_{name}": column for (name, _), column in named}
+        self._grow(1)
+
+    def __len__(self) -> int:
+        """How many rows are taken."""
+        return len(self.ids) - len(self._free) - len(self._freed)
+
+    @property
+    def end(self) -> int:
+        """The number after the highest row that was ever taken."""
+        return len(self.ids)
+
+    def open(self, session: Session, viewers: Sequence[str], earlier: Sequence[int]) -> None:
+        """Give a row to viewers of a session who have none; ``earlier`` are the sessions they came to before."""
+        again = min(len(self._free), len(viewers))
+        rows = [self._free.pop() for _ in range(again)]
+        for row, viewer in zip(rows, viewers, strict=False):
+            self.ids[row] = viewer
+        rows += range(len(self.ids), len(self.ids) + len(viewers) - again)
+        self.ids += viewers[again:]
+        if len(self.ids) > self.capacity:
+            self._grow(len(self.ids))
+        self.session.array[rows] = session.number
+        if any(earlier):
+            self.earlier.array[rows] = earlier
+        session.rows.update(zip(viewers, rows, strict=True))
+
+    def free(self, rows: Rows) -> None:
+        """Give rows back. Their numbers go to others only after :meth:`release`."""
+        listed = rows.tolist()
+        for row in listed:
+            viewer = self.ids[row]
+            assert viewer is not None
+            del self.session_of(row).rows[viewer]
+            self.ids[row] = None
+        for column in self.columns.values():
+            column.array[rows] = column.fill
+        self._freed += listed
+
+    def release(self) -> None:
+        """Let the numbers of rows that were given back be used again."""
+        if self._freed:
+            self._free += self._freed
+            self._freed.clear()
+
+    def session_of(self, row: int) -> Session:
+        """Return the session of a row."""
+        return self._sessions[self.session.view[row]]
+
+    def _grow(self, rows: int) -> None:
+        self.capacity = capacity_for(rows)
+        for column in (*self.columns.values(), self._marks):
+            column.grow(self.capacity)
+
+    # ------------------------------------------------------------------ watching
+
+    def watch(self, row: int, kind: str, at: int, stay_ms: int | None) -> None:
+        """Take note of one event of a viewer: when, whether it comes or goes, how long it says to have stayed (ms)."""
+        if at < self.first_at.view[row]:
+            self.first_at.view[row] = at
+        if at > self.last_at.view[row]:
+            self.last_at.view[row] = at
+        if kind == "enter":
+            self.enters.view[row] += 1
+            left_at = self.left_at.view[row]
+            if left_at > at:  # its leave came first
+                self._observe(row, left_at - at)
+                self.left_at.view[row] = 0
+            elif self.entered_at.view[row] == 0 or at < self.entered_at.view[row]:
+                self.entered_at.view[row] = at
+        elif kind == "leave":
+            entered_at = self.entered_at.view[row]
+            if entered_at and entered_at <= at:
+                self._observe(row, at - entered_at)
+                self.entered_at.view[row] = 0
+            else:
+                self.left_at.view[row] = max(self.left_at.view[row], at)
+        elif stay_ms is not None:
+            self._observe(row, stay_ms)
+            self.entered_at.view[row] = (
+                0  # the visit's length is told; no leave is to be paired with its enter
+            )
+
+    def watched_ms(self, row: int) -> int:
+        """Return for how long a viewer has watched: what was observed, or failing that, first to last activity.
+
+        A visit that goes on counts up to the last activity, beside those that were observed to their end.
+        """
+        last_at: int = self.last_at.view[row]
+        if not self.observed.view[row]:
+            first_at: int = self.first_at.view[row]
+            return max(0, last_at - first_at)
+        entered_at = self.entered_at.view[row]
+        going_on = max(0, last_at - entered_at) if entered_at else 0
+        return int(self.observed_ms.view[row]) + going_on
+
+    def watched_ms_many(self, rows: Rows) -> Rows:
+        """Return :meth:`watched_ms` of many rows."""
+        last_at = self.last_at.array[rows]
+        inferred = np.maximum(0, last_at - self.first_at.array[rows])
+        entered_at = self.entered_at.array[rows]
+        going_on = np.where(entered_at > 0, np.maximum(0, last_at - entered_at), 0)
+        told = self.observed_ms.array[rows] + going_on
+        return np.where(self.observed.array[rows] > 0, told, inferred)
+
+    def _observe(self, row: int, milliseconds: int) -> None:
+        self.observed_ms.view[row] += milliseconds
+        self.observed.view[row] = 1
+
+    # ------------------------------------------------------------------ features
+
+    def facts_at(self, rows: Rows, at: int) -> NDArray[np.float64]:
+        """Return the numbers from which :func:`standing` follows, as of engine time ``at``; shape (rows, numbers).
+
+        They are taken when a snapshot is due, and made features of when it is read: whole numbers and sums come out
+        the same for one row and for a thousand, powers do not.
+        """
+        if len(rows) < _FEW:
+            return np.array([self._facts_of(row, at) for row in rows.tolist()]).reshape(-1, _FACTS)
+        numbers, which = np.unique(self.session.array[rows], return_inverse=True)
+        found = np.empty((len(rows), _FACTS))
+        found[:, 0] = self.watched_ms_many(rows)
+        found[:, 1] = at - self.first_at.array[rows]
+        found[:, 2] = self.enters.array[rows]
+        found[:, 3] = self.fan_before.array[rows]
+        found[:, 4] = self.earlier.array[rows]
+        found[:, 5:] = np.array([_facts_of_session(self._sessions[number], at) for number in numbers])[which]
+        return found
+
+    def _facts_of(self, row: int, at: int) -> tuple[float, ...]:
+        return (
+            self.watched_ms(row),
+            at - self.first_at.view[row],
+            self.enters.view[row],
+            self.fan_before.view[row],
+            self.earlier.view[row],
+            *_facts_of_session(self.session_of(row), at),
+        )
+
+    def different(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return each different row once, and for every one of ``rows`` its place among them."""
+        # Marking places in a column by row: a third of the time of sorting.
+        marks, order = self._marks.array, np.arange(len(rows))
+        marks[rows] = order
+        different = rows[marks[rows] == order]
+        marks[different] = order[: len(different)]
+        return different, marks[rows].astype(np.int64)
+
+    def count_intents(self, rows: Rows, facts: Numbers) -> None:
+        """Count what comments were about; one line per comment."""
+        for column, (_, mask) in zip(self.intents, INTENTS, strict=True):
+            who = rows[(facts & mask) > 0]
+            if who.size:
+                counts = column.array
+                if int(counts[who].max()) + who.size < INTENT_BOUND:
+                    np.add.at(counts, who, 1)
+                else:
+                    asked, times = np.unique(who, return_counts=True)
+                    counts[asked] = np.minimum(counts[asked] + times, INTENT_BOUND)
+
+    # ------------------------------------------------------------------ keeping
+
+    def image(self) -> Image:
+        """Return a copy of the table."""
+        return Image(
+            arrays={name: column.array[: self.end].copy() for name, column in self.columns.items()},
+            texts={"viewer": self.ids.copy()},
+        )
+
+    def load(self, image: Image) -> None:
+        """Take over an image; the sessions by number must be there already, and get their rows."""
+        self.ids = list(image.texts["viewer"])
+        self._freed = []
+        self._free = [row for row, viewer in enumerate(self.ids) if viewer is None]
+        for name, column in self.columns.items():
+            column.load(image.arrays[name])
+        self._grow(len(self.ids))
+        numbers = image.arrays["session"].tolist()
+        for row, viewer in self.taken():
+            self._sessions[numbers[row]].rows[viewer] = row
+
+    def taken(self) -> Iterator[tuple[int, str]]:
+        """Yield every row that is taken, with its viewer."""
+        return ((row, viewer) for row, viewer in enumerate(self.ids) if viewer is not None)
+
+
+_FEW = 24  # rows up to which one after another is faster than all at once
+_FACTS = 10
+
+
+def _facts_of_session(session: Session, at: int) -> tuple[float, ...]:
+    shown_at = session.product_at
+    return (
+        at - session.started_at,
+        session.rate,
+        session.rate_landmark_ms - at,
+        session.viewers_online or 0,
+        0 if shown_at is None else at - shown_at,
+    )
+
+
+def standing(facts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the features that do not fade, from :meth:`Viewers.facts_at`; shape (rows, features)."""
+    found = np.empty((len(facts), 9))
+    found[:, 0] = facts[:, 0] / MINUTE_MS
+    found[:, 1] = np.maximum(0.0, facts[:, 1]) / MINUTE_MS
+    found[:, 2:5] = facts[:, 2:5]
+    found[:, 5] = np.maximum(0.0, facts[:, 5]) / MINUTE_MS
+    # Before the landmark a weight grows; the bound keeps the power finite.
+    found[:, 6] = facts[:, 6] * np.exp2(np.minimum(facts[:, 7] / MINUTE_MS, 1000.0))
+    found[:, 7] = facts[:, 8]
+    found[:, 8] = np.maximum(0.0, facts[:, 9]) / MINUTE_MS
+    return found

@@ -1,0 +1,243 @@
+"""``frontrow doctor``: everything that is stored, looked at as a whole, and what to do where it is not sound.
+
+It only reads, and may run beside a daemon. :func:`salvage` writes, but into a new store.
+"""
+
+import contextlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from frontrow.core.alerts import LeadAlert
+from frontrow.core.errors import StoreDamaged, StoreUnusable
+from frontrow.core.leads import Lead
+from frontrow.storage import attic
+from frontrow.storage.damage import HOW_TO_RESTORE, Lost
+from frontrow.storage.frames import Blobs, checksum, unpack
+from frontrow.storage.snapshots import Snapshots
+from frontrow.storage.sqlite import UNREADABLE, connect, connect_to_read, explained
+from frontrow.storage.store import SELECT_FRAME, Commit, Store, check_version, read_id, read_mark
+from frontrow.storage.verify import Verification, quick_check
+
+FRAMES_A_COMMIT = 64
+SHOWN = 50  # lines about the journal; a broken disk may give thousands
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found. ``lost`` is of the journal; ``problems`` is what else is not sound; ``notes`` is what is."""
+
+    path: Path
+    lost: Sequence[Lost] = ()
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    advice: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.lost and not self.problems
+
+    def lines(self) -> list[str]:
+        """Return all of it as lines to print."""
+        shown = [f"  LOST     {lost}" for lost in self.lost[:SHOWN]]
+        if len(self.lost) > SHOWN:
+            shown.append(f"  LOST     and {len(self.lost) - SHOWN} more")
+        return [
+            f"{self.path}: {'sound' if self.sound else 'NOT SOUND'}",
+            *(f"  ok       {note}" for note in self.notes),
+            *shown,
+            *(f"  problem  {problem}" for problem in self.problems),
+            *([self.advice] if self.advice else []),
+        ]
+
+
+@dataclass(slots=True)
+class _Findings:
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def examine(path: Path, *, vfs: str | None = None) -> Examination:
+    """Read all of a store, its snapshots and its attic; never raises for what is wrong with them."""
+    if vfs is None and not path.exists():
+        return Examination(path, problems=["there is no such file; a daemon makes one when it starts"])
+    try:
+        db = connect_to_read(path, vfs=vfs)
+    except apsw.Error as error:
+        return Examination(path, problems=[f"cannot be opened ({error})"], advice=HOW_TO_RESTORE)
+    found = _Findings()
+    try:
+        check_version(db, path)
+        lost = _journal(path, db, found, vfs)
+        _bodies(db, found)
+        worst = bool(lost or found.problems)
+        _derived(path, db, found, vfs)
+    except (StoreDamaged, *UNREADABLE) as error:
+        return Examination(path, problems=[*found.problems, str(error)], advice=HOW_TO_RESTORE)
+    finally:
+        db.close()
+    return Examination(path, lost, found.problems, found.notes, HOW_TO_RESTORE if worst else "")
+
+
+def _journal(path: Path, db: apsw.Connection, found: _Findings, vfs: str | None) -> list[Lost]:
+    structure = quick_check(db)
+    found.problems += [f"SQLite: {line}" for line in structure]
+    if not structure:
+        found.notes.append("SQLite finds its structure whole")
+    verification = Verification(path, vfs=vfs)
+    try:
+        while verification.step():
+            pass
+    finally:
+        verification.close()
+    found.notes.append(f"{verification.frames:,} frames of {verification.events:,} events are whole")
+    return verification.lost
+
+
+def _bodies(db: apsw.Connection, found: _Findings) -> None:
+    """Read leads and alerts, which have no checksums of their own: they can be computed anew from the journal."""
+    for table, column, type in (("leads", "body", Lead), ("outbox", "alert", LeadAlert)):
+        decoder: Any = msgspec.json.Decoder(type)
+        count = bad = 0
+        try:
+            for (body,) in db.execute(f"SELECT {column} FROM {table}"):
+                count += 1
+                try:
+                    decoder.decode(body)
+                except (msgspec.DecodeError, UnicodeDecodeError, TypeError):  # a torn row may have no body
+                    bad += 1
+        except UNREADABLE as error:
+            found.problems.append(f"{table}: cannot be read after {count:,} rows ({error})")
+            continue
+        if bad:
+            found.problems.append(f"{table}: {bad:,} of {count:,} cannot be read back")
+        else:
+            found.notes.append(f"{count:,} rows of {table} can be read back")
+
+
+def _derived(path: Path, db: apsw.Connection, found: _Findings, vfs: str | None) -> None:
+    """Look at what only shortens a start. Where it is not sound, the next start passes it over."""
+    snapshots = Snapshots.beside(path)
+    for seq in snapshots.kept():
+        if wrong := snapshots.examine(seq):
+            found.problems.append(
+                f"snapshot at frame {seq}: {wrong}; a start passes it over, nothing is lost"
+            )
+        else:
+            fits = "" if read_mark(db, seq) is not None else ", of frames that this journal does not have"
+            found.notes.append(f"snapshot at frame {seq}{fits}")
+    loft = attic.path_beside(path)
+    if loft.exists():
+        wrong = attic.examine(loft, store=read_id(db), vfs=vfs)
+        if wrong:
+            found.problems.append(
+                f"{loft.name}: {wrong}; a start empties it and reads the journal, nothing is lost"
+            )
+        else:
+            found.notes.append(f"{loft.name}: idle viewers' rows are whole")
+
+
+def salvage(path: Path, to: Path) -> tuple[int, int]:
+    """Write all that can still be read of a store into a new one at ``to``; return (frames, events) written.
+
+    Frames are numbered anew, without gaps; one whose names and texts alone are lost comes without them. Everything else
+    comes as it is: leads with their frame, or with the next that is there.
+
+    Raises:
+        StoreUnusable: There is a file at ``to`` already, or it cannot be written.
+        StoreDamaged: Nothing at all can be read.
+    """
+    if to.exists():
+        raise StoreUnusable(f"{to} exists already; what is salvaged goes into a new file")
+    try:
+        db = connect_to_read(path)
+    except apsw.Error as error:
+        raise StoreDamaged(f"{path}: cannot be opened ({error})") from error
+    try:
+        check_version(db, path)
+        numbers = _salvage_frames(path, db, to)
+        _salvage_tables(db, to, numbers)
+    except UNREADABLE as error:
+        raise StoreDamaged(f"{path}: nothing can be read ({error})") from error
+    finally:
+        db.close()
+    return len(numbers), sum(numbers.values())
+
+
+def _salvage_frames(path: Path, db: apsw.Connection, to: Path) -> dict[int, int]:
+    """Copy the frames; return by their old numbers how many events each has."""
+    verification = Verification(path)
+    try:
+        while verification.step():
+            pass
+    finally:
+        verification.close()
+    lost = _Lost(verification.lost)
+    copied: dict[int, int] = {}
+    commits: list[Commit] = []
+    store = Store.open(to)
+    try:
+        for seq in range(1, verification.last + 1):
+            part = lost.part(seq)
+            if part == "events":
+                continue
+            _, _, _, events, crc, _, facts, personal = db.execute(f"{SELECT_FRAME} WHERE seq = ?", (seq,)).get
+            if part is not None:
+                personal, crc = b"", checksum(facts, b"")
+            commits.append(Commit(unpack(Blobs(facts, personal, crc), where=f"frame {seq}"), (), (), 0))
+            copied[seq] = events
+            if len(commits) == FRAMES_A_COMMIT:
+                store.append(commits)
+                commits.clear()
+        store.append(commits)
+    finally:
+        store.close()
+    return copied
+
+
+def _salvage_tables(db: apsw.Connection, to: Path, numbers: dict[int, int]) -> None:
+    old = sorted(numbers)
+    new = connect(to)
+    try:
+        for table in ("leads", "outbox", "messages", "positions", "tokens"):
+            rows = _readable(db, table)
+            if table == "leads":
+                numbered = [row for row in rows if type(row[1]) is int]
+                rows = [(row[0], min(bisect_left(old, row[1]) + 1, len(old)), *row[2:]) for row in numbered]
+            with new:
+                for row in rows:
+                    with contextlib.suppress(apsw.ConstraintError):  # a torn row: some columns, or others
+                        new.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    except apsw.Error as error:
+        raise explained(error, to) from error
+    finally:
+        new.close()
+
+
+def _readable(db: apsw.Connection, table: str) -> list[Any]:
+    """Return the rows of a table up to where it cannot be read."""
+    rows: list[Any] = []
+    with contextlib.suppress(*UNREADABLE):
+        rows.extend(db.execute(f"SELECT * FROM {table}"))
+    return rows
+
+
+class _Lost:
+    """Finds what is lost of a frame, by its number."""
+
+    def __init__(self, lost: Sequence[Lost]) -> None:
+        self._lost = lost
+        self._firsts = [each.first for each in lost]
+
+    def part(self, seq: int) -> str | None:
+        index = bisect_right(self._firsts, seq) - 1
+        if index < 0:
+            return None
+        found = self._lost[index]
+        return found.part if found.last is None or seq <= found.last else None

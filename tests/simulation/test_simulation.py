@@ -1,0 +1,304 @@
+"""Thousands of seeds keep every invariant; one seed is one story, in any process; and the machinery itself is sound."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.simulation.disk import Disk, File, Mounted, Op, sync_failed
+from tests.simulation.invariants import Violation
+from tests.simulation.loop import ProcessLoop, SimulatedClock, Stuck, Universe, new_loop
+from tests.simulation.plan import Fault, Plan
+from tests.simulation.simulation import Run
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 600
+MANY_SEEDS = 20_000
+LEAST_OF_EACH_FAULT = 6  # in SEEDS; so that no fault has quietly ceased to happen
+
+
+def simulate(*arguments: object, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
+    """Run the command that repeats seeds."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def simulate_all(seeds: int) -> Counter[str]:
+    """Run seeds on as many processes as there are cores; return how often each fault struck."""
+    processes = min(os.cpu_count() or 1, 8)
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        done = list(
+            pool.map(lambda first: simulate(first, "--to", seeds, "--every", processes), range(processes))
+        )
+    failures = [line for each in done if each.returncode for line in (each.stdout + each.stderr).splitlines()]
+    if failures:
+        pytest.fail("\n".join(failures[:60]), pytrace=False)
+    faults: Counter[str] = Counter()
+    for each in done:
+        faults.update(json.loads(each.stdout.splitlines()[-1])["faults"])
+    return faults
+
+
+@pytest.mark.timeout(600)
+def test_every_invariant_holds_whatever_goes_wrong() -> None:
+    """What no single crash test can show: that no moment and no combination of faults loses or doubles anything."""
+    faults = simulate_all(SEEDS)
+    seldom = {
+        str(fault): faults[fault]
+        for fault in Fault
+        if fault not in QUIET and faults[fault] < LEAST_OF_EACH_FAULT
+    }
+    assert not seldom
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7_200)
+def test_every_invariant_holds_over_many_more_seeds() -> None:
+    simulate_all(MANY_SEEDS)
+
+
+# These are in force for a whole run, and do not strike one by one.
+QUIET = frozenset({Fault.LATE, Fault.SLOW_NETWORK, Fault.SMALL_QUEUE})
+
+
+def story(seed: int) -> str:
+    """Return the digest of a seed's run, whatever its verdict."""
+    run = Run(Plan.of(seed))
+    with contextlib.suppress(Violation):
+        run.execute()
+    return run.record.digest()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_seed_is_one_story(seed: int) -> None:
+    """A failing seed could not be repeated otherwise."""
+    assert story(seed) == story(seed)
+
+
+def test_a_seed_is_one_story_in_every_process() -> None:
+    """Neither addresses nor the hashes of texts, which each process draws anew, may change it."""
+    first, second = simulate(7, hash_seed="1"), simulate(7, hash_seed="2")
+    assert "digest" in first.stdout, first.stderr
+    assert first.stdout == second.stdout
+
+
+# ---------------------------------------------------------------------- time
+
+
+def make_loop(seed: int = 1) -> tuple[Universe, ProcessLoop]:
+    universe = Universe(random.Random(seed))
+    return universe, new_loop(universe, "test", random.Random(seed))
+
+
+def test_an_hour_passes_at_once_and_clocks_agree() -> None:
+    universe, loop = make_loop()
+    clock = SimulatedClock(universe)
+    began = clock.now()
+    task = loop.spawn(asyncio.sleep(3_600.0), "sleeper")
+    assert universe.run_until(task.done, 10_000.0)
+    assert (universe.now, clock.now() - began) == (3_600.0, 3_600_000)
+
+
+def test_callbacks_keep_their_order_and_equal_timers_do_not() -> None:
+    """The first is asyncio's promise; the second is not, so that code which relies on it is found."""
+    orders = set()
+    for seed in range(20):
+        universe, loop = make_loop(seed)
+        told: list[str] = []
+        for name in "abc":
+            loop.call_soon(told.append, name)
+            loop.call_later(1.0, told.append, name.upper())
+        universe.run_until(lambda: False, 2.0)
+        assert told[:3] == ["a", "b", "c"]
+        orders.add("".join(told[3:]))
+    assert len(orders) == 6
+
+
+def test_calls_of_one_thread_run_in_order_one_at_a_time() -> None:
+    universe, loop = make_loop()
+    told: list[int] = []
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(loop.run_in_executor("thread", _tell, told, n) for n in range(5)))
+
+    task = loop.spawn(main(), "main")
+    assert universe.run_until(task.done, 10.0)
+    assert told == task.result() == [0, 1, 2, 3, 4]
+
+
+def _tell(told: list[int], number: int) -> int:
+    told.append(number)
+    return number
+
+
+def test_a_killed_process_does_nothing_more() -> None:
+    """Not even in its ``finally`` clauses, which a kill does not run."""
+    universe, loop = make_loop()
+    told: list[str] = []
+
+    async def main() -> None:
+        try:
+            await asyncio.sleep(10.0)
+        finally:
+            await asyncio.sleep(1.0)
+            told.append("finally")
+
+    loop.spawn(main(), "main")
+    universe.run_until(lambda: False, 5.0)
+    loop.kill()
+    universe.run_until(lambda: False, 50.0)
+    assert told == []
+
+
+def test_a_circle_without_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.simulation.loop.STUCK_STEPS", 100)
+    universe, loop = make_loop()
+
+    async def main() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    loop.spawn(main(), "main")
+    with pytest.raises(Stuck):
+        universe.run_until(lambda: False, 1.0)
+
+
+# ---------------------------------------------------------------------- the disk
+
+
+def rows_of(disk: Disk, folder: Path) -> list[int]:
+    """Return what SQLite finds on a disk."""
+    mounted = Mounted(disk, folder)
+    connection = apsw.Connection(str(mounted.path), vfs=mounted.name)
+    found = [row for (row,) in connection.execute("SELECT a FROM t ORDER BY a")]
+    connection.close()
+    mounted.unmount()
+    return found
+
+
+def write_rows(
+    disk: Disk, folder: Path, rows: int, *, synchronous: str = "FULL"
+) -> tuple[Mounted, apsw.Connection]:
+    """Commit rows one by one, and leave the process as it stands: a connection that nobody holds would be closed."""
+    mounted = Mounted(disk, folder)
+    connection = apsw.Connection(str(mounted.path), vfs=mounted.name)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", synchronous)
+    connection.execute("CREATE TABLE IF NOT EXISTS t (a)")
+    for row in range(rows):
+        connection.execute("INSERT INTO t VALUES (?)", (row,))
+    return mounted, connection
+
+
+def crash(disk: Disk, process: tuple[Mounted, apsw.Connection]) -> None:
+    disk.off = True
+    process[0].unmount()
+    disk.off = False
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_sqlite_has_synced_survives_a_power_cut(tmp_path: Path, seed: int) -> None:
+    disk = Disk(random.Random(seed))
+    crash(disk, write_rows(disk, tmp_path, 50))
+    disk.lose_power()
+    assert rows_of(disk, tmp_path) == list(range(50))
+
+
+def test_what_it_has_not_synced_may_be_lost_and_is_never_torn(tmp_path: Path) -> None:
+    """With NORMAL a commit is not synced: a power cut takes some of the last, and SQLite sees no half of one."""
+    left = set()
+    for seed in range(30):
+        disk = Disk(random.Random(seed))
+        crash(disk, write_rows(disk, tmp_path, 1))
+        disk.sync_names()
+        crash(disk, write_rows(disk, tmp_path, 30, synchronous="NORMAL"))
+        disk.lose_power()
+        rows = rows_of(disk, tmp_path)
+        assert sorted({*rows, 0}) == list(range(max(rows) + 1))
+        left.add(len(rows))
+    assert len(left) > 3
+
+
+def test_a_kill_alone_loses_nothing(tmp_path: Path) -> None:
+    disk = Disk(random.Random(1))
+    crash(disk, write_rows(disk, tmp_path, 30, synchronous="NORMAL"))
+    assert rows_of(disk, tmp_path) == list(range(30))
+
+
+def test_a_torn_write_leaves_whole_sectors() -> None:
+    torn = 0
+    for seed in range(200):
+        disk = Disk(random.Random(seed))
+        file = disk.create("f")
+        disk.sync_names()
+        file.write(0, b"\x01" * 4_096)
+        disk.lose_power()
+        sectors = [bytes(file.durable[start : start + 512]) for start in range(0, len(file.durable), 512)]
+        assert all(sector in (b"\x01" * 512, bytes(512)) for sector in sectors)
+        torn += 0 < sum(sector[0] for sector in sectors) < 8
+    assert torn > 5
+
+
+def test_what_a_failed_sync_was_to_keep_no_later_sync_keeps() -> None:
+    """As on Linux: the pages read as before and count as clean."""
+    disk = Disk(random.Random(1))
+    file = disk.create("f")
+    disk.sync_names()
+    file.write(0, b"lost")
+    disk.forget_pending(file)
+    file.write(4, b"kept")
+    disk.sync(file)
+    assert bytes(file.cached) == b"lostkept"
+    disk.lose_power()
+    assert bytes(file.cached) == b"\0\0\0\0kept"
+
+
+def test_files_made_and_deleted_are_pending_until_the_folder_is_synced() -> None:
+    outcomes = set()
+    for seed in range(30):
+        disk = Disk(random.Random(seed))
+        disk.create("old")
+        disk.sync_names()
+        disk.delete("old")
+        disk.create("new")
+        disk.lose_power()
+        outcomes.add(tuple(sorted(disk.names)))
+    assert {("old",), ("new",)} <= outcomes
+
+
+def test_sqlite_hears_of_an_injected_fault(tmp_path: Path) -> None:
+    disk = Disk(random.Random(1))
+    process = write_rows(disk, tmp_path, 1)
+
+    def fail(op: Op, _name: str) -> None:
+        if op is Op.SYNC:
+            raise sync_failed()
+
+    disk.before = fail
+    with pytest.raises(apsw.IOError) as raised:
+        process[1].execute("INSERT INTO t VALUES (9)")
+    assert getattr(raised.value, "extendedresult", None) == apsw.SQLITE_IOERR_FSYNC
+    crash(disk, process)
+
+
+def test_a_file_beyond_its_end_reads_as_nothing_and_fills_with_zeros() -> None:
+    file = File()
+    file.write(3, b"x")
+    assert bytes(file.cached) == b"\0\0\0x"
+    file.truncate(2)
+    assert bytes(file.cached) == b"\0\0"

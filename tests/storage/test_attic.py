@@ -1,0 +1,388 @@
+"""Attics: what is taken is what was put last, and after going back to a mark what had been put last by then."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import apsw
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from frontrow.core.attic import MemoryAttic
+from frontrow.core.errors import CommitFailed, StoreDamaged, StoreUnusable
+from frontrow.core.ports import Attic
+from frontrow.storage.attic import FLUSH_ITEMS, DiskAttic, Filter, examine, hash_of
+from tests.storage.failing import FSYNC_FAILS, failing_disk
+
+STORE = b"store number one"
+MARK = b"mark"
+
+
+class Rewinding(Attic, Protocol):
+    """What both attics can do beyond the protocol."""
+
+    def rewind(self, seq: int) -> None: ...
+
+
+class AtticContract:
+    """What every attic must do. ``make`` is called once for each; ``again`` is what the next start has at a mark."""
+
+    def make(self) -> Rewinding:
+        raise NotImplementedError
+
+    def again(self, attic: Rewinding, seq: int) -> Rewinding:
+        raise NotImplementedError
+
+    def test_what_was_never_put_is_not_there(self) -> None:
+        attic = self.make()
+        assert attic.take([b"a", b""]) == [None, None]
+        assert attic.take([]) == []
+
+    def test_the_last_row_counts_and_stays(self) -> None:
+        attic = self.make()
+        attic.put([(b"a", b"1"), (b"b", b""), (b"a", b"2")])
+        assert attic.take([b"b", b"x", b"a"]) == [b"", None, b"2"]
+        attic.put([(b"a", b"3")])
+        assert attic.take([b"a", b"a"]) == [b"3", b"3"]
+
+    def test_going_back_to_a_mark_takes_away_what_came_later(self) -> None:
+        attic = self.make()
+        attic.put([(b"a", b"1"), (b"b", b"1")])
+        attic.mark(7)
+        attic.put([(b"a", b"2"), (b"c", b"2")])
+        attic.mark(9)
+        attic.put([(b"a", b"3"), (b"b", b"3")])
+        attic = self.again(attic, 9)
+        assert attic.take([b"a", b"b", b"c"]) == [b"2", b"1", b"2"]
+        attic = self.again(attic, 7)
+        assert attic.take([b"a", b"b", b"c"]) == [b"1", b"1", None]
+        with pytest.raises(KeyError):
+            attic.rewind(9)
+
+    def test_going_back_to_the_beginning_leaves_nothing(self) -> None:
+        attic = self.make()
+        attic.put([(b"a", b"1")])
+        attic.mark(7)
+        attic.rewind(0)
+        assert attic.take([b"a"]) == [None]
+        with pytest.raises(KeyError):
+            attic.rewind(7)
+        attic.put([(b"a", b"2")])
+        assert attic.take([b"a"]) == [b"2"]
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_any_history(self, seed: int) -> None:
+        """Against a dictionary that is copied at each mark."""
+        rng = random.Random(seed)
+        attic = self.make()
+        rows: dict[bytes, bytes] = {}
+        marks: dict[int, dict[bytes, bytes]] = {}
+        keys = [b"viewer %d" % number for number in range(rng.choice([5, 50, 500]))]
+        seq = 0
+        for _ in range(rng.randrange(1, 25)):
+            match rng.randrange(6):
+                case 0:
+                    seq += rng.randrange(1, 5)
+                    attic.mark(seq)
+                    marks[seq] = dict(rows)
+                case 1 if marks:
+                    seq = rng.choice(sorted(marks))
+                    attic = self.again(attic, seq)
+                    rows = dict(marks[seq])
+                    marks = {marked: kept for marked, kept in marks.items() if marked <= seq}
+                case _:
+                    chosen = rng.sample(keys, rng.randrange(len(keys)))
+                    items = [(key, rng.randbytes(3)) for key in chosen]
+                    attic.put(items)
+                    rows.update(items)
+            assert attic.take(keys) == [rows.get(key) for key in keys]
+
+
+class TestMemoryAttic(AtticContract):
+    """In memory."""
+
+    def make(self) -> Rewinding:
+        return MemoryAttic()
+
+    def again(self, attic: Rewinding, seq: int) -> Rewinding:
+        attic.rewind(seq)
+        return attic
+
+
+class TestDiskAttic(AtticContract):
+    """In a real file, which is opened anew for every start."""
+
+    @pytest.fixture(autouse=True)
+    def in_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(
+            "frontrow.storage.attic.FLUSH_ITEMS", 300
+        )  # so that histories go beyond what waits
+        self.folder = tmp_path
+        self.made: list[DiskAttic] = []
+        yield
+        for attic in self.made:
+            attic.close()
+
+    def make(self) -> DiskAttic:
+        attic = DiskAttic.open(self.folder / f"{len(self.made)}.attic", store=STORE)
+        attic.rewind(0)
+        self.made.append(attic)
+        return attic
+
+    def again(self, attic: Rewinding, seq: int) -> Rewinding:
+        assert isinstance(attic, DiskAttic)
+        attic.settle(seq, MARK)
+        attic.put([(b"viewer 1", b"after the snapshot"), (b"viewer 2", b"and lost with the crash")])
+        attic.close()
+        opened = DiskAttic.open(attic.path, store=STORE)
+        assert opened.fits(seq, MARK)
+        opened.rewind(seq)
+        self.made.append(opened)
+        return opened
+
+
+Open = Callable[..., DiskAttic]
+
+
+@pytest.fixture
+def open_attic(tmp_path: Path) -> Iterator[Open]:
+    """Opens the attic of one store, and closes all at the end."""
+    opened: list[DiskAttic] = []
+
+    def open(store: bytes = STORE, **options: object) -> DiskAttic:
+        opened.append(DiskAttic.open(tmp_path / "frontrow.db.attic", store=store, **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open
+    for attic in opened:
+        attic.close()
+
+
+def filled(attic: DiskAttic, rows: int = 100) -> None:
+    """Fill an attic and settle it at frame 5."""
+    attic.rewind(0)
+    attic.put([(b"viewer %d" % number, b"row %d" % number * 20) for number in range(rows)])
+    attic.mark(5)
+    attic.settle(5, MARK)
+
+
+def test_a_mark_is_of_one_journal(open_attic: Open) -> None:
+    attic = open_attic()
+    filled(attic)
+    assert attic.fits(5, MARK)
+    assert not attic.fits(5, b"of another history")
+    assert not attic.fits(4, MARK)
+
+
+def test_a_mark_that_was_not_settled_does_not_fit(open_attic: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entries may not be on the disk; no snapshot was written for it either."""
+    monkeypatch.setattr("frontrow.storage.attic.FLUSH_ITEMS", 200)
+    attic = open_attic()
+    filled(attic)
+    attic.put([(b"viewer %d" % number, b"new") for number in range(300)])
+    attic.mark(6)
+    attic.put([(b"viewer %d" % number, b"newer") for number in range(300)])
+    again = open_attic()
+    assert not again.fits(6, MARK)
+    again.rewind(5)
+    assert again.take([b"viewer 1", b"viewer 1000"]) == [b"row 1" * 20, None]
+
+
+def test_it_fits_nothing_when_its_file_is_lost(open_attic: Open, tmp_path: Path) -> None:
+    filled(open_attic())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert not open_attic().fits(5, MARK)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an SQLite file at all" * 1_000], ids=["empty", "something"])
+def test_it_fits_nothing_when_its_file_is_something_else(
+    open_attic: Open, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "frontrow.db.attic").write_bytes(content)
+    with capture_logs() as logs:
+        attic = open_attic()
+    assert [entry["event"] for entry in logs] == ["attic_emptied"] * bool(content)
+    assert not attic.fits(5, MARK)
+    filled(attic)
+    assert open_attic().fits(5, MARK)
+
+
+def test_another_store_finds_it_empty(open_attic: Open) -> None:
+    attic = open_attic()
+    filled(attic)
+    attic.close()
+    with capture_logs() as logs:
+        attic = open_attic(b"another")
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [
+        ("attic_emptied", "it is of another store")
+    ]
+    assert not attic.fits(5, MARK)
+
+
+def damage(path: Path, sql: str) -> None:
+    """Change what SQLite itself takes for sound."""
+    connection = apsw.Connection(str(path))
+    connection.execute(sql)
+    connection.close()
+
+
+def test_a_lost_entry_is_found_at_start(open_attic: Open) -> None:
+    """Else its viewer would come back as a stranger, and scores would differ from the journal's."""
+    attic = open_attic()
+    filled(attic)
+    attic.close()
+    damage(attic.path, "DELETE FROM entries WHERE id = 50")
+    assert examine(attic.path, store=STORE) == "entries are missing or were changed"
+    assert not open_attic().fits(5, MARK)
+
+
+def test_a_changed_row_is_found_when_it_is_taken(open_attic: Open) -> None:
+    """It is not used, and the next start does not rely on the file any more."""
+    attic = open_attic()
+    filled(attic)
+    attic.close()
+    damage(attic.path, "UPDATE entries SET row = zeroblob(length(row)) WHERE id = 50")
+    assert examine(attic.path, store=STORE) == "the checksum of entry 50 does not fit"
+    again = open_attic()
+    again.rewind(5)
+    assert again.take([b"viewer 1"]) == [b"row 1" * 20]
+    with pytest.raises(StoreDamaged, match="entry 50 does not fit.*Nothing is lost"):
+        again.take([b"viewer 49"])
+    again.close()
+    last = open_attic()
+    assert not last.fits(5, MARK)
+    filled(last)
+    assert last.take([b"viewer 49"]) == [b"row 49" * 20]
+
+
+@settings(max_examples=40)
+@given(position=st.integers(0, 1 << 30), bit=st.integers(0, 7))
+def test_no_flipped_bit_gives_another_row(
+    position: int, bit: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("attic") / "frontrow.db.attic"
+    attic = DiskAttic.open(path, store=STORE)
+    filled(attic)
+    attic.close()
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    keys = [b"viewer %d" % number for number in range(101)]
+    with capture_logs():
+        again = DiskAttic.open(path, store=STORE)
+    try:
+        if again.fits(5, MARK):
+            again.rewind(5)
+            assert again.take(keys) == [*(b"row %d" % number * 20 for number in range(100)), None]
+    except StoreDamaged:
+        pass  # found when it was taken
+    finally:
+        again.close()
+
+
+def test_a_sound_file_is_found_sound(open_attic: Open) -> None:
+    attic = open_attic()
+    filled(attic)
+    assert examine(attic.path, store=STORE) == ""
+
+
+def test_what_nobody_goes_back_to_is_removed(open_attic: Open) -> None:
+    attic = open_attic()
+    attic.rewind(0)
+    for seq in (1, 2, 3):
+        attic.put([(b"often", b"%d" % seq), (b"once at %d" % seq, b"x")])
+        attic.mark(seq)
+        attic.settle(seq, MARK)
+    attic.put([(b"often", b"4")])
+    attic.prune(2)
+    assert [attic.fits(seq, MARK) for seq in (1, 2, 3)] == [False, True, True]
+    assert attic._db.execute("SELECT count(*) FROM entries").get == 3 + 2
+    again = open_attic()
+    again.rewind(2)
+    assert again.take([b"often", b"once at 1", b"once at 3"]) == [b"2", b"x", None]
+    assert examine(attic.path, store=STORE) == ""
+
+
+def test_what_is_too_old_to_be_asked_for_is_removed(open_attic: Open) -> None:
+    attic = open_attic()
+    attic.rewind(0)
+    for seq in (10, 20, 30):
+        attic.put([(b"at %d" % seq, b"x"), (b"often", b"%d" % seq)])
+        attic.mark(seq)
+        attic.settle(seq, MARK)
+    attic.forget(25)
+    assert attic.take([b"at 10", b"at 20", b"at 30", b"often"]) == [None, None, b"x", b"30"]
+    again = open_attic()
+    again.rewind(30)
+    assert again.take([b"at 10", b"at 20", b"at 30", b"often"]) == [None, None, b"x", b"30"]
+    attic.forget(5)
+
+
+def test_rows_are_found_while_another_thread_writes_them(
+    open_attic: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer who comes back in that moment must not be taken for a new one."""
+    monkeypatch.setattr("frontrow.storage.attic.FLUSH_ITEMS", 500)
+    with ThreadPoolExecutor(1) as thread:
+        attic = open_attic(submit=thread.submit)
+        attic.rewind(0)
+        rng = random.Random(5)
+        rows: dict[bytes, bytes] = {}
+        for seq in range(1, 40):
+            items = [(b"viewer %d" % rng.randrange(5_000), rng.randbytes(50)) for _ in range(400)]
+            attic.put(items)
+            rows.update(items)
+            asked = [b"viewer %d" % rng.randrange(6_000) for _ in range(100)]
+            assert attic.take(asked) == [rows.get(key) for key in asked]
+            if seq % 9 == 0:
+                attic.mark(seq)
+                thread.submit(attic.settle, seq, MARK)
+        assert thread.submit(threading.get_ident).result() != threading.get_ident()
+    assert attic.take(sorted(rows)) == [rows[key] for key in sorted(rows)]
+
+
+def test_a_failed_write_ends_it(tmp_path: Path) -> None:
+    with failing_disk() as disk:
+        attic = DiskAttic.open(tmp_path / "frontrow.db.attic", store=STORE, vfs=disk.vfs)
+        try:
+            filled(attic)
+            attic.put([(b"a", b"1")])
+            attic.mark(6)
+            disk.sync["attic"] = FSYNC_FAILS
+            with pytest.raises(CommitFailed, match="attic: cannot be written: .*fsync"):
+                attic.settle(6, MARK)
+            disk.mend()
+            with pytest.raises(CommitFailed, match="takes no more"):
+                attic.settle(6, MARK)
+            with pytest.raises(CommitFailed):
+                attic.put([(b"viewer %d" % number, b"x") for number in range(FLUSH_ITEMS)])
+        finally:
+            attic.close()
+    again = DiskAttic.open(tmp_path / "frontrow.db.attic", store=STORE)
+    assert again.fits(5, MARK)
+    again.close()
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "frontrow.db.attic").mkdir()
+    with pytest.raises(StoreUnusable, match="cannot be opened for writing"):
+        DiskAttic.open(tmp_path / "frontrow.db.attic", store=STORE)
+
+
+@pytest.mark.parametrize("keys", [1, 2_048, 131_072])
+def test_the_filter_lets_all_pass_that_were_added_and_few_others(keys: int) -> None:
+    filter = Filter(keys)
+    added = [b"douyin\0room\0%d" % (number * 7) for number in range(keys)]
+    filter.add(np.array([hash_of(key) for key in added], np.int64))
+    assert keys <= filter.capacity <= max(keys, 2_048)  # the latter two are as full as it gets
+    assert len(filter.maybe(added)) == keys
+    others = [b"douyin\0room\0%d" % (number * 7 + 1) for number in range(100_000)]
+    assert len(filter.maybe(others)) < 200
+    assert filter.size / filter.capacity == 4
