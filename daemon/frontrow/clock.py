@@ -3,9 +3,6 @@
 import asyncio
 import time
 
-from frontrow.core.ports import Clock
-from frontrow.core.times import Arrivals
-
 
 class SystemClock:
     """The machine's own time; see :class:`frontrow.core.ports.Clock` for the contract."""
@@ -18,21 +15,3 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-class SteadyClock:
-    """A clock whose wall time never runs backward, whatever the machine's does; see :class:`Arrivals` for the rule."""
-
-    def __init__(self, clock: Clock, latest: int) -> None:
-        """``latest`` is the latest time of an earlier run, UTC ms; 0: there was none."""
-        self._clock = clock
-        self._arrivals = Arrivals(latest)
-
-    def now(self) -> int:
-        return self._arrivals.stamp(self._clock.now(), self._clock.monotonic())
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)

@@ -19,7 +19,6 @@ import orjson
 from frontrow.app.daemon import StoreJournal, StoreOutbox
 from frontrow.app.keeping import Keeper
 from frontrow.app.observing import Observer
-from frontrow.clock import SteadyClock
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event, RoomRef
@@ -36,6 +35,7 @@ from frontrow.runtime.outbox import OutboxPolicy, OutboxWorker
 from frontrow.runtime.panel import FeedLine, Lagged, Panels, Subscription
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied, Journal, Pipeline, Route, tick
+from frontrow.runtime.steady import SteadyClock
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.attic import DiskAttic, path_beside
 from frontrow.storage.snapshots import Snapshots

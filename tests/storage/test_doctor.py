@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -304,3 +305,26 @@ def test_the_command_says_it_and_fails(
     assert "NOT SOUND" in out
     assert "LOST     frame 77 of 60 events" in out
     assert "new.db: 199 frames of 11,940 events were written" in out
+
+
+async def test_a_verification_can_be_left_in_the_middle_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that stops does not wait for it, and must not stumble over it."""
+    inside, go_on = threading.Event(), threading.Event()
+    step = Verification.step
+
+    def slow(self: Verification) -> bool:
+        inside.set()
+        go_on.wait(10)
+        return step(self)
+
+    monkeypatch.setattr(Verification, "step", slow)
+    Store.open(tmp_path / "s.db").close()
+    task = asyncio.ensure_future(verify_beside(tmp_path / "s.db", ManualClock()))
+    await asyncio.to_thread(inside.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task

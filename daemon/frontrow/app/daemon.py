@@ -19,7 +19,6 @@ from frontrow.app.feeds import Feeds
 from frontrow.app.keeping import Keeper, identity_of
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
-from frontrow.clock import SteadyClock
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.engine import Engine
@@ -35,6 +34,7 @@ from frontrow.runtime.panel import Panels
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied, Pipeline, Route, tick
 from frontrow.runtime.server import Page, Services, application
+from frontrow.runtime.steady import SteadyClock
 from frontrow.storage.aio import StoreThread, verify_beside
 from frontrow.storage.attic import DiskAttic, path_beside
 from frontrow.storage.lock import StoreLock

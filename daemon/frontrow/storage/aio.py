@@ -1,6 +1,7 @@
 """The store behind asyncio: one thread of its own, calls in order, the loop never blocked by the disk."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,10 +61,16 @@ async def verify_beside(
 
     At the default pause it reads some 40 MB a second. Raises apsw.Error if the file cannot be opened.
     """
-    verification = await asyncio.to_thread(Verification, path, vfs=vfs)
+    loop = asyncio.get_running_loop()
+    # One thread for all: whoever cancels this in the middle of a step closes the file behind that step.
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="verification")
     try:
-        while await asyncio.to_thread(verification.step):
-            await clock.sleep(pause_s)
+        verification = await loop.run_in_executor(thread, functools.partial(Verification, path, vfs=vfs))
+        try:
+            while await loop.run_in_executor(thread, verification.step):
+                await clock.sleep(pause_s)
+        finally:
+            await loop.run_in_executor(thread, verification.close)
     finally:
-        await asyncio.to_thread(verification.close)
+        thread.shutdown(wait=False)
     return verification
