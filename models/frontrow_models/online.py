@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
 from frontrow.core.images import Image
-from frontrow.core.labels import Label
+from frontrow.core.labels import Label, labels_of, told
 from frontrow.core.scoring import CLIP, Matrix, Weights
 
 LEAST_SCALE = 0.01  # standard deviations below this, of log1p inputs, count as none
@@ -155,10 +155,7 @@ class OnlineModel:
                 "variances": dict(scaler.vars),
                 "weights": dict(regression.weights),
                 "refused": self.refused,
-                "held": [
-                    [label.snapshot, label.served_at, label.resolved_at, label.probability, label.outcome]
-                    for label in held
-                ],
+                "held": told(held),
             },
             arrays={"held": np.array([label.inputs for label in held], np.float32).reshape(-1, len(NAMES))},
         )
@@ -181,12 +178,7 @@ class OnlineModel:
             canonical["positives"],
             meta["refused"],
         )
-        self._held = [
-            Label(snapshot, served_at, resolved_at, inputs, probability, outcome)
-            for (snapshot, served_at, resolved_at, probability, outcome), inputs in zip(
-                meta["held"], image.arrays["held"], strict=True
-            )
-        ]
+        self._held = labels_of(meta["held"], image.arrays["held"])
         self._weights = self._named = None
 
     def _canonical(self) -> dict[str, Any]:

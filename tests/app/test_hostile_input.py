@@ -5,14 +5,13 @@ import re
 import time
 from pathlib import Path
 
-import pytest
 from websockets.asyncio.server import ServerConnection
 
 from frontrow.core.events import decode_event
 from frontrow_connectors.douyin_push.decoder import signature
 from tests.support import hostile
 from tests.support.daemons import Running, running, write_config
-from tests.support.mosquitto import PROGRAM, Mosquitto
+from tests.support.mosquitto import Mosquitto, needs_broker
 from tests.support.websocket_server import ScriptedSockets, stay
 
 REFUSED = hostile.corpus("refused")
@@ -89,8 +88,7 @@ async def test_over_a_websocket(tmp_path: Path) -> None:
             assert (await daemon.http.get("/readyz")).status_code == 200
 
 
-@pytest.mark.broker
-@pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
+@needs_broker
 async def test_over_mqtt(tmp_path: Path) -> None:
     import aiomqtt
 

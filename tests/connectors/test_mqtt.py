@@ -27,16 +27,9 @@ from tests.connectors.samples import ROOM, line
 from tests.support.clock import ManualClock, settle
 from tests.support.feed_runs import GatedIntake
 from tests.support.feeds import RecordingIntake
-from tests.support.mosquitto import PROGRAM, Mosquitto
+from tests.support.mosquitto import PROGRAM, Mosquitto, needs_broker
 
 TOPIC = "frontrow/demo/events"
-
-
-def needs_broker(test: Any) -> Any:
-    skip = pytest.mark.skipif(
-        PROGRAM is None, reason="mosquitto is not installed, so nothing speaks MQTT here"
-    )
-    return pytest.mark.broker(skip(test))
 
 
 def ids(intake: RecordingIntake) -> list[str]:

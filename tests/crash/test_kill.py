@@ -32,7 +32,7 @@ from tests.crash.incarnations import (
 from tests.crash.senders import HttpSender, MqttSender, Sender, SocketSender
 from tests.support.daemons import write_config
 from tests.support.http_server import Reply, ScriptedServer, scripted_server
-from tests.support.mosquitto import PROGRAM, Mosquitto
+from tests.support.mosquitto import Mosquitto, needs_broker
 
 DRAIN_S = 120.0
 
@@ -207,12 +207,6 @@ def check(one: Evening, folder: Path) -> None:
     )
 
 
-needs_broker = pytest.mark.skipif(
-    PROGRAM is None, reason="mosquitto is not installed, so nothing speaks MQTT here"
-)
-
-
-@pytest.mark.broker
 @needs_broker
 @pytest.mark.timeout(240)
 async def test_five_kills_lose_nothing(warm: Zygote, tmp_path: Path, seed: int) -> None:

@@ -7,12 +7,30 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 # Debian installs it outside of what an ordinary user's PATH holds.
 PROGRAM = shutil.which(
     "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 )
+
+# Where the suite is the proof of a change, a broker that is not there is a failure and not a reason to skip.
+_skip = pytest.mark.skipif(
+    PROGRAM is None and not os.environ.get("CI"),
+    reason="mosquitto is not installed, so nothing speaks MQTT here",
+)
+
+
+def needs_broker(test: Test) -> Test:
+    """Mark a test that talks to a real broker; it is skipped where there is none, but never under CI."""
+    marked: Test = pytest.mark.broker(_skip(test))
+    return marked
 
 
 class Mosquitto:

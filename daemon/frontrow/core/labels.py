@@ -37,6 +37,22 @@ class Label:
     outcome: bool
 
 
+def told(labels: Sequence[Label]) -> list[list[Any]]:
+    """Return all of labels but their inputs, as JSON values: what :func:`labels_of` makes labels of again."""
+    return [
+        [label.snapshot, label.served_at, label.resolved_at, label.probability, label.outcome]
+        for label in labels
+    ]
+
+
+def labels_of(told: Sequence[Sequence[Any]], inputs: NDArray[np.float32]) -> list[Label]:
+    """Return the labels that :func:`told` told of; ``inputs`` has a line for each."""
+    return [
+        Label(snapshot, served_at, resolved_at, line, probability, outcome)
+        for (snapshot, served_at, resolved_at, probability, outcome), line in zip(told, inputs, strict=True)
+    ]
+
+
 class LabelQueue:
     """Snapshots that wait for their outcome. Bounded: beyond ``bound`` a new snapshot is not taken, and counted."""
 
@@ -162,10 +178,7 @@ class LabelQueue:
                 "open": self._open,
                 "first_served_at": self._first_served_at,
                 "refused": self.refused,
-                "resolved": [
-                    [label.snapshot, label.served_at, label.resolved_at, label.probability, label.outcome]
-                    for label in done
-                ],
+                "answered": told(done),
             },
             arrays={
                 "inputs": self._inputs[held].copy(),
@@ -174,7 +187,7 @@ class LabelQueue:
                 "before": self._before[held].copy(),
                 "state": self._state[held].copy(),
                 "newest": self._newest.array[:rows].copy(),
-                "resolved": np.array([label.inputs for label in done], np.float32).reshape(-1, self._width),
+                "answered": np.array([label.inputs for label in done], np.float32).reshape(-1, self._width),
             },
         )
 
@@ -188,12 +201,7 @@ class LabelQueue:
         self._probability, self._before = arrays["probability"].copy(), arrays["before"].copy()
         self._state = arrays["state"].copy()
         self._newest.load(arrays["newest"])
-        self._resolved = [
-            Label(snapshot, served_at, resolved_at, inputs, probability, outcome)
-            for (snapshot, served_at, resolved_at, probability, outcome), inputs in zip(
-                meta["resolved"], arrays["resolved"], strict=True
-            )
-        ]
+        self._resolved = labels_of(meta["answered"], arrays["answered"])
 
     def _oldest_at(self) -> int:
         return int(self._served_at[self._begin - self._base])
