@@ -301,11 +301,6 @@ class DiskAttic:
             self._reader.close()
             self._db.close()
 
-    @property
-    def filter_bytes(self) -> int:
-        """How much memory it takes to know whom there is no need to look for."""
-        return self._filter.size
-
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
         """Commit what is done inside; a file that turns out to be damaged is emptied, since each start would find it so."""
