@@ -32,7 +32,7 @@ from frontrow.core.alerts import Reason
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.labels import LabelQueue
-from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, lead_id
+from frontrow.core.leads import COLD, GRADES, HOT, Grade, Lead, grade_after, grades_after, lead_id
 from frontrow.core.points import PointsBoard, Policy, Tally
 from frontrow.core.ports import Attic, Model
 from frontrow.core.scoring import Matrix, Weights
@@ -243,28 +243,18 @@ class _Update:
         hits = np.zeros((len(who), len(board.policy.rules)), np.int64)
         np.add.at(hits, event[giving], touched[giving])
         if board.watched_rules:
-            watched_ms = self._watched_ms()
+            watched_ms = viewers.watched_ms_many(who, self.first_at, self.last_at, entered_at)
             for rule, bound_ms in zip(board.watched_rules, board.watch_bounds_ms, strict=True):
                 hits[:, rule] = (watched_ms > bound_ms) & (board.counts_of(rule, who) == 0)
         self._hit = np.flatnonzero(hits.any(axis=1))
         self.tally: Tally = board.tally(who[self._hit], hits[self._hit])
 
-    def _watched_ms(self) -> Rows:
-        viewers, who = self._engine.viewers, self.who
-        going_on = np.where(self.entered_at > 0, np.maximum(0, self.last_at - self.entered_at), 0)
-        told = viewers.observed_ms.array[who] + going_on
-        inferred = np.maximum(0, self.last_at - self.first_at)
-        return np.where(viewers.observed.array[who] > 0, told, inferred)
-
     def regrades(self) -> NDArray[np.int64]:
         """Return the places in ``who`` of those whose grade by points would be another than before; never of staff."""
         engine, rows = self._engine, self.who[self._hit]
-        policy, viewers = engine.policy, engine.viewers
-        points = engine.board.capped(self.tally.raw)
+        viewers = engine.viewers
         before = viewers.grade_by_points.array[rows]
-        hot = (points >= policy.hot) | ((before == HOT) & (points >= policy.hot_leave))
-        warm = (points >= policy.warm) | ((before >= WARM) & (points >= policy.warm_leave))
-        grade = np.where(hot, HOT, np.where(warm, WARM, COLD))
+        grade = grades_after(before, engine.board.capped(self.tally.raw), engine.policy)
         changed: NDArray[np.int64] = self._hit[(grade != before) & (viewers.staff.array[rows] == 0)]
         return changed
 
@@ -576,9 +566,10 @@ class Engine:
         self.now = int(work.now[end - 1])
 
     def _find_sessions(self, work: _Work, start: int, end: int) -> bool:
-        """Find the session and the row of each event and take note of the sessions; False: nothing is done yet.
+        """Find the session and the row of each event and take note of the sessions.
 
-        That is where a session begins or ends, or a room has events of several sessions.
+        False: they are to be taken one by one, as where a session begins or ends, or a room has events of several
+        sessions. Nothing was noted then, but a session that they begin may have been begun.
         """
         frame, part = work.frame, slice(start, end)
         at, weight = work.at[part], work.weights[0, part]

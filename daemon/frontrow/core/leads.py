@@ -1,9 +1,11 @@
 """Leads and grades: who has turned hot, decided once per viewer and session."""
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from frontrow.core.alerts import Reason
 from frontrow.core.points import Policy
@@ -57,3 +59,10 @@ def grade_after(before: int, points: int, policy: Policy) -> int:
     if points >= policy.warm or (before >= WARM and points >= policy.warm_leave):
         return WARM
     return COLD
+
+
+def grades_after(before: NDArray[Any], points: NDArray[Any], policy: Policy) -> NDArray[Any]:
+    """Return :func:`grade_after` of many."""
+    hot = (points >= policy.hot) | ((before == HOT) & (points >= policy.hot_leave))
+    warm = (points >= policy.warm) | ((before >= WARM) & (points >= policy.warm_leave))
+    return np.where(hot, HOT, np.where(warm, WARM, COLD))

@@ -160,14 +160,12 @@ class Viewers:
         going_on = max(0, last_at - entered_at) if entered_at else 0
         return int(self.observed_ms.view[row]) + going_on
 
-    def watched_ms_many(self, rows: Rows) -> Rows:
-        """Return :meth:`watched_ms` of many rows."""
-        last_at = self.last_at.array[rows]
-        inferred = np.maximum(0, last_at - self.first_at.array[rows])
-        entered_at = self.entered_at.array[rows]
+    def watched_ms_many(self, rows: Rows, first_at: Numbers, last_at: Numbers, entered_at: Numbers) -> Rows:
+        """Return :meth:`watched_ms` of many rows as if these were their times."""
         going_on = np.where(entered_at > 0, np.maximum(0, last_at - entered_at), 0)
-        told = self.observed_ms.array[rows] + going_on
-        return np.where(self.observed.array[rows] > 0, told, inferred)
+        observed_ms = self.observed_ms.array[rows] + going_on
+        inferred_ms = np.maximum(0, last_at - first_at)
+        return np.where(self.observed.array[rows] > 0, observed_ms, inferred_ms)
 
     def _observe(self, row: int, milliseconds: int) -> None:
         self.observed_ms.view[row] += milliseconds
@@ -185,8 +183,11 @@ class Viewers:
             return np.array([self._facts_of(row, at) for row in rows.tolist()]).reshape(-1, _FACTS)
         numbers, which = np.unique(self.session.array[rows], return_inverse=True)
         found = np.empty((len(rows), _FACTS))
-        found[:, 0] = self.watched_ms_many(rows)
-        found[:, 1] = at - self.first_at.array[rows]
+        first_at = self.first_at.array[rows]
+        found[:, 0] = self.watched_ms_many(
+            rows, first_at, self.last_at.array[rows], self.entered_at.array[rows]
+        )
+        found[:, 1] = at - first_at
         found[:, 2] = self.enters.array[rows]
         found[:, 3] = self.fan_before.array[rows]
         found[:, 4] = self.earlier.array[rows]
