@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import Protocol
 
 import msgspec
@@ -39,13 +40,20 @@ class Observer(Protocol):
 
 def identity_of(config: Config) -> dict[str, str]:
     """Return what an engine must have in common with the one whose image it takes over."""
+    days = sorted(
+        (room.platform, room.room, room.timezone) for room in config.rooms
+    )  # of rules that pay per day
     settings = msgspec.json.encode(
-        [config.points, config.engine, config.outcome, config.model], order="deterministic", enc_hook=str
+        [config.points, config.engine, config.outcome, config.model, days],
+        order="deterministic",
+        enc_hook=str,
     )
     return {
         "frontrow": __version__,
         "engine": str(ENGINE_VERSION),
         "features": str(FEATURES_VERSION),
+        "numpy": version("numpy"),
+        "river": version("river"),
         "settings": hashlib.sha256(settings).hexdigest()[:16],
     }
 
