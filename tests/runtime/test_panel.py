@@ -1,5 +1,6 @@
 """What a panel is sent: the true list, made anew only where a person would see a difference."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 
 from frontrow.core.engine import Engine, ViewerScore
 from frontrow.core.events import Event, RoomRef
@@ -14,7 +16,7 @@ from frontrow.core.frames import Frame
 from frontrow.runtime.panel import DELTA_EVERY_S, REASONS_EVERY_S, REFRESH_EVERY_S, Panels, Subscription
 from frontrow.runtime.people import MAX_NAME, MAX_WORDS, People
 from frontrow.runtime.pipeline import Applied
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, settle
 from tests.support.rooms import ROOM, START, engine, event, facts_of
 
 OTHER = RoomRef(id="other", platform="test", room="r2")
@@ -65,6 +67,7 @@ class Stage:
         self.engine = CountingEngine(engine())
         self.people = People()
         self.dropped = 0
+        self.settled = True  # whether all that was applied is durable
         self.panels = Panels(
             engine=self.engine,  # type: ignore[arg-type]  # is one in all that matters
             people=self.people,
@@ -73,6 +76,7 @@ class Stage:
             rows=ROWS,
             feeds=lambda _room: (),
             dropped=lambda _room: self.dropped,
+            settled=lambda: self.settled,
         )
 
     def apply(self, *events: Event) -> None:
@@ -215,3 +219,33 @@ def test_a_row_that_is_free_knows_nothing_of_who_had_it() -> None:
 def test_names_and_words_are_bounded() -> None:
     people = noted(event("comment", 0, text="多少钱" * 1_000, name="很" * 200), rows=[0])
     assert (len(people.name(0) or ""), len(people.words(0) or "")) == (MAX_NAME, MAX_WORDS)
+
+
+async def test_what_is_not_durable_yet_is_shown_to_nobody() -> None:
+    """A lead on the panel that a crash then takes back would be a promise broken before the host's eyes."""
+    stage = Stage()
+    client = stage.open()
+    showing = asyncio.ensure_future(stage.panels.run())
+    await settle()
+    stage.settled = False
+    effects = stage.engine.apply(Frame.of([event("form_submit", 0)], [0]))
+    asked = asyncio.ensure_future(stage.panels.when_settled(lambda: stage.panels.viewers(ROOM.id, ROWS)))
+    await stage.clock.advance(2 * REFRESH_EVERY_S)
+    client.read()
+    assert (client.shown, asked.done()) == ({}, False)
+    stage.settled = True
+    stage.panels.durable([Applied(effects.kept, effects, (), stage.clock.now())])
+    client.read()
+    assert list(client.shown) == ["v1"]
+    assert [row["viewer"] for row in await asked] == ["v1"]
+    showing.cancel()
+
+
+async def test_what_goes_wrong_in_an_answer_is_the_askers_and_not_the_pipelines() -> None:
+    stage = Stage()
+    stage.settled = False
+    asked = asyncio.ensure_future(stage.panels.when_settled(lambda: 1 // 0))
+    await settle()
+    stage.panels.durable([])
+    with pytest.raises(ZeroDivisionError):
+        await asked

@@ -206,7 +206,7 @@ class Panels:
             self._send_due()
 
     async def when_settled(self, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns, called when all that the engine has applied is durable."""
+        """Return what ``read`` returns, called when all that the engine has applied is durable; raise what it raises."""
         if self._settled():
             return read()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -215,7 +215,7 @@ class Panels:
             if not done.done():  # who asked may have gone
                 try:
                     done.set_result(read())
-                except KeyError as error:
+                except Exception as error:  # noqa: BLE001  # is the asker's; the pipeline, which calls this, goes on
                     done.set_exception(error)
 
         self._asking.append(answer)
