@@ -9,7 +9,9 @@ import pytest
 
 from frontrow.cli import DONE, main
 from frontrow.config import defaults
+from frontrow.core import explaining
 from frontrow.core.events import Event
+from frontrow.core.features import COUNT
 from frontrow_models.simulate import Faults, Scenario, busy_room, simulate, write_ndjson
 from tests.benchmarks import baseline
 
@@ -34,13 +36,16 @@ STREAMS: dict[str, Callable[[], Iterable[Event]]] = {
 
 @pytest.fixture(scope="module", params=list(STREAMS))
 def outputs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """What the product and what the baseline wrote of the same stream, each with a journal."""
+    """What the product and what the baseline wrote of the same stream, each with a journal, and all features told."""
     folder = tmp_path_factory.mktemp("baseline")
     stream, ours, theirs = folder / "stream.ndjson", folder / "product", folder / "baseline"
     with stream.open("wb") as file:
         write_ndjson(STREAMS[request.param](), file)
-    assert main(["replay", str(stream), "--out", str(ours), "--journal", str(folder / "ours.db")]) == DONE
-    summary = baseline.replay(stream, out=theirs, journal=folder / "theirs.db", config=defaults())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explaining, "TOLD", COUNT)
+        patch.setattr(baseline, "TOLD", COUNT)
+        assert main(["replay", str(stream), "--out", str(ours), "--journal", str(folder / "ours.db")]) == DONE
+        summary = baseline.replay(stream, out=theirs, journal=folder / "theirs.db", config=defaults())
     (theirs / "summary.json").write_text(json.dumps(summary))
     return ours, theirs
 

@@ -1,6 +1,5 @@
 """``frontrow replay``: the same input gives the same bytes; a journal gives what its events gave."""
 
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -11,17 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
 import pytest
 
-from frontrow.app.parts import make_engine
-from frontrow.app.replaying import _features
 from frontrow.cli import DONE, FAILED, WRONG, main
-from frontrow.config import defaults
-from frontrow.core.engine import _feature_reasons
-from frontrow.core.features import NAMES
-from frontrow.core.frames import Frame
 from frontrow_models.simulate import Faults, Scenario, simulate, write_ndjson
 from tests.support.daemons import SOURCE_ROOTS
 
@@ -218,21 +209,3 @@ def test_all_recordings_replay_to_one_digest_and_a_model_in_its_bounds(
     served = [line["probability"] for line in lines if line["probability"] is not None]
     assert len(served) > 30_000
     assert 0 < min(served) <= max(served) < 1
-
-
-def test_lines_made_of_columns_are_those_made_of_objects() -> None:
-    """Viewers of a broadcast that ends in the stream are told one by one, all others by columns."""
-    engine = make_engine(defaults())
-    events = list(simulate(Scenario(rooms=("a", "b"), duration_s=600, viewers=150)))
-    engine.apply(Frame.of(events, [0] * len(events)))
-    assert engine.model is not None
-    weights = dataclasses.replace(
-        engine.model.weights(),
-        scales=np.linspace(0.0, 2.0, len(NAMES)),
-        weights=np.linspace(-1.0, 1.0, len(NAMES)) ** 3 * 1e-3,
-        intercept=-5.5,
-    )
-    inputs = engine.inputs(range(engine.rows), engine.now)
-    by_objects = [msgspec.json.encode(reasons) for reasons in _feature_reasons(weights, inputs)]
-    assert [b"[" + reasons + b"]" for reasons in _features(weights, inputs)] == by_objects
-    assert max(map(len, by_objects)) > 1_000

@@ -55,6 +55,7 @@ from frontrow.core.contact import (
     redact_text,
 )
 from frontrow.core.events import DAEMON_KINDS, KINDS, PEOPLE_KINDS
+from frontrow.core.explaining import OTHERS, TOLD
 from frontrow.core.features import NAMES
 from frontrow.core.intents import RoomLexicon
 from frontrow.core.leads import COLD, GRADES, HOT, grade_after, lead_id
@@ -476,7 +477,7 @@ class Baseline:
         )
 
     def reasons(self, viewer: Viewer, features: Features) -> Reasons:
-        """Return the rules that fired, then the parts of the logit, the largest first, and the intercept."""
+        """Return the rules that fired, then the largest parts of the logit, the sum of the others, and the intercept."""
         found: Reasons = []
         for rule in self.policy.rules:
             count = viewer.counts.get(rule.name, 0)
@@ -495,10 +496,13 @@ class Baseline:
         scaled = self.model["StandardScaler"].transform_one(features)
         regression = self.model["LogisticRegression"]
         parts = {name: value * regression.weights.get(name, 0.0) for name, value in scaled.items()}
-        for name in sorted(parts, key=lambda name: -abs(parts[name])):
+        order = sorted(parts, key=lambda name: -abs(parts[name]))
+        for name in order[:TOLD]:
             if parts[name]:
                 value = math.expm1(features[name])
                 found.append({"kind": "feature", "name": name, "logit": parts[name], "value": value})
+        if others := sum(parts[name] for name in order[TOLD:]):
+            found.append({"kind": "feature", "name": OTHERS, "logit": others})
         found.append(
             {"kind": "feature", "name": "intercept", "logit": float(regression.intercept), "value": 1.0}
         )

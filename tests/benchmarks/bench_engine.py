@@ -93,10 +93,10 @@ def one_pass(files: Sequence[Path], lexicons: Lexicons, store: Store) -> tuple[i
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
     frames: list[Frame] = []
     for events in decoded(files, watch):
-        with watch.on("prepare"):
-            facts = preparer.prepare(events)
         with watch.on("frame"):
-            frames.append(Frame.of(events, facts))
+            frame = Frame.of(events)
+        with watch.on("prepare"):
+            frames.append(preparer.prepare(frame))
     del events
     for stage, with_model in (("points", False), ("all", True)):
         engine = make_engine(config, with_model=with_model)

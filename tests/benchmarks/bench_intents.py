@@ -80,7 +80,5 @@ def test_prepare_a_frame(benchmark: Any, frames: Any) -> None:
     # A frame's time; divide by 1,024 for an event's. Nothing may be prepared twice: each round takes the next frame.
     preparer = Preparer({}, default_lexicon().for_room(), "CN")
     prepared = frames()
-    preparer.prepare(next(prepared))
-    benchmark.pedantic(
-        preparer.prepare, setup=lambda: ((next(prepared),), {}), rounds=FRAMES - 2, iterations=1
-    )
+    preparer.frame(next(prepared))
+    benchmark.pedantic(preparer.frame, setup=lambda: ((next(prepared),), {}), rounds=FRAMES - 2, iterations=1)

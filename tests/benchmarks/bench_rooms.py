@@ -29,7 +29,6 @@ import pytest
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import defaults
 from frontrow.core.events import Event, decode_batch
-from frontrow.core.frames import Frame
 from frontrow.core.preparing import Preparer
 from frontrow.storage.store import Commit, Store
 from frontrow_models.simulate.busy import busy_room
@@ -89,7 +88,7 @@ def one_pass(stream: list[bytes], rooms: int, path: Path) -> Pass:
                 wall, cpu = time.perf_counter(), time.process_time()
                 touched = events = 0
             batch = decode_batch(body).events
-            effects = engine.apply(Frame.of(batch, preparer.prepare(batch)))
+            effects = engine.apply(preparer.frame(batch))
             commits.append(Commit(effects.kept, effects.leads, (), 0))
             events += len(batch)
             touched += len(effects.rooms)

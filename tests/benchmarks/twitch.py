@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config, defaults
 from frontrow.core.events import Event, decode_event
-from frontrow.core.frames import Frame
 from frontrow.core.preparing import Preparer
 from frontrow.core.scoring import sigmoid
 from frontrow_models.served import SERVED
@@ -102,9 +101,7 @@ def served_of(events: Sequence[Event], config: Config | None = None) -> Served:
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
     engine, served = make_engine(config, report_learning=True), Served()
     for start in range(0, len(events), FRAME_EVENTS):
-        # Preparing masks in the events themselves, which are then nobody else's.
-        part = [msgspec.structs.replace(event) for event in events[start : start + FRAME_EVENTS]]
-        for told in engine.apply(Frame.of(part, preparer.prepare(part))).served:
+        for told in engine.apply(preparer.frame(events[start : start + FRAME_EVENTS])).served:
             served.session += told.broadcasts
             for room, viewer in zip(told.rooms, told.viewers, strict=True):
                 platform, _, name = room.partition("/")

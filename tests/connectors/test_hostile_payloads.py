@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Event, RoomRef, decode_event, encode_event
-from frontrow.core.preparing import prepare
 from frontrow.telemetry.metrics import reason_class
 from frontrow_connectors.bilibili import decoder as bilibili
 from frontrow_connectors.canonical import decode_payload, decode_plain
@@ -30,6 +29,7 @@ from frontrow_connectors.twitch_eventsub import decoder as eventsub
 from frontrow_connectors.twitch_irc import decoder as irc
 from frontrow_connectors.websocket import decoder as websocket
 from tests.support import hostile
+from tests.support.preparing import prepare
 from tests.support.rooms import lexicon
 
 ROOM = RoomRef(id="demo", platform="test", room="r1")

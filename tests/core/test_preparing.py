@@ -14,8 +14,9 @@ from frontrow.core import facts as fact
 from frontrow.core.contact import find_phone, mask_numbers, redact_text, suspects
 from frontrow.core.events import KINDS, Event, encode_event
 from frontrow.core.intents import Lexicon, LexiconSource, RoomLexicon
-from frontrow.core.preparing import LABELS, REMEMBERED, REMEMBERED_LENGTH, REMEMBERED_MS, Preparer, prepare
+from frontrow.core.preparing import LABELS, REMEMBERED, REMEMBERED_LENGTH, REMEMBERED_MS, Preparer
 from tests.core.lexicons import default_lexicon, folding
+from tests.support.preparing import prepare
 
 AT = 1_700_000_000_000
 OWN = ("p", "own")
@@ -90,33 +91,42 @@ def test_many_events_at_once_become_what_each_becomes_alone(
     many = preparer()
     for events in frames + frames:
         frame = events + crowd
-        alone, together = copy_of(frame), copy_of(frame)
-        assert many.prepare(together) == one_by_one(alone)
-        assert [encode_event(event) for event in together] == [encode_event(event) for event in alone]
+        alone, together = copy_of(frame), many.frame(frame)
+        assert together.facts == one_by_one(alone)
+        assert [encode_event(event) for event in together.events()] == [
+            encode_event(event) for event in alone
+        ]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_field_with_words_is_masked_on_every_kind(kind: str) -> None:
     # A sender may put a number anywhere: no kind may be passed over for not being about the field.
     given = {name: f"call {NUMBER}" for name in ("text", "name", *LABELS)}
-    prepared = event(kind, extra={"a": f"call {NUMBER}"}, fields={"b": f"call {NUMBER}"}, **given)
-    preparer().prepare([prepared])
+    written = event(kind, extra={"a": f"call {NUMBER}"}, fields={"b": f"call {NUMBER}"}, **given)
+    [prepared] = preparer().frame([written]).events()
     assert NUMBER.encode() not in encode_event(prepared)
 
 
 def test_ids_and_names_of_products_stay_as_they_are() -> None:
     # They are keys: masked, two of them could become one.
-    prepared = event("order_paid", product=NUMBER, order=NUMBER, viewer=NUMBER, value=13800138000)
-    before = encode_event(prepared)
-    preparer().prepare([prepared])
-    assert encode_event(prepared) == before
+    written = event("order_paid", product=NUMBER, order=NUMBER, viewer=NUMBER, value=13800138000)
+    assert preparer().frame([written]).events() == [written]
+
+
+def test_the_events_themselves_stay_as_they_are() -> None:
+    # Whoever has been given one holds it: it is frozen for everybody.
+    fields = {name: f"call {NUMBER}" for name in ("text", "name", *LABELS)}
+    written = event("form_submit", extra={"a": NUMBER}, fields={"b": NUMBER}, **fields)
+    before = encode_event(written)
+    assert preparer().frame([written]).events() != [written]
+    assert encode_event(written) == before
 
 
 def test_each_room_s_own_words_count_in_that_room_only() -> None:
     many = preparer()
     for _ in range(2):  # read, then remembered
         events = [event(text=text, room=room) for text in ("冲", "@小雨 多少钱") for room in ("own", "r")]
-        assert many.prepare(events) == [fact.RAFFLE_WORD, 0, fact.HOST | fact.PRICE, fact.PRICE]
+        assert many.frame(events).facts == [fact.RAFFLE_WORD, 0, fact.HOST | fact.PRICE, fact.PRICE]
 
 
 def test_rooms_read_by_different_lexicons_are_refused() -> None:
@@ -130,8 +140,7 @@ def test_fields_that_nest_too_deep_become_text() -> None:
     deep: dict[str, Any] = {"tel": NUMBER}
     for _ in range(40):
         deep = {"more": deep}
-    prepared = event("form_submit", fields=deep, extra=deep)
-    preparer().prepare([prepared])
+    [prepared] = preparer().frame([event("form_submit", fields=deep, extra=deep)]).events()
     assert prepared.fields is not None and list(prepared.fields) == ["json"]
     assert prepared.extra is not None and list(prepared.extra) == ["json"]
     assert NUMBER.encode() not in encode_event(prepared)
@@ -149,7 +158,7 @@ def remembered(many: Preparer) -> tuple[set[str], set[str]]:
 @given(st.lists(TEXTS, max_size=8))
 def test_no_text_with_contact_data_is_remembered(texts: list[str]) -> None:
     many = preparer()
-    many.prepare([event(text=text) for text in texts])
+    many.frame([event(text=text) for text in texts])
     held, _ = remembered(many)
     assert held <= set(texts)
     for text in held:
@@ -166,7 +175,7 @@ def test_a_flood_of_distinct_texts_and_names_fills_no_memory() -> None:
             event(text=f"你好 {number}", name=str(13_800_000_000 + number))
             for number in range(start, start + 1024)
         ]
-        many.prepare(events)
+        many.frame(events)
         texts, names = remembered(many)
         most = max(most, len(texts), len(names))
     # Where rooms have words of their own, a text is remembered for its room and for all others.
@@ -175,8 +184,8 @@ def test_a_flood_of_distinct_texts_and_names_fills_no_memory() -> None:
 
 def test_long_texts_and_names_are_not_remembered() -> None:
     many = preparer()
-    many.prepare([event(text="长" * REMEMBERED_LENGTH, name="长" * (REMEMBERED_LENGTH + 1))])
-    many.prepare([event(text="长" * (REMEMBERED_LENGTH + 1), name=f"{NUMBER}{'长' * REMEMBERED_LENGTH}")])
+    many.frame([event(text="长" * REMEMBERED_LENGTH, name="长" * (REMEMBERED_LENGTH + 1))])
+    many.frame([event(text="长" * (REMEMBERED_LENGTH + 1), name=f"{NUMBER}{'长' * REMEMBERED_LENGTH}")])
     assert remembered(many) == ({"长" * REMEMBERED_LENGTH}, set())
 
 
@@ -185,29 +194,28 @@ def test_long_texts_and_names_are_not_remembered() -> None:
 def test_all_is_forgotten_after_half_an_hour(clock: str, later: int) -> None:
     many = preparer()
     times: list[dict[str, Any]] = [{clock: AT}, {clock: AT + REMEMBERED_MS}, {clock: AT + later}]
-    many.prepare([event(text="多少钱", name=f"用户{NUMBER}", **times[0])])
-    many.prepare([event("tick", **times[1])])
+    many.frame([event(text="多少钱", name=f"用户{NUMBER}", **times[0])])
+    many.frame([event("tick", **times[1])])
     assert remembered(many) == ({"多少钱"}, {f"用户{NUMBER}"})
-    many.prepare([event("tick", **times[2])])
+    many.frame([event("tick", **times[2])])
     assert remembered(many) == (set(), set())
 
 
 def test_all_is_forgotten_when_asked() -> None:
     many = preparer()
     events = [event(text="多少钱", name=f"用户{NUMBER}"), event(text="冲", room="own", name="小红的名字很长")]
-    facts = many.prepare(events)
+    facts = many.frame(events).facts
     assert remembered(many) == ({"多少钱", "冲"}, {f"用户{NUMBER}"})  # of names only what may be masked again
     many.forget()
     assert remembered(many) == (set(), set())
-    assert many.prepare(events) == facts
+    assert many.frame(events).facts == facts
 
 
 def test_a_name_with_a_number_is_masked_every_time() -> None:
     many = preparer()
     for _ in range(3):
         events = [event("like", name=f"王姐{NUMBER}") for _ in range(2)]
-        many.prepare(events)
-        assert [each.name for each in events] == ["王姐***"] * 2
+        assert many.frame(events).names == ["王姐***"] * 2
 
 
 # --- what is looked at carefully ---

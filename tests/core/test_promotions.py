@@ -7,9 +7,9 @@ import pytest
 from frontrow.core.contact import redact_text
 from frontrow.core.events import Event, decode_event, encode_event
 from frontrow.core.frames import Frame
-from frontrow.core.preparing import prepare
 from frontrow.core.promotions import Promotion, promotion_event, promotions_of
 from frontrow.storage.frames import Blobs, checksum, pack, unpack
+from tests.support.preparing import prepare
 from tests.support.rooms import START, event, lexicon
 
 # Two thirds of all SHA-256 have digits in a row that look like somebody's number; this one does for certain.

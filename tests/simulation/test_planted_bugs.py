@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from frontrow.app.daemon import StoreJournal, StoreOutbox
 from frontrow.app.observing import Observer
-from frontrow.core.engine import Effects, Engine, ViewerScore
+from frontrow.core.engine import Effects, Engine
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
@@ -126,11 +127,10 @@ class ForgetsWhatItSaw(Engine):
 class TooManyPoints(Engine):
     """Gives more points than the cap."""
 
-    def scores(
-        self, rows: Sequence[int], at: int, *, reasons: bool = True, features: bool = True
-    ) -> list[ViewerScore]:
-        found = super().scores(rows, at, reasons=reasons, features=features)
-        return [replace(score, points=score.points + 50) for score in found]
+    def apply(self, frame: Frame) -> Effects:
+        effects = super().apply(frame)
+        effects.leads = [msgspec.structs.replace(lead, points=lead.points + 50) for lead in effects.leads]
+        return effects
 
 
 class Leaks(Engine):

@@ -10,8 +10,8 @@ from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
 from frontrow.core.points import Policy
 from frontrow.core.ports import Model
-from frontrow.core.preparing import prepare
 from frontrow.lexicon import load_lexicon
+from tests.support.preparing import prepare
 
 START = 1_750_000_000_000
 ROOM = RoomRef(id="demo", platform="test", room="r1", title="夏季新品")

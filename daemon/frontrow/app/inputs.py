@@ -109,7 +109,7 @@ class Inputs:
         batches: Iterable[list[Event]] = streams[0] if len(streams) == 1 else merge(streams)
         for events in rebatch(batches, size):
             read = sum(source.raw.tell() for _, source in sources if not source.closed)
-            yield read, Frame.of(events, preparer.prepare(events))
+            yield read, preparer.frame(events)
 
     def _reject(self, rejected: FileReject) -> None:
         if self._on_reject is not None:

@@ -5,34 +5,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
 import msgspec
-import numpy as np
 import orjson
 
-from frontrow.app.parts import Lexicons, make_engine, make_lexicons
+from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config
-from frontrow.core.alerts import Reason
-from frontrow.core.engine import Effects, Engine, ViewerScore, parts_in_order
+from frontrow.core.engine import Effects, Engine, ViewerScore
 from frontrow.core.errors import FrontrowError
-from frontrow.core.events import Event
-from frontrow.core.features import NAMES
+from frontrow.core.explaining import as_json, largest_parts
 from frontrow.core.frames import Frame
-from frontrow.core.leads import Grade
 from frontrow.core.ports import Clock
 from frontrow.core.preparing import Preparer
-from frontrow.core.scoring import Matrix, Weights
 from frontrow.runtime import collector
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_connectors.file import FileReject, iter_batches, merge_by_time
 
 FRAME_EVENTS = 4_096  # larger than live: nobody waits for a frame here
+BLOCK_EVENTS = 512  # made columns of at once: so many objects are still in the processor's caches
 EVENTS_PER_COMMIT = 8_192
-SCORED_AT_ONCE = 4_096  # viewers
+SCORED_AT_ONCE = (
+    1_024  # viewers; of more at once the first are out of the processor's caches when the last are made
+)
 SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
@@ -60,7 +57,7 @@ class _Run:
 
     engine: Engine
     leads: list[tuple[tuple[str, str, str, str], bytes]] = field(default_factory=list)
-    viewers: dict[tuple[str, str, str, str], bytes] = field(default_factory=dict)
+    viewers: dict[tuple[str, str, str], dict[str, bytes]] = field(default_factory=dict)  # by session, then id
     events: int = 0
     duplicates: int = 0
     rejected: int = 0
@@ -77,34 +74,31 @@ class _Run:
 
     def see(self, scores: Sequence[ViewerScore], features: Sequence[bytes] | None = None) -> None:
         """Take the lines of viewers; ``features`` are reasons that are no part of the scores yet, as JSON."""
+        name, lines, head = None, {}, b""
         for place, score in enumerate(scores):
+            if (
+                score.platform,
+                score.room,
+                score.session,
+            ) != name:  # most often once: a session's stand together
+                name = score.platform, score.room, score.session
+                lines = self.viewers.setdefault(name, {})
+                head = _encode(dict(zip(("platform", "room", "session"), name, strict=True)))[:-1]
             reasons = _encode(score.reasons)
             if features is not None and not score.staff:
                 reasons = b"%b%b%b]" % (reasons[:-1], b"," if score.reasons else b"", features[place])
-            line = _ViewerLine(
-                platform=score.platform,
-                room=score.room,
-                session=score.session,
-                viewer=score.viewer,
-                points=score.points,
-                grade=score.grade,
-                probability=score.probability if score.ready else None,
-                reasons=msgspec.Raw(reasons),
+            # Written out: a structure for each viewer, encoded, takes twice as long.
+            lines[score.viewer] = (
+                b'%b,"viewer":%b,"points":%d,"grade":"%b","probability":%b,"reasons":%b}\n'
+                % (
+                    head,
+                    _encode(score.viewer),
+                    score.points,
+                    score.grade.encode(),
+                    _encode(score.probability if score.ready else None),
+                    reasons,
+                )
             )
-            self.viewers[score.platform, score.room, score.session, score.viewer] = _encode(line)
-
-
-class _ViewerLine(msgspec.Struct, frozen=True, gc=False):
-    """A line of ``viewers.ndjson``."""
-
-    platform: str
-    room: str
-    session: str
-    viewer: str
-    points: int
-    grade: Grade
-    probability: float | None
-    reasons: msgspec.Raw
 
 
 _encode = msgspec.json.Encoder().encode
@@ -169,32 +163,14 @@ def _frames(
             )
         store = Store.open(Path(journals[0]), create=False)
         stack.callback(store.close)
-        return _of_journal(store, size)
+        return Frame.cut((frame for _, frame in store.frames()), size)
     lexicons = make_lexicons(config)
-    batches = iter_batches(files[0], reject, size) if len(files) == 1 else merge_by_time(files, reject, size)
-    return _of_files(batches, lexicons, config.intents.phone_region, size)
-
-
-def _of_files(batches: Iterator[list[Event]], lexicons: Lexicons, region: str, size: int) -> Iterator[Frame]:
-    preparer = Preparer(lexicons.of_room, lexicons.default, region)
-    for batch in batches:
-        for start in range(0, len(batch), size):
-            events = batch[start : start + size]
-            yield Frame.of(events, preparer.prepare(events))
-
-
-def _of_journal(store: Store, size: int) -> Iterator[Frame]:
-    """Yield a journal's events in frames of ``size``: other cuts give the same results, and say so in their digest."""
-    waiting = Frame()
-    for _, frame in store.frames():
-        waiting = Frame.joined((waiting, frame)) if len(waiting) else frame
-        start = 0
-        while len(waiting) - start >= size:
-            yield waiting.part(start, start + size)
-            start += size
-        waiting = waiting.part(start, len(waiting))
-    if len(waiting):
-        yield waiting
+    preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
+    block = min(size, BLOCK_EVENTS)
+    batches = (
+        iter_batches(files[0], reject, block) if len(files) == 1 else merge_by_time(files, reject, block)
+    )
+    return map(preparer.prepare, Frame.cut(map(Frame.of, batches), size))
 
 
 class _Recorder:
@@ -276,28 +252,7 @@ def _see(run: _Run, rows: Sequence[int], at: int) -> None:
         run.see(engine.scores(rows, at))
         return
     scores = engine.scores(rows, at, features=False)
-    run.see(scores, _features(engine.model.weights(), engine.inputs(rows, at)))
-
-
-def _features(weights: Weights, inputs: Matrix) -> list[bytes]:
-    """Return the features' reasons of each row as JSON values with commas between them.
-
-    Thirty for each of a hundred thousand viewers: as objects they would take longer than the whole stream.
-    """
-    rows, columns, logits, values = parts_in_order(weights, inputs)
-    numbers = zip(columns.tolist(), _numbers(logits), _numbers(values), strict=True)
-    pieces = [b'%b%b,"value":%b}' % (_HEADS[column], logit, value) for column, logit, value in numbers]
-    pieces_of = iter(pieces)
-    last = _encode(Reason(kind="feature", name="intercept", logit=weights.intercept, value=1.0))
-    counts = np.bincount(rows, minlength=len(inputs)).tolist()
-    return [b",".join((*islice(pieces_of, count), last)) for count in counts]
-
-
-def _numbers(column: Matrix) -> list[bytes]:
-    return _encode(column.tolist())[1:-1].split(b",") if len(column) else []
-
-
-_HEADS = [_encode(Reason(kind="feature", name=name, logit=0.0)).removesuffix(b"0.0}") for name in NAMES]
+    run.see(scores, as_json(largest_parts(engine.model.weights(), engine.inputs(rows, at))))
 
 
 def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
@@ -309,7 +264,11 @@ def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
             {"enabled": False} if model is None else {"enabled": True, **model.state()},
             option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE,
         ),
-        "viewers.ndjson": b"".join(run.viewers[key] + b"\n" for key in sorted(run.viewers)),
+        "viewers.ndjson": b"".join(
+            run.viewers[session][viewer]
+            for session in sorted(run.viewers)
+            for viewer in sorted(run.viewers[session])
+        ),
     }
     digest = hashlib.sha256()
     for name, content in sorted(contents.items()):
@@ -320,7 +279,7 @@ def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
         events=run.events,
         duplicates=run.duplicates,
         rejected=run.rejected,
-        viewers=len(run.viewers),
+        viewers=sum(map(len, run.viewers.values())),
         leads=len(run.leads),
         frames=run.frames,
         elapsed_s=round(elapsed_s, 3),

@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 
 from frontrow.core import features, signs
 from frontrow.core.alerts import Reason
+from frontrow.core.explaining import as_reasons, largest_parts
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, grades_after, lead_id
 from frontrow.core.lessons import Joiner, Lessons, Served
 from frontrow.core.points import PointsBoard, Policy, Tally
 from frontrow.core.ports import GROUP_BYTES, Attic, Model
-from frontrow.core.scoring import Matrix, Weights
+from frontrow.core.scoring import Matrix
 from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
@@ -310,6 +311,19 @@ class _Update:
         self._engine.board.count(self.tally, where[self._hit])
 
 
+@dataclass(slots=True)
+class _Decided:
+    """A lead without what the model says of it, and what the model is to be asked: as they were when it was decided.
+
+    Until the model changes, at a mark, many are asked for together.
+    """
+
+    lead: Lead
+    session: int  # its number
+    fading: NDArray[np.float32]
+    facts: Matrix
+
+
 class Engine:
     """Owns all state of all rooms. Not thread-safe: one owner applies frames in journal order."""
 
@@ -356,6 +370,9 @@ class Engine:
         self._leads: dict[int, str] = {}
         self._hot_at: dict[int, int] = {}  # engine time at which a row first turned hot
         self._hot_by_probability: set[int] = set()
+        self._decided: list[
+            _Decided
+        ] = []  # leads of the frame that is being applied, until the next mark in it
         # While viewers are taken out of many: where we are, and the rates of sessions as they were there.
         self._position = 0
         self._rates: _Rates | None = None
@@ -395,6 +412,7 @@ class Engine:
             else:
                 self._take_stretch(work, start, end, effects)
             self.now = int(work.now[end - 1])
+        self._write_leads(effects)
         self.events += len(kept)
         effects.rows = work.rows
         if work.only_room is not None:
@@ -562,39 +580,64 @@ class Engine:
         if self.model is not None:
             self._serve()  # what a lead names of the model must not depend on which viewers came along in its frame
         room, session = self.session_of(row)
-        rate = session.rate
-        if self._rates is not None:
-            session.rate = self._rates.at(session, self._position)
-        score = self.scores([row], now)[0]
-        session.rate = rate
-        lead = lead_id(room.platform, room.room, session.id, score.viewer)
+        viewer = self.viewers.directory.viewer(row)
+        lead = lead_id(room.platform, room.room, session.id, viewer)
         self._leads[row] = lead
         self._hot_at[row] = now
         session.leads += 1
         effects.lead_rows.append(row)
         effects.lead_positions.append(self._position)
-        effects.leads.append(
-            Lead(
-                lead=lead,
-                platform=room.platform,
-                room=room.room,
-                session=session.id,
-                viewer=score.viewer,
-                customer=None,
-                store=None,
-                grade="hot",
-                quality=None,
-                points=score.points,
-                probability=score.probability if self.model is not None and self.model.ready else None,
-                reasons=score.reasons,
-                decided_at=now,
-                policy=self.board.id,
-                model=None if self.model is None else self.model.version,
-                host=session.host,
-                product=session.product,
-                campaign=session.campaign,
-            )
+        [occurrences] = self.board.occurrences(np.array([row], np.int64))
+        decided = Lead(
+            lead=lead,
+            platform=room.platform,
+            room=room.room,
+            session=session.id,
+            viewer=viewer,
+            customer=None,
+            store=None,
+            grade="hot",
+            quality=None,
+            points=self.board.points(row, now),
+            probability=None,
+            reasons=self._rule_reasons(row, occurrences, now),
+            decided_at=now,
+            policy=self.board.id,
+            model=None if self.model is None else self.model.version,
+            host=session.host,
+            product=session.product,
+            campaign=session.campaign,
         )
+        if self.model is None:
+            effects.leads.append(decided)
+            return
+        assert self._fading is not None
+        rate = session.rate
+        if self._rates is not None:
+            session.rate = self._rates.at(session, self._position)
+        facts = self.viewers.facts_at(np.array([row], np.int64), now)
+        session.rate = rate
+        self._decided.append(_Decided(decided, session.number, self._fading.array()[row].copy(), facts))
+
+    def _write_leads(self, effects: Effects) -> None:
+        """Complete the leads that were decided with what the model says of them, before the model changes."""
+        if not self._decided:
+            return
+        assert self.model is not None
+        assert self._fading is not None
+        decided, self._decided = self._decided, []
+        moments = np.array([each.lead.decided_at for each in decided])
+        fading = self._fading.faded(np.array([each.fading for each in decided]), moments)
+        inputs = features.assemble(fading, standing(np.concatenate([each.facts for each in decided])))
+        weights, ready = self.model.weights(), self.model.ready
+        rooms = self._room_names([each.session for each in decided])
+        probabilities = self.model.probabilities(weights.logits(inputs), rooms).tolist()
+        parts = as_reasons(largest_parts(weights, inputs))
+        for each, probability, part in zip(decided, probabilities, parts, strict=True):
+            told = probability if ready else None
+            effects.leads.append(
+                msgspec.structs.replace(each.lead, probability=told, reasons=each.lead.reasons + part)
+            )
 
     # ------------------------------------------------------------------ many events
 
@@ -777,7 +820,9 @@ class Engine:
         if now // MARK_MS == before // MARK_MS:
             return
         mark = (before // MARK_MS + 1) * MARK_MS
+        self._write_leads(effects)
         self._mark(mark, effects)
+        self._write_leads(effects)
         if self.labels.urgent:
             self._learn(mark)  # whoever has just bought says what is wanted now
         learn_at = now - now % LEARN_MS
@@ -981,7 +1026,7 @@ class Engine:
         self.viewers.due.array[rows] = 0
         inputs = features.assemble(self._fading.read(rows, marks), told)
         sessions = self.viewers.session.array[rows]
-        rooms = self._room_names(sessions)
+        rooms = self._room_names(sessions.tolist())
         served = self.model.serve(inputs, rooms, points)
         kept = inputs.astype(np.float32)
         first = self.labels.end
@@ -1237,28 +1282,37 @@ class Engine:
             return []
         viewers = self.viewers
         which = np.array(rows, np.int64)
+        numbers: list[int] = viewers.session.array[which].tolist()
         probabilities: list[float | None] = [None] * len(rows)
         parts: Sequence[list[Reason]] = [[]] * len(rows)
         if self.model is not None:
             weights = self.model.weights()
             inputs = self.inputs(rows, at)
-            rooms = self._room_names(viewers.session.array[which])
+            rooms = self._room_names(numbers)
             probabilities = self.model.probabilities(weights.logits(inputs), rooms).tolist()
             if reasons and features:
-                parts = _feature_reasons(weights, inputs)
+                parts = as_reasons(largest_parts(weights, inputs))
         rules: Sequence[Sequence[int]] = [()] * len(rows)
         if reasons:
             rules = self.board.occurrences(which)
-        found: list[ViewerScore] = []
         ready = self.model is not None and self.model.ready
-        names = viewers.directory.viewers(which)
-        for row, viewer, probability, part, occurrences in zip(
-            rows, names, probabilities, parts, rules, strict=True
-        ):
-            staff = bool(viewers.staff.view[row])
-            points = 0 if staff else self.board.points(row, at)
-            why = [] if staff or not reasons else self._rule_reasons(row, occurrences, at) + part
-            room, session = self.session_of(row)
+        where = {number: self._room_of[number] for number in set(numbers)}
+        columns = zip(
+            rows,
+            numbers,
+            viewers.directory.viewers(which),
+            self.board.points_of(which, at).tolist(),
+            probabilities,
+            parts,
+            rules,
+            viewers.last_at.array[which].tolist(),
+            viewers.fan.array[which].tolist(),
+            viewers.staff.array[which].tolist(),
+            strict=True,
+        )
+        found: list[ViewerScore] = []
+        for row, number, viewer, points, probability, part, occurrences, last_at, fan, staff in columns:
+            room, session = where[number], self._sessions[number]
             found.append(
                 ViewerScore(
                     row=row,
@@ -1266,15 +1320,15 @@ class Engine:
                     room=room.room,
                     session=session.id,
                     viewer=viewer,
-                    points=points,
+                    points=0 if staff else points,
                     grade=GRADES[COLD if staff else self._grade_at(row, points)],
                     probability=None if staff else probability,
-                    reasons=why,
-                    last_at=viewers.last_at.view[row],
+                    reasons=[] if staff or not reasons else self._rule_reasons(row, occurrences, at) + part,
+                    last_at=last_at,
                     hot_at=self._hot_at.get(row),
                     lead=self._leads.get(row),
-                    fan=bool(viewers.fan.view[row]),
-                    staff=staff,
+                    fan=bool(fan),
+                    staff=bool(staff),
                     ready=ready,
                 )
             )
@@ -1290,7 +1344,7 @@ class Engine:
     def _probabilities(self, rows: Sequence[int], at: int) -> list[float]:
         assert self.model is not None
         logits = self.model.weights().logits(self.inputs(rows, at))
-        rooms = self._room_names(self.viewers.session.array[list(rows)])
+        rooms = self._room_names(self.viewers.session.array[list(rows)].tolist())
         found: list[float] = self.model.probabilities(logits, rooms).tolist()
         return found
 
@@ -1299,8 +1353,7 @@ class Engine:
         room = self._room_of[number]
         return f"{room.platform}/{room.room}"
 
-    def _room_names(self, sessions: NDArray[np.int32]) -> list[str]:
-        numbers = sessions.tolist()
+    def _room_names(self, numbers: Sequence[int]) -> list[str]:
         names = {number: self._room_name(number) for number in set(numbers)}
         return [names[number] for number in numbers]
 
@@ -1333,33 +1386,6 @@ class Engine:
                 )
             found.append(reason)
         return found
-
-
-def parts_in_order(weights: Weights, inputs: Matrix) -> tuple[Rows, Rows, Matrix, Matrix]:
-    """Return the parts of each row's logit that are not zero, row by row, largest first: four columns.
-
-    They are the row, the feature's number, its part of the logit, and what it counts.
-    """
-    parts = weights.parts(inputs)
-    rows, columns = np.nonzero(parts)
-    logits = parts[rows, columns]
-    order = np.lexsort((columns, -np.abs(logits), rows))
-    return rows[order], columns[order], logits[order], np.expm1(inputs[rows, columns][order])
-
-
-def _feature_reasons(weights: Weights, inputs: Matrix) -> list[list[Reason]]:
-    """Return for each row the parts of its logit that are not zero, largest first, and the intercept last.
-
-    They sum to the logit.
-    """
-    found: list[list[Reason]] = [[] for _ in range(len(inputs))]
-    columns_of = (column.tolist() for column in parts_in_order(weights, inputs))
-    for row, column, logit, value in zip(*columns_of, strict=True):
-        found[row].append(Reason(kind="feature", name=features.NAMES[column], logit=logit, value=value))
-    intercept = Reason(kind="feature", name="intercept", logit=weights.intercept, value=1.0)
-    for each in found:
-        each.append(intercept)
-    return found
 
 
 def _attic_key(session: Session, viewer: str) -> bytes:

@@ -196,9 +196,13 @@ class FadingColumns:
     def read(self, rows: Numbers, at: Matrix) -> Matrix:
         """Return the faded counts of ``rows``, each at its moment ``at`` (UTC ms); shape (rows, fading columns)."""
         self.flush()
+        return self.faded(self._state[rows], at)
+
+    def faded(self, state: NDArray[np.float32], at: Matrix) -> Matrix:
+        """Return rows of :meth:`array`, kept from a moment since the landmark was moved, faded to ``at``."""
         # A look back from behind the landmark multiplies; the bound keeps 0 × infinity out of it.
         behind = np.minimum((self._landmark_ms - at)[:, None] / np.array(SPANS), 1000.0)
-        faded: Matrix = self._state[rows].astype(np.float64) * np.exp2(behind)[:, _SPANS_OF]
+        faded: Matrix = state.astype(np.float64) * np.exp2(behind)[:, _SPANS_OF]
         return faded
 
     def rebase(self, now_ms: int) -> int:

@@ -3,10 +3,9 @@
 An event's facts are derived (:mod:`frontrow.core.facts`), then what may not be kept is masked in the event itself:
 numbers, addresses and ids that nobody consented to. Nothing here knows of feeds, queues or the journal.
 
-:func:`prepare` says what is done. A :class:`Preparer` does the same to many events at once, at a small part of the
-cost, in two ways. The words of many comments, and all names, are looked through together. And since viewers repeat each
-other (of the comments recorded in Chinese rooms 30 to 40 % say what was said in the last minutes, in English ones 5 to
-10 %), the facts of short texts are remembered, and names that may have contact data with what is kept of them.
+Much is done at once. The words of many comments, and all names, are looked through together. And since viewers repeat
+each other (of the comments recorded in Chinese rooms 30 to 40 % say what was said in the last minutes, in English ones 5
+to 10 %), the facts of short texts are remembered, and names that may have contact data with what is kept of them.
 
 What is remembered is bounded in number, in length and in time. It is all forgotten at once: after half an hour of the
 events' time (the silence that ends a session), when there is too much, or when :meth:`Preparer.forget` is called. A
@@ -18,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from frontrow.core.contact import redact_extra, redact_fields, redact_label, redact_text, suspects
 from frontrow.core.events import MAX_TEXT, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
+from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
 
 # Not `product` and `order`: these are keys, an id of eleven digits among them must stay itself. They are masked where
@@ -37,28 +36,14 @@ REMEMBERED_LENGTH = 64  # characters
 REMEMBERED_MS = 30 * 60_000
 
 
-def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
-    """Return an event's facts, and mask in it what may not be kept.
-
-    The event must be the caller's alone: to everybody who gets it later it is frozen. ``region`` (ISO 3166, ``CN``) is
-    where a number without a country's code is dialled from.
-    """
-    facts = derive(event, lexicon, region)
-    if event.text:
-        force_setattr(event, "text", redact_text(event.text))
-    if event.name and len(event.name) >= SHORTEST_NUMBER:
-        force_setattr(event, "name", redact_text(event.name))  # some put their number into their name
-    _mask_rest(event, region)
-    return facts
-
-
 class Preparer:
-    """Does to many events of many rooms what :func:`prepare` does to one. It has state: one task owns it."""
+    """Prepares frames of events of any rooms. It has state, of which no result depends: one task owns it."""
 
     def __init__(
         self, lexicons: Mapping[tuple[str, str], RoomLexicon], default: RoomLexicon, region: str
     ) -> None:
         """``lexicons`` are those of configured rooms by (platform, room); ``default`` reads all others' comments.
+        ``region`` (ISO 3166, ``CN``) is where a number without a country's code is dialled from.
 
         Raises:
             ValueError: They are not all made from one lexicon.
@@ -78,15 +63,22 @@ class Preparer:
         self._remembered = 0
         self._since = 0
 
-    def prepare(self, events: Sequence[Event]) -> list[int]:
-        """Return each event's facts, and mask in the events what may not be kept; see :func:`prepare`."""
-        facts = [0] * len(events)
-        if events:
-            self._forget_in_time(events[-1])
-            self._prepare_rest(events, facts)
-            self._read(events, facts)
-            self._see_names(events)
-        return facts
+    def frame(self, events: Sequence[Event]) -> Frame:
+        """Return the frame of ``events``, prepared; they stay as they are."""
+        return self.prepare(Frame.of(events))
+
+    def prepare(self, frame: Frame) -> Frame:
+        """Derive the facts of a frame's events and mask what may not be kept; return the frame.
+
+        The frame must be the caller's alone: to everybody who gets it later it is frozen.
+        """
+        if len(frame):
+            self._forget_in_time(frame)
+            frame.facts = facts = [0] * len(frame)
+            self._prepare_rest(frame, facts)
+            self._read(frame, facts)
+            self._see_names(frame)
+        return frame
 
     def forget(self) -> None:
         """Forget every text and name, as one must when somebody's words are destroyed. Changes no result."""
@@ -96,47 +88,48 @@ class Preparer:
         self._kept_of_names.clear()
         self._remembered = 0
 
-    def _forget_in_time(self, event: Event) -> None:
-        now = event.at if event.seen_at is None else event.seen_at
+    def _forget_in_time(self, frame: Frame) -> None:
+        arrived = frame.seen_ats[-1]
+        now = frame.ats[-1] if arrived is None else arrived
         if abs(now - self._since) > REMEMBERED_MS:
             self.forget()
             self._since = now
 
-    def _prepare_rest(self, events: Sequence[Event], facts: list[int]) -> None:
+    def _prepare_rest(self, frame: Frame, facts: list[int]) -> None:
         """Do what is to be done beside texts and names."""
-        # Asked one by one, which is the fastest way: nearly all events have none of these but a gift's short name.
-        having = [
-            position
-            for position, event in enumerate(events)
-            if ((gift := event.gift) is not None and len(gift) >= SHORTEST_NUMBER)
-            or event.extra is not None
-            or event.fields is not None
-            or event.form is not None
-            or event.host is not None
-            or event.campaign is not None
-            or event.note is not None
-        ]
-        for position in having:
-            event = events[position]
-            if event.kind == "form_submit":
-                facts[position] = derive(event, self._any_room, self._region)
-            _mask_rest(event, self._region)
+        seldom, region = frame.seldom, self._region
+        for label in LABELS:
+            values = seldom.get(label)
+            if values:
+                for position, value in values.items():
+                    if len(value) >= SHORTEST_NUMBER:
+                        values[position] = redact_label(value, region)
+        for position, fields in seldom.get("fields", {}).items():
+            if fields:
+                if frame.kinds[position] == "form_submit":
+                    [event] = frame.take([position]).events()
+                    facts[position] = derive(event, self._any_room, region)
+                consent = seldom.get("consent", {}).get(position)
+                seldom["fields"][position] = redact_fields(_storable(fields), consent)
+        for position, extra in seldom.get("extra", {}).items():
+            if extra:
+                seldom["extra"][position] = redact_extra(_storable(extra), region)
 
-    def _read(self, events: Sequence[Event], facts: list[int]) -> None:
+    def _read(self, frame: Frame, facts: list[int]) -> None:
         """Do what is to be done to texts."""
         of_room, memory = self._of_room, self._default
         known = memory.facts
         unread: dict[_Memory, list[tuple[int, str]]] = {}
-        for position, event in enumerate(events):
-            text = event.text
+        kinds = frame.kinds
+        for position, text in enumerate(frame.texts):
             if not text:
                 continue
             if of_room:
-                memory = of_room.get((event.platform, event.room), self._default)
+                memory = of_room.get((frame.platforms[position], frame.rooms[position]), self._default)
                 known = memory.facts
             if text not in known:
                 unread.setdefault(memory, []).append((position, text))
-            elif event.kind == "comment":
+            elif kinds[position] == "comment":
                 facts[position] = known[text]
         if not unread:
             return
@@ -152,6 +145,7 @@ class Preparer:
             of_any_room |= short
             self._remembered += len(short)
             short = of_any_room
+        masked: dict[int, str] = {}
         for memory, written in unread.items():
             own = memory.lexicon.detect_own_many([text for _, text in written])
             known = memory.facts
@@ -163,10 +157,11 @@ class Preparer:
                 if text in short:
                     known[text] = mask
                 elif text in redacted:
-                    force_setattr(events[position], "text", redacted[text])
-                if events[position].kind == "comment":
+                    masked[position] = redacted[text]
+                if kinds[position] == "comment":
                     facts[position] = mask
             self._remembered += len(known) - before
+        frame.texts = _replaced(frame.texts, masked)
         if self._remembered >= REMEMBERED:
             self.forget()
 
@@ -182,23 +177,34 @@ class Preparer:
                 redacted[text] = kept
         return found, redacted
 
-    def _see_names(self, events: Sequence[Event]) -> None:
+    def _see_names(self, frame: Frame) -> None:
         """Mask what is to be masked in names."""
         # To look through all of them together costs half of asking which of them are known.
-        names = [event.name or "" for event in events]
+        names = [name or "" for name in frame.names]
+        masked: dict[int, str] = {}
         for position in suspects(names):
             name = names[position]
             if len(name) < SHORTEST_NUMBER:
                 continue
             kept = self._kept_of_names.get(name)
             if kept is None:
-                kept = redact_text(name)
+                kept = redact_text(name)  # some put their number into their name
                 if len(name) <= REMEMBERED_LENGTH:
                     self._kept_of_names[name] = kept
             if kept != name:
-                force_setattr(events[position], "name", kept)
+                masked[position] = kept
+        frame.names = _replaced(frame.names, masked)
         if len(self._kept_of_names) >= REMEMBERED:
             self.forget()
+
+
+def _replaced(column: Sequence[str | None], by_position: Mapping[int, str]) -> Sequence[str | None]:
+    if not by_position:
+        return column
+    changed = list(column)
+    for position, value in by_position.items():
+        changed[position] = value
+    return changed
 
 
 class _Memory:
@@ -209,17 +215,6 @@ class _Memory:
     def __init__(self, lexicon: RoomLexicon) -> None:
         self.lexicon = lexicon
         self.facts: dict[str, int] = {}
-
-
-def _mask_rest(event: Event, region: str) -> None:
-    for label in LABELS:
-        value = getattr(event, label)
-        if value is not None and len(value) >= SHORTEST_NUMBER:
-            force_setattr(event, label, redact_label(value, region))
-    if event.fields:
-        force_setattr(event, "fields", redact_fields(_storable(event.fields), event.consent))
-    if event.extra:
-        force_setattr(event, "extra", redact_extra(_storable(event.extra), region))
 
 
 def _storable(fields: dict[str, Any]) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class Pipeline:
 
     def _apply(self, events: Sequence[Event], seen_ats: Sequence[int]) -> Applied:
         began = self._clock.monotonic()
-        frame = Frame.of(events, self._preparer.prepare(events))
+        frame = self._preparer.frame(events)
         frame.seen_ats = seen_ats  # when it came here, whatever the sender says
         effects = self._engine.apply(frame)
         alerts = self._alerts(effects)

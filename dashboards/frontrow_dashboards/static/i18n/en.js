@@ -133,6 +133,7 @@ export default {
     other: "Asked {name}",
   },
   feature: {
+    others: "All other signals",
     intercept: "Baseline (same for all)",
     comments_1m: "Comments, last 1 min",
     comments_5m: "Comments, last 5 min",

@@ -130,6 +130,7 @@ export default {
     other: "问{name}",
   },
   feature: {
+    others: "其他信号合计",
     intercept: "起点（人人相同）",
     comments_1m: "近 1 分钟发言",
     comments_5m: "近 5 分钟发言",
