@@ -351,6 +351,8 @@ class RoomLexicon:
         if self._mention is None:
             return {}
         asked = [text for text in texts if _may_mention(text)]
+        if not asked:  # as in most rooms of a frame
+            return {}
         folded = zip(asked, self._folding.fold_each(asked), strict=True)
         return {text: _HOST for text, form in folded if self._mention.search(form) is not None}
 
