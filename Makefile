@@ -18,8 +18,12 @@ help:
 run: $(VENV)/run.stamp
 	$(BIN)/frontrow run --config $(CONFIG)
 
+# Side by side on all cores. Each worker takes a stretch of the tests in their order, so that what a module's tests share
+# is made once, and who has finished takes over half of what another has left, so that nobody waits at the end.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: check system
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -32,7 +36,7 @@ simulate: $(VENV)/test.stamp
 	$(BIN)/python -m tests.simulation $(SEED)
 
 test-long: $(VENV)/test.stamp system
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/benchmarks -p no:cacheprovider --override-ini addopts="--import-mode=importlib" -s

@@ -17,6 +17,15 @@ settings.register_profile(
 settings.load_profile("frontrow")
 
 
+MOST_WORKERS = 8  # each has a lexicon and a browser of its own, half a gigabyte
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many ``-n auto`` is: one for each core that we may use, whatever else the machine has."""
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting of the developer's own shell must not decide a test."""

@@ -4,9 +4,7 @@ import contextlib
 import io
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -130,19 +128,6 @@ def _fast_clock(rate: float) -> FastClock:
     clock = FastClock()
     clock.epoch_ms, clock.rate = time.time_ns() // 1_000_000, rate  # noqa: TID251  # a real process's wall clock
     return clock
-
-
-def stable_port(dice: random.Random) -> int:
-    """Return a free port that stays ours while nobody listens.
-
-    Not one of the system's choice: those are given to outgoing connections too, and a sender that tries to reach a
-    dead daemon there could be connected to itself.
-    """
-    while True:
-        port = dice.randint(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def comes_up(daemon: Incarnation) -> bool:

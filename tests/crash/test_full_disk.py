@@ -24,8 +24,9 @@ import pytest
 from frontrow.cli import DONE, FAILED
 from frontrow.core.events import Event, encode_event
 from tests.crash.checks import assert_once, stored_ids
-from tests.crash.incarnations import Incarnation, Zygote, comes_up, ended, stable_port, until_ready, zygote
+from tests.crash.incarnations import Incarnation, Zygote, comes_up, ended, until_ready, zygote
 from tests.support.daemons import write_config
+from tests.support.ports import stable_port
 from tests.support.rooms import event
 
 MEGABYTES = 8

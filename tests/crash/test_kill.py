@@ -27,7 +27,6 @@ from tests.crash.incarnations import (
     Incarnation,
     Zygote,
     make_token,
-    stable_port,
     until_ready,
     until_written,
 )
@@ -35,6 +34,7 @@ from tests.crash.senders import HttpSender, MqttSender, Sender, SocketSender
 from tests.support.daemons import write_config
 from tests.support.http_server import Reply, ScriptedServer, scripted_server
 from tests.support.mosquitto import Mosquitto, needs_broker
+from tests.support.ports import stable_port
 
 DRAIN_S = 120.0
 
@@ -265,7 +265,7 @@ async def test_kills_while_snapshots_are_taken_all_the_time_lose_nothing(
 @pytest.mark.broker
 @pytest.mark.long
 @needs_broker
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(2_400)
 async def test_two_hundred_kills_lose_nothing(warm: Zygote, tmp_path: Path, seed: int) -> None:
     """Eight evenings: a store that is short enough to be looked at whole, and for starts that are not all reading.
 

@@ -22,10 +22,11 @@ from frontrow.cli import DONE, main
 from frontrow.core.events import encode_event
 from frontrow_models.simulate import busy_room, write_ndjson
 from tests.crash.checks import assert_once, rows, stored_ids
-from tests.crash.incarnations import Incarnation, Zygote, ended, make_token, stable_port, until_ready
+from tests.crash.incarnations import Incarnation, Zygote, ended, make_token, until_ready
 from tests.crash.senders import HttpSender
 from tests.support.daemons import write_config
 from tests.support.http_server import Failure, Reply, scripted_server
+from tests.support.ports import stable_port
 from tests.support.rooms import event
 
 SHUTDOWN_S = 2.0

@@ -3,15 +3,17 @@
 import asyncio
 import getpass
 import os
+import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
+from tests.support.ports import stable_port
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
@@ -37,7 +39,7 @@ class Mosquitto:
     """One broker; ``lines`` are added to its configuration. State is kept over :meth:`stop` and :meth:`start`."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        self.port = _free_port()
+        self.port = stable_port(random.Random())
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             "\n".join(
@@ -78,10 +80,3 @@ class Mosquitto:
         writer.close()
         await writer.wait_closed()
         return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
