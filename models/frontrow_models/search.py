@@ -118,6 +118,18 @@ def progressive_loss(record: Record, options: ModelOptions, *, window_ms: int, u
     return log_loss(sigmoid(np.concatenate(scores)), happened)
 
 
+def load_optuna() -> Any:
+    """Return Optuna; ask before a record is made, which takes as long as its input is.
+
+    Raises:
+        OptunaMissing: Install ``frontrow[search]``.
+    """
+    try:
+        return import_module("optuna")
+    except ModuleNotFoundError as error:
+        raise OptunaMissing("Optuna is not installed: pip install 'frontrow[search]'") from error
+
+
 def search(
     record: Record,
     start: ModelOptions,
@@ -136,10 +148,7 @@ def search(
         OptunaMissing: Install ``frontrow[search]``.
         NothingToSearch: Nothing is final before ``until``.
     """
-    try:
-        optuna: Any = import_module("optuna")
-    except ModuleNotFoundError as error:
-        raise OptunaMissing("Optuna is not installed: pip install 'frontrow[search]'") from error
+    optuna = load_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if progressive_loss(record, start, window_ms=window_ms, until=until) is None:
         raise NothingToSearch("too little is final in the first part of the input to search by")

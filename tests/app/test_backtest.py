@@ -1,8 +1,10 @@
 """``frontrow backtest``: which leads change under another configuration, and how they turned out, by the daemon's own code."""
 
+import contextlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,33 @@ def backtest(out: Path, *words: str | Path) -> tuple[dict[str, Any], list[dict[s
     assert main(["backtest", *map(str, words), "--out", str(out)]) == DONE
     lines = (out / "diff.ndjson").read_bytes().splitlines()
     return json.loads((out / "summary.json").read_bytes()), [json.loads(line) for line in lines]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What a backtest of the stream against a lower bound for hot gives, and what it prints."""
+
+    summary: dict[str, Any]
+    diff: list[dict[str, Any]]
+    told: str
+
+
+@pytest.fixture(scope="module")
+def lowered(stream: Path, tmp_path_factory: pytest.TempPathFactory) -> Lowered:
+    out, told = tmp_path_factory.mktemp("lowered"), io.StringIO()
+    with contextlib.redirect_stdout(told):
+        found = backtest(out, stream, *LOWER)
+    return Lowered(*found, told=told.getvalue() + (out / "summary.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def recorded(stream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a replay of the stream, with the journal ``journal.db`` in it; to be read only."""
+    folder = tmp_path_factory.mktemp("recorded")
+    assert (
+        main(["replay", str(stream), "--out", str(folder), "--journal", str(folder / "journal.db")]) == DONE
+    )
+    return folder
 
 
 def replayed(out: Path, stream: Path, config: Path) -> dict[str, dict[str, Any]]:
@@ -80,10 +109,9 @@ def test_the_diff_is_what_two_replays_differ_in(stream: Path, tmp_path: Path) ->
     )
 
 
-def test_the_other_way_round_what_was_gained_is_lost(stream: Path, tmp_path: Path) -> None:
+def test_the_other_way_round_what_was_gained_is_lost(stream: Path, lowered: Lowered, tmp_path: Path) -> None:
     config = tmp_path / "low.toml"
     config.write_text("[points]\nhot = 50\nhot_leave = 45\n", "utf-8")
-    there, _ = backtest(tmp_path / "there", stream, *LOWER)
     back, _ = backtest(
         tmp_path / "back",
         stream,
@@ -95,35 +123,27 @@ def test_the_other_way_round_what_was_gained_is_lost(stream: Path, tmp_path: Pat
         "points.hot_leave=75",
     )
     for change, reverse in {"gained": "lost", "lost": "gained", "earlier": "later", "same": "same"}.items():
-        assert there["moved"][change]["leads"] == back["moved"][reverse]["leads"]
+        assert lowered.summary["moved"][change]["leads"] == back["moved"][reverse]["leads"]
 
 
-def test_the_model_is_the_one_that_a_replay_makes(stream: Path, tmp_path: Path) -> None:
+def test_the_model_is_the_one_that_a_replay_makes(lowered: Lowered, recorded: Path) -> None:
     """The backtest makes its learner itself, to see in which order it is asked: it must not become another one."""
-    assert main(["replay", str(stream), "--out", str(tmp_path / "a")]) == DONE
-    model = json.loads((tmp_path / "a" / "model.json").read_bytes())
-    summary, _ = backtest(tmp_path / "out", stream, *LOWER)
-    assert summary["before"]["model"] == model["version"]
-    assert summary["before"]["labels"] == model["labels"] > 0
+    model = json.loads((recorded / "model.json").read_bytes())
+    assert lowered.summary["before"]["model"] == model["version"]
+    assert lowered.summary["before"]["labels"] == model["labels"] > 0
 
 
-def test_a_journal_gives_what_its_events_give(stream: Path, tmp_path: Path) -> None:
-    journal = tmp_path / "journal.db"
-    assert main(["replay", str(stream), "--out", str(tmp_path / "a"), "--journal", str(journal)]) == DONE
-    of_file = backtest(tmp_path / "file", stream, *LOWER)
-    of_journal = backtest(tmp_path / "journal", journal, *LOWER)
-    assert of_file[0]["duplicates"] > 0 == of_journal[0]["duplicates"]
-    assert of_file[0] | {"duplicates": 0} == of_journal[0]
-    assert of_file[1] == of_journal[1]
+def test_a_journal_gives_what_its_events_give(lowered: Lowered, recorded: Path, tmp_path: Path) -> None:
+    summary, diff = backtest(tmp_path, recorded / "journal.db", *LOWER)
+    assert lowered.summary["duplicates"] > 0 == summary["duplicates"]
+    assert lowered.summary | {"duplicates": 0} == summary
+    assert lowered.diff == diff
 
 
-def test_only_the_diff_names_viewers(
-    stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, diff = backtest(tmp_path, stream, *LOWER)
-    told = capsys.readouterr().out + (tmp_path / "summary.json").read_text("utf-8")
-    assert not any(line["viewer"] in told for line in diff)
-    assert "points.hot " in told
+def test_only_the_diff_names_viewers(lowered: Lowered) -> None:
+    assert lowered.diff
+    assert not any(line["viewer"] in lowered.told for line in lowered.diff)
+    assert "points.hot " in lowered.told
 
 
 # ---------------------------------------------------------------------- how leads turned out

@@ -1,7 +1,9 @@
 """``frontrow retrain``: an input is learnt as the daemon would have, judged as it goes, and kept as a version."""
 
 import json
+import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,11 @@ import pytest
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
 from frontrow.app.offline import Final, options_of, run, window_of
-from frontrow.app.retraining import _Recorder, figures_of, online_of, retrain
+from frontrow.app.retraining import Retrained, _Recorder, figures_of, online_of, retrain
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
 from frontrow.config import Config
+from frontrow.core.lessons import Lessons
 from frontrow_models.evaluation.reliability import log_loss
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
@@ -31,36 +34,68 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return evening(tmp_path_factory.mktemp("stream") / "evening.ndjson", sessions=2)
 
 
+def configured_in(folder: Path) -> Config:
+    return configured(None, [f"storage.path={folder / 'frontrow.db'}"], {})
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The stream, its first half, what was learnt of each, and the folder of the registry that holds both versions."""
+
+    stream: Path
+    half: Path
+    whole: Retrained
+    of_half: Retrained
+    versions: Path
+
+
+@pytest.fixture(scope="module")
+def learnt(stream: Path, tmp_path_factory: pytest.TempPathFactory) -> Learnt:
+    folder = tmp_path_factory.mktemp("learnt")
+    half = folder / "half.ndjson"
+    lines = stream.read_bytes().splitlines(keepends=True)
+    half.write_bytes(b"".join(lines[: len(lines) // 2]))
+    config = configured_in(folder)
+    registry = registry_beside(config.storage.path)
+    whole, of_half = (retrain(Inputs([path]), config, registry) for path in (stream, half))
+    return Learnt(stream, half, whole, of_half, folder / "frontrow.db.models")
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return configured(None, [f"storage.path={tmp_path / 'frontrow.db'}"], {})
+    return configured_in(tmp_path)
 
 
 @pytest.fixture
-def registry(config: Config) -> Registry:
+def registry(config: Config, learnt: Learnt) -> Registry:
+    """A registry of the test's own that has both versions."""
+    shutil.copytree(learnt.versions, config.storage.path.with_name("frontrow.db.models"))
     return registry_beside(config.storage.path)
 
 
 @pytest.fixture(scope="module")
-def record(stream: Path) -> Record:
-    recorder = _Recorder()
-    run(Inputs([stream]), configured(None, [], {}), [recorder])
-    return recorder.record
+def seen(stream: Path) -> tuple[Record, Lessons]:
+    """What a search keeps of the stream, and its final outcomes with what was served."""
+    recorder, final = _Recorder(), Final()
+    run(Inputs([stream]), configured(None, [], {}), [recorder, final])
+    assert final.lessons is not None
+    return recorder.record, final.lessons
 
 
-def first_half(stream: Path, path: Path) -> Path:
-    lines = stream.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[: len(lines) // 2]))
-    return path
+@pytest.fixture(scope="module")
+def record(seen: tuple[Record, Lessons]) -> Record:
+    return seen[0]
 
 
-def test_what_is_kept_is_what_a_replay_learns(
-    stream: Path, tmp_path: Path, config: Config, registry: Registry
-) -> None:
-    found = retrain(Inputs([stream]), config, registry)
-    assert main(["replay", str(stream), "--out", str(tmp_path / "out")]) == DONE
+@pytest.fixture(scope="module")
+def final(seen: tuple[Record, Lessons]) -> Lessons:
+    return seen[1]
+
+
+def test_what_is_kept_is_what_a_replay_learns(learnt: Learnt, tmp_path: Path, registry: Registry) -> None:
+    assert main(["replay", str(learnt.stream), "--out", str(tmp_path / "out")]) == DONE
     model = json.loads((tmp_path / "out" / "model.json").read_bytes())
-    kept = registry.load(found.name)
+    kept = registry.load(learnt.whole.name)
     assert (kept.weights, kept.intercept, kept.labels) == (
         model["weights"],
         model["intercept"],
@@ -70,38 +105,32 @@ def test_what_is_kept_is_what_a_replay_learns(
     assert from_version(kept).version == model["version"]
 
 
-def test_the_card_has_the_reports_figures_beside_the_baselines(
-    stream: Path, config: Config, registry: Registry
-) -> None:
-    found = retrain(Inputs([stream]), config, registry)
+def test_the_card_has_the_reports_figures_beside_the_baselines(learnt: Learnt) -> None:
+    found = learnt.whole
     figures = found.version.card.figures
     assert figures == figures_of(found.report)
     by_name = {column.column: column for column in found.report.columns}
     assert figures["champion.log_loss"] == by_name["champion"].log_loss
     assert {"shown.roc_auc", "points.roc_auc", "recency.precision", "base_rate.log_loss"} <= set(figures)
-    assert str(stream) not in found.version.card.text
+    assert str(learnt.stream) not in found.version.card.text
     assert "order_paid or form_submit within 60 minutes" in found.version.card.text
 
 
 def test_the_same_input_gives_the_same_version(
-    stream: Path, tmp_path: Path, config: Config, registry: Registry
+    learnt: Learnt, tmp_path: Path, config: Config, registry: Registry
 ) -> None:
     moved = tmp_path / "elsewhere.ndjson"
-    moved.write_bytes(stream.read_bytes())
-    names = [retrain(Inputs([path]), config, registry).name for path in (stream, moved)]
-    assert names[0] == names[1]
-    other = retrain(Inputs([first_half(stream, tmp_path / "half.ndjson")]), config, registry)
-    assert other.name != names[0]
-    assert registry.names() == sorted({names[0], other.name})
+    moved.write_bytes(learnt.stream.read_bytes())
+    assert retrain(Inputs([moved]), config, registry).name == learnt.whole.name != learnt.of_half.name
+    assert registry.names() == sorted({learnt.whole.name, learnt.of_half.name})
 
 
 def test_a_version_goes_on_from_another(
-    stream: Path, tmp_path: Path, config: Config, registry: Registry
+    learnt: Learnt, tmp_path: Path, config: Config, registry: Registry
 ) -> None:
-    parent = retrain(Inputs([first_half(stream, tmp_path / "half.ndjson")]), config, registry)
+    parent = learnt.of_half
     rest = tmp_path / "rest.ndjson"
-    lines = stream.read_bytes().splitlines(keepends=True)
-    rest.write_bytes(b"".join(lines[len(lines) // 2 :]))
+    rest.write_bytes(learnt.stream.read_bytes().removeprefix(learnt.half.read_bytes()))
     child = retrain(Inputs([rest]), config, registry, start=parent.name).version
     alone = retrain(Inputs([rest]), config, registry).version
     assert child.parents == [parent.name]
@@ -112,23 +141,19 @@ def test_a_version_goes_on_from_another(
 
 
 def test_the_champion_is_judged_only_by_what_it_cannot_have_learnt(
-    stream: Path, tmp_path: Path, config: Config, registry: Registry
+    learnt: Learnt, final: Lessons, tmp_path: Path, config: Config, registry: Registry
 ) -> None:
-    half = first_half(stream, tmp_path / "half.ndjson")
-    old = retrain(Inputs([half]), config, registry)
+    old = learnt.of_half
     assert old.champion is None
-    words = ["replay", str(half), "--out", str(tmp_path / "out"), "--journal", str(config.storage.path)]
-    assert main(words) == DONE
+    store = str(config.storage.path)
+    assert main(["replay", str(learnt.half), "--out", str(tmp_path / "out"), "--journal", store]) == DONE
     promote(registry, config.storage.path, old.name, by="", reason="", clock=ManualClock())
-    new = retrain(Inputs([stream]), config, registry)
+    new = retrain(Inputs([learnt.stream]), config, registry)
     assert new.champion == old.name
     assert new.against is not None
-    final = Final()
-    run(Inputs([stream]), config, [final])
-    assert final.lessons is not None
-    after = int(np.count_nonzero(final.lessons.served_at > old.version.created_at))
-    assert 0 < new.against.comparison.labels <= after < len(final.lessons)
-    again = retrain(Inputs([half]), config, registry)
+    after = int(np.count_nonzero(final.served_at > old.version.created_at))
+    assert 0 < new.against.comparison.labels <= after < len(final)
+    again = retrain(Inputs([learnt.half]), config, registry)
     assert again.against is not None
     assert again.against.comparison.labels == 0
 
@@ -165,14 +190,11 @@ def test_the_command_prints_the_name_and_how_it_stands(
 # ---------------------------------------------------------------------- the search
 
 
-def test_a_trial_loses_what_the_engine_lost(stream: Path, record: Record) -> None:
+def test_a_trial_loses_what_the_engine_lost(record: Record, final: Lessons) -> None:
     """What a search learns again from its record must be what the daemon learnt, or it would find the wrong options."""
     config = configured(None, [], {})
-    final = Final()
-    run(Inputs([stream]), config, [final])
-    assert final.lessons is not None
-    until = int(final.lessons.resolved_at.max()) + 1
-    judged = final.lessons.take(final.lessons.resolved_at >= record.split(WARMING, until))
+    until = int(final.resolved_at.max()) + 1
+    judged = final.take(final.resolved_at >= record.split(WARMING, until))
     logits = judged.served[:, RAW].astype(np.float64)
     expected = log_loss(1.0 / (1.0 + np.exp(-logits)), judged.outcome)
     assert expected is not None
@@ -233,15 +255,12 @@ def test_a_search_finds_no_worse_options_and_always_the_same(record: Record) -> 
 
 
 def test_what_was_searched_on_does_not_judge(
-    stream: Path, record: Record, config: Config, registry: Registry
+    stream: Path, record: Record, final: Lessons, config: Config, registry: Registry
 ) -> None:
     pytest.importorskip("optuna")
     found = retrain(Inputs([stream]), config, registry, trials=2)
     assert found.judged_from == record.split(0.6)
-    final = Final()
-    run(Inputs([stream]), config, [final])
-    assert final.lessons is not None
-    assert found.report.labels == int(np.count_nonzero(final.lessons.served_at >= found.judged_from)) > 0
+    assert found.report.labels == int(np.count_nonzero(final.served_at >= found.judged_from)) > 0
     assert found.searched is not None
     assert found.version.options["learning_rate"] == found.searched.learning_rate
     assert "searched on the first part" in found.version.card.text

@@ -41,7 +41,7 @@ from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import Registry
-from frontrow_models.search import RAW, Record, search
+from frontrow_models.search import RAW, Record, load_optuna, search
 from frontrow_models.served import SERVED
 from frontrow_models.versions import Card, Position, Version, VersionRefused, from_version, to_version
 
@@ -304,6 +304,7 @@ def _search(
     on_trial: Callable[[int, float], None],
 ) -> tuple[ModelOptions, int]:
     """Return the options found, and the time from which on what is served may judge them."""
+    load_optuna()  # else its absence would be told only after all has been recorded
     recorder = _Recorder()
     if progress is not None:
         progress.begin("recording")
