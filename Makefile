@@ -22,7 +22,9 @@ run: $(VENV)/run.stamp
 # is made once, and who has finished takes over half of what another has left, so that nobody waits at the end.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-test: check system
+# What the system lacks is fetched while packages are installed and types are checked.
+test:
+	@$(MAKE) --no-print-directory -j2 check system
 	$(PYTEST)
 
 check: $(VENV)/test.stamp

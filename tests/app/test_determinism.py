@@ -216,7 +216,7 @@ def test_a_digest_does_not_hang_on_hash_seeds(
     rooms: list[Path], config: Path, digest: str, tmp_path: Path
 ) -> None:
     """Sets and dictionaries of texts come in another order under every seed; results must not."""
-    for seed in ("0", "1", "2", "random"):
+    for seed in ("0", "1", "2"):  # and the reference's own, which is drawn
         command = replay_command(sys.executable, config, rooms, tmp_path / seed)
         run_aside(command, PYTHONHASHSEED=seed)
         assert digest_of(tmp_path / seed) == digest, seed
