@@ -31,6 +31,8 @@ from tests.simulation.plan import Fault, Plan
 from tests.simulation.simulation import Run
 from tests.simulation.world import Parts, new_engine
 
+pytestmark = pytest.mark.timeout(300)  # a rare moment takes up to a hundred seeds
+
 SEEDS = 150  # a bug that so many seeds do not find is not found in time
 
 
