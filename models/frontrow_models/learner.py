@@ -20,12 +20,14 @@ from frontrow.core.images import Image
 from frontrow.core.lessons import Lessons, Stage
 from frontrow.core.scoring import Matrix, Weights, sigmoid
 from frontrow_models.calibration import CalibrationOptions, Calibrator
+from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.baselines import BaseRate
 from frontrow_models.evaluation.guard import Alarm, Guard, GuardOptions
 from frontrow_models.evaluation.keys import room_keys
 from frontrow_models.evaluation.rolling import Report, Rolling, Rows, report
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
+from frontrow_models.reasons import Explanation, explain
 from frontrow_models.served import LOGITS, SERVED
 
 KEPT_EVERY_MS = 600_000  # engine time between two states that may be gone back to
@@ -126,6 +128,15 @@ class Learner:
     def judging(self, *, waiting: int = 0) -> Callable[[], Report]:
         """Return what makes :meth:`report` of this moment, in any thread: it takes some hundred milliseconds."""
         return partial(report, SERVED, self._rolling.rows(), waiting=waiting)
+
+    def judging_alike(self) -> Callable[[], Alike]:
+        """Return what tells how those turned out whom it told about the same, as of now, made in any thread."""
+        rows = self._rolling.rows()
+        return partial(Alike, rows.served[:, 0], rows.outcomes, rows.causes)
+
+    def explain(self, inputs: Matrix, room: str) -> Explanation:
+        """Return the reasons of one row of ``inputs``, shape (1, features), in its room, as it would be shown now."""
+        return explain(self._online.weights(), self._calibrator.calibration, inputs, room)
 
     def state(self) -> dict[str, Any]:
         return self._online.state() | {

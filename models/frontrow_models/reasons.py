@@ -1,33 +1,83 @@
-"""Exact additive reasons: a logit as a sum of parts, one per feature, raw and calibrated.
+"""Exact additive reasons: one viewer's logit as a sum of parts, one per feature, raw and calibrated, with words.
 
     raw logit        =      intercept + Σ parts
-    calibrated logit = a · (intercept + Σ parts) + b + bias of the room
+    calibrated logit = a · (intercept + Σ parts) + b,      b: the bias and the room's own
 
-so with every part times a, and the intercept a·intercept + b + bias, the reasons of the number that people see sum to it as
-exactly. Nothing is estimated: a linear model's parts are its own. Words for them are in :mod:`frontrow_models.words`.
+so with every part times a, and the intercept a·intercept + b, the reasons of the number that people see sum to it as
+exactly. Nothing is estimated: a linear model's parts are its own.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 
-from frontrow.core.scoring import Matrix, Weights
+from msgspec import Struct
+
+from frontrow.core.features import NAMES
+from frontrow.core.scoring import Matrix, Weights, sigmoid
 from frontrow_models.calibration import Calibration
+from frontrow_models.words import INTERCEPT, LANGUAGES, phrase
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons:
-    """``logits[i]`` is ``intercepts[i] + parts[i].sum()`` within 1e-9; parts in the order of the features' names."""
+class Part(Struct, frozen=True):
+    """What one feature adds: ``logit`` to the raw logit, ``calibrated`` to the calibrated one.
 
-    intercepts: Matrix
-    parts: Matrix
-    logits: Matrix
+    ``value`` is what it counts, faded (``expm1`` of the model's input); ``words`` say it, by language, and never whether it
+    speaks for or against: that is the sign.
+    """
+
+    name: str
+    value: float
+    logit: float
+    calibrated: float
+    words: dict[str, str]
 
 
-def reasons(weights: Weights, calibration: Calibration, inputs: Matrix, rooms: Sequence[str]) -> Reasons:
-    """Return the reasons of the calibrated logits of ``inputs`` (rows, features), each row in its room."""
-    parts = weights.parts(inputs)
-    return Reasons(
-        intercepts=calibration.slope * weights.intercept + calibration.biases(rooms),
-        parts=calibration.slope * parts,
-        logits=calibration.logits(weights.logits(inputs), rooms),
+class Explanation(Struct, frozen=True):
+    """Why a probability is what it is.
+
+    ``raw_logit`` is ``intercept`` and all parts' ``logit``, ``logit`` is ``calibrated_intercept`` and all parts'
+    ``calibrated``, each within 1e-9; ``probability`` is the sigmoid of ``logit``. The calibrated ones are ``slope`` times the raw
+    ones, to the intercept ``bias`` is added. ``parts`` are all features', the largest first; ``words`` are the intercept's.
+    """
+
+    raw_logit: float
+    intercept: float
+    slope: float
+    bias: float
+    logit: float
+    calibrated_intercept: float
+    probability: float
+    words: dict[str, str]
+    parts: list[Part]
+
+
+def explain(weights: Weights, calibration: Calibration, inputs: Matrix, room: str) -> Explanation:
+    """Return the reasons of one row of ``inputs``, shape (1, features), in its room ("platform/room")."""
+    raw = weights.logits(inputs)
+    logit = calibration.logits(raw, [room])
+    bias = float(calibration.biases([room])[0])
+    slope = calibration.slope
+    parts = [
+        Part(
+            name=name,
+            value=math.expm1(value),
+            logit=part,
+            calibrated=slope * part,
+            words={language: phrase(name, value, language) for language in LANGUAGES},
+        )
+        for name, value, part in zip(
+            NAMES, inputs[0].tolist(), weights.parts(inputs)[0].tolist(), strict=True
+        )
+    ]
+    return Explanation(
+        raw_logit=float(raw[0]),
+        intercept=weights.intercept,
+        slope=slope,
+        bias=bias,
+        logit=float(logit[0]),
+        calibrated_intercept=slope * weights.intercept + bias,
+        probability=float(sigmoid(logit)[0]),
+        words={language: INTERCEPT[language] for language in LANGUAGES},
+        parts=sorted(
+            parts, key=lambda part: -abs(part.logit)
+        ),  # stable: equal ones stay in the features' order
     )

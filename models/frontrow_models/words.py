@@ -2,7 +2,8 @@
 
 A phrase states the fact ("about 2 clicks on the purchase link in the last few minutes"), and never whether it speaks for or
 against: that is the sign of the reason's part. What did not happen is a fact, too, and often the reason for a low number.
-Short names for columns of a table are the panels' own.
+The API gives them with a viewer's exact
+reasons; the short names in a row of a panel are the panel's own.
 """
 
 import math
@@ -109,7 +110,7 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
     },
 }
 
-INTERCEPT: dict[Language, str] = {"zh-CN": "起点（本直播间）", "en": "starting point (this room)"}
+INTERCEPT: dict[Language, str] = {"zh-CN": "起点（人人相同）", "en": "starting point (same for all)"}
 
 
 def phrase(name: str, value: float, language: Language) -> str:

@@ -204,6 +204,7 @@ async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
         ("GET", "/host/demo"),
         ("GET", "/api/v1/rooms"),
         ("GET", "/api/v1/rooms/demo/viewers"),
+        ("GET", "/api/v1/rooms/demo/reasons?viewer=v1"),
         ("GET", "/api/v1/leads"),
     ],
 )
@@ -225,6 +226,10 @@ async def test_a_role_gives_its_rights_in_its_room_only(daemon: Running) -> None
     table = [
         (Role.HOST, "demo", "/api/v1/rooms/demo/viewers", "GET", 200),
         (Role.HOST, "demo", "/api/v1/rooms/other/viewers", "GET", 403),
+        (Role.HOST, "demo", "/api/v1/rooms/demo/reasons?viewer=nobody", "GET", 404),
+        (Role.HOST, "demo", "/api/v1/rooms/demo/reasons", "GET", 400),
+        (Role.HOST, "demo", "/api/v1/rooms/other/reasons?viewer=v1", "GET", 403),
+        (Role.INGEST, None, "/api/v1/rooms/demo/reasons?viewer=v1", "GET", 403),
         (Role.HOST, "demo", "/api/v1/leads", "GET", 403),
         (Role.HOST, "demo", "/ingest/demo", "POST", 403),
         (Role.INGEST, "demo", "/ingest/demo", "POST", 200),
@@ -260,6 +265,24 @@ async def test_tokens_are_not_kept_in_clear(daemon: Running) -> None:
 
 
 # ---------------------------------------------------------------- panel
+
+
+async def test_before_the_model_is_ready_every_answer_says_so_instead_of_a_number(daemon: Running) -> None:
+    """A number that nobody may believe must not be there for anybody to read."""
+    await daemon.ingest(hot("v/1?&"))
+    headers = {"authorization": f"Bearer {daemon.token(Role.MANAGER)}"}
+    answer = await daemon.http.get("/api/v1/rooms/demo/reasons", params={"viewer": "v/1?&"}, headers=headers)
+    why = answer.json()
+    assert (why["viewer"], why["points"], why["grade"]) == ("v/1?&", 95, "hot")
+    assert [each["name"] for each in why["rules"]] == ["form_submit", "product_click", "question"]
+    assert why["state"] == "not enough data"
+    assert (why["probability"], why["interval"], why["explanation"]) == (None, None, None)
+    [row] = (await daemon.http.get("/api/v1/rooms/demo/viewers", headers=headers)).json()["viewers"]
+    assert (row["probability"], row["interval"]) == (None, None)
+    assert {each["kind"] for each in row["reasons"]} == {"rule"}
+    [lead] = (await daemon.http.get("/api/v1/leads", headers=headers)).json()["leads"]
+    assert lead["probability"] is None
+    assert {each["kind"] for each in lead["reasons"]} == {"rule"}
 
 
 async def test_a_hot_viewer_is_on_the_panel_after_the_event(daemon: Running) -> None:

@@ -146,7 +146,7 @@ async def test_everything_that_can_be_pressed_has_a_name(panel: PanelServer, ope
     assert unnamed == []
     tree = await page.locator("body").aria_snapshot()
     assert 'main "热观众名单"' in tree
-    assert 'button "热 小雨点儿 粉丝团 100 分 转化概率 38% 填了表单 点链接 留了电话' in tree
+    assert 'button "热 小雨点儿 粉丝团 100 分 转化概率 38%，区间 27–49% 填了表单 点链接 留了电话' in tree
     assert 'heading "夏季新品专场" [level=1]' in tree
 
 

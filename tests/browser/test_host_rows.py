@@ -1,6 +1,8 @@
 """What the host sees of viewers: who, how hot, why, in which order, and that the list does not jump."""
 
 import itertools
+import math
+import re
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from tests.support.panel_data import (
     rule,
     snapshot,
     state,
+    why,
 )
 from tests.support.panel_server import PanelServer
 
@@ -98,7 +101,7 @@ async def test_chips_are_at_most_three_by_points(panel: PanelServer, open_page: 
     assert [await chips(page, at) for at in range(len(CHIPS))] == [en for _, _, en in CHIPS]
 
 
-async def test_the_model_gives_a_chip_only_when_ready_and_rules_give_few(
+async def test_what_moves_the_probability_is_in_the_row_once_the_model_is_ready(
     panel: PanelServer, open_page: OpenPage
 ) -> None:
     told = [
@@ -106,14 +109,20 @@ async def test_the_model_gives_a_chip_only_when_ready_and_rules_give_few(
         feature("intercept", 2.0),
         feature("carts_30m", 0.4),
         feature("price_5m", 0.9),
-        feature("quiet_min", -2.0),
+        feature("likes_5m", -2.0, 0.0),
+        feature("room_viewers", 3.0),
+        feature("price_5m", -0.02),
     ]
-    panel.on_join = lambda page: page.say(snapshot(row("a", reasons=told)))
+    panel.on_join = lambda page: page.say(snapshot(row("a", probability=0.4, reasons=told)))
     page = await open_page()
     await expect(rows(page)).to_have_count(1)
     assert await chips(page) == ["点链接"]
+    await expect(rows(page).locator(".cause")).to_have_count(0)
     panel.conversations[0].say({"type": "state", "seq": 2, "state": state(model=READY)})
-    await expect(rows(page).locator(".chip")).to_have_text(["点链接", "近 5 分钟问价", "近 30 分钟加购"])
+    # Of what the viewer did: what did not happen, and what is true of the whole room, is in the card.
+    await expect(rows(page).locator(".cause")).to_have_text(["问价 +0.9", "加购领券 +0.4"])
+    await page.locator(".language").click()
+    await expect(rows(page).locator(".cause")).to_have_text(["Price asked +0.9", "Cart, coupons +0.4"])
 
 
 async def test_grades_differ_in_colour_shape_and_word(panel: PanelServer, open_page: OpenPage) -> None:
@@ -139,8 +148,10 @@ async def test_no_probability_is_shown_before_the_model_is_ready(
 ) -> None:
     panel.on_join = lambda page: page.say(snapshot(row("a", probability=0.38), row("b", probability=0.91)))
     page = await open_page()
-    await expect(page.locator(".model")).to_have_text("模型学习中 · 已有 37 个结果，4 个转化")
+    await expect(page.locator(".model")).to_have_text("概率：数据不足 · 已有 37 个结果，4 个转化")
     assert "%" not in await page.locator("#dock").inner_text()
+    await expect(rows(page).locator(".unknown")).to_have_text(["数据不足"] * 2)
+    await expect(rows(page).first).to_have_accessible_name(re.compile("转化概率：数据不足"))
     panel.conversations[0].say({"type": "state", "seq": 2, "state": state(model=READY)})
     await expect(rows(page).first.locator(".percent")).to_be_visible()
     await expect(page.locator(".model")).to_have_text("概率来自 1,260 个结果，48 个转化")
@@ -457,9 +468,14 @@ async def test_the_card_shows_points_by_rule_beside_parts_of_the_probability(
     await expect(points.locator(".parts .part-number")).to_have_text(["+50", "+30", "+20", "+15", "+5"])
     await expect(points).to_contain_text("合计100")
     await expect(points).to_contain_text("按规则合计 120，封顶 100")
-    await expect(parts.locator(".part-name").first).to_have_text("近 5 分钟点链接")
-    await expect(parts.locator(".part-number").first).to_have_text("+1.42")
-    await expect(parts.locator(".part-number").last).to_have_text("−3.10")
+    # Counts at several speeds tell of one thing, and what is the room's is nobody's own: all of it sums to the logit.
+    await expect(parts.locator(".part-name")).to_have_text(
+        ["点链接", "问价", "观看时长", "点赞", "加购领券", "起点（本直播间人人相同）"]
+    )
+    await expect(parts.locator(".part-number")).to_have_text(
+        ["+1.22", "+0.86", "+0.31", "−0.27", "+0.22", "−3.22"]
+    )
+    await expect(parts).to_contain_text("27–49% 后来转化了")
     await expect(page.locator(".card-words")).to_contain_text("这件有没有 XL 码？")
     await expect(page.locator(".facts")).to_contain_text("刚刚 · 23:06:")
     await expect(page.locator(".facts")).to_contain_text("L-000318")
@@ -486,7 +502,7 @@ async def test_the_card_says_why_there_is_no_probability_yet(panel: PanelServer,
     page = await open_page()
     await rows(page).first.click()
     await expect(page.locator("dialog.card")).to_contain_text(
-        "模型学习中，结果够了才给概率。已有 37 个结果，其中 4 个转化。"
+        "数据不足：模型还在学习，结果够了才给概率。已有 37 个结果，其中 4 个转化。"
     )
     assert "%" not in await page.locator("dialog.card").inner_text()
 
@@ -559,6 +575,80 @@ async def test_both_catalogues_say_the_same_things(open_page: OpenPage) -> None:
 async def test_every_feature_of_the_model_has_words(open_page: OpenPage) -> None:
     page = await open_page()
     known = await page.evaluate(
-        "async () => Object.keys((await import('/static/i18n/index.js')).CATALOGUES['zh-CN'].feature)"
+        "async () => Object.keys((await import('/static/i18n/index.js')).CATALOGUES['zh-CN'].part)"
     )
-    assert [name for name in NAMES if name not in known] == []
+    sums = await page.evaluate(
+        """async names => (await import('/static/host/words.js'))
+            .parts(names.map(name => ({kind: 'feature', name, logit: 1, value: 1}))).map(part => [part.name, part.logit])""",
+        [*NAMES, "intercept"],
+    )
+    assert [name for name, _ in sums if name not in known] == []
+    assert [name for name in known if name not in dict(sums)] == []
+    assert sum(logit for _, logit in sums) == len(NAMES) + 1
+
+
+async def test_a_probability_comes_with_its_interval_where_there_is_one(
+    panel: PanelServer, open_page: OpenPage
+) -> None:
+    told = [(0.38, [0.27, 0.494]), (0.2, None), (0.03, [0.004, 0.05]), (0.02, [0.5, 2.0])]
+    panel.on_join = lambda page: page.say(
+        snapshot(*(row(str(p), probability=p, interval=interval) for p, interval in told), model=READY)
+    )
+    page = await open_page(width=1280)
+    await expect(rows(page).locator(".interval")).to_have_text(["27–49%", "", "<1–5%", ""])
+    await rows(page).nth(1).click()
+    await expect(page.locator(".card-column").nth(1)).to_contain_text("数据不足")
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+async def test_the_exact_parts_are_asked_for_when_the_drawer_is_opened_by_keys_and_sum_to_the_logit(
+    panel: PanelServer, open_page: OpenPage, width: int
+) -> None:
+    asked: list[str] = []
+    odd = "v/1?&" + "很长的名字" * 8
+
+    def answer(viewer: str) -> tuple[int, Any]:
+        asked.append(viewer)
+        return 200, why(viewer)
+
+    panel.why = answer
+    parts = [feature("intercept", -2.9), feature("clicks_5m", 1.0)]
+    panel.on_join = lambda page: page.say(
+        snapshot(row(odd, odd, probability=0.3, reasons=parts), model=READY)
+    )
+    page = await open_page(width=width)
+    await expect(rows(page)).to_have_count(1)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    drawer = page.locator("details.exact")
+    await expect(drawer).to_be_visible()
+    assert asked == []
+    await page.keyboard.press("Tab")
+    await expect(drawer.locator("summary")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(drawer).to_contain_text("最近几分钟点购买链接约 2 次")
+    assert asked == [odd]
+    shown = await drawer.locator("li .part-number").evaluate_all("all => all.map(one => Number(one.title))")
+    raw, calibrated, chance = await drawer.locator(".part-total .part-number").evaluate_all(
+        "all => all.map(one => Number(one.title))"
+    )
+    assert abs(sum(shown) - raw) < 1e-9
+    assert calibrated == pytest.approx(1.1 * raw + 0.25, abs=1e-9)
+    assert chance == pytest.approx(1 / (1 + math.exp(-calibrated)), abs=1e-9)
+    assert await page.locator(".sheet-body").evaluate("body => body.scrollWidth <= body.clientWidth")
+
+
+async def test_the_drawer_says_what_to_do_where_the_numbers_do_not_come(
+    panel: PanelServer, open_page: OpenPage
+) -> None:
+    given = [(500, {}), (200, why("a", state="not enough data", probability=None, explanation=None))]
+    panel.why = lambda _viewer: given.pop(0)
+    parts = [feature("intercept", -2.9), feature("clicks_5m", 1.0)]
+    panel.on_join = lambda page: page.say(snapshot(row("a", probability=0.3, reasons=parts), model=READY))
+    page = await open_page(lang="en", expects="Failed to load resource")
+    await rows(page).first.click()
+    summary = page.locator("details.exact summary")
+    for words in ("did not come", "Not enough data"):
+        await summary.click()
+        await expect(page.locator(".exact-body")).to_contain_text(words)
+        await summary.click()

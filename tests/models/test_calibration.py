@@ -22,7 +22,7 @@ from frontrow_models.calibration import (
 )
 from frontrow_models.evaluation.ranking import roc_auc
 from frontrow_models.evaluation.reliability import calibration_error, calibration_ratio, reliability_curve
-from frontrow_models.reasons import reasons
+from frontrow_models.reasons import explain
 
 LABELS = 5_000
 
@@ -222,13 +222,16 @@ def test_reasons_sum_to_the_raw_and_to_the_calibrated_logit(
     weights = Weights(
         dice.normal(0, 2, COUNT), dice.choice([0.0, 0.02, 1.0, 3.0], COUNT), dice.normal(0, 3, COUNT), -2.0
     )
-    inputs = dice.random((7, COUNT)) * 20
-    rooms = ["p/own", "p/other"] * 3 + ["p/own"]
-    plain = reasons(weights, Calibration(), inputs, rooms)
-    assert (plain.logits == weights.logits(inputs)).all()
-    assert abs(plain.intercepts + plain.parts.sum(axis=1) - weights.logits(inputs)).max() < 1e-9
+    inputs = dice.random((1, COUNT)) * 5
+    plain = explain(weights, Calibration(), inputs, "p/own")
+    assert plain.raw_logit == plain.logit == weights.logits(inputs)[0]
+    assert abs(plain.intercept + sum(part.logit for part in plain.parts) - plain.raw_logit) < 1e-9
+    assert len(plain.parts) == COUNT
     calibration = Calibration(slope, bias, {"p/own": own}, True)
-    found = reasons(weights, calibration, inputs, rooms)
-    assert (found.logits == calibration.logits(weights.logits(inputs), rooms)).all()
-    assert abs(found.intercepts + found.parts.sum(axis=1) - found.logits).max() < 1e-9
-    assert found.intercepts[0] - found.intercepts[1] == pytest.approx(own, abs=1e-9)
+    found, other = (explain(weights, calibration, inputs, room) for room in ("p/own", "p/other"))
+    assert found.logit == calibration.logits(weights.logits(inputs), ["p/own"])[0]
+    assert found.probability == sigmoid(np.array([found.logit]))[0]
+    calibrated = found.calibrated_intercept + sum(part.calibrated for part in found.parts)
+    assert abs(calibrated - found.logit) < 1e-9
+    assert found.raw_logit == plain.raw_logit
+    assert found.calibrated_intercept - other.calibrated_intercept == pytest.approx(own, abs=1e-9)

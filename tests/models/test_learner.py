@@ -78,6 +78,13 @@ def test_it_finds_what_raises_the_chance_and_what_it_shows_is_calibrated() -> No
     assert shown.log_loss is not None
     assert base_rate.log_loss is not None
     assert shown.log_loss < base_rate.log_loss
+    [p] = learner.probabilities(learner.weights().logits(np.zeros((1, COUNT))), ["sim/a"]).tolist()
+    assert learner.explain(np.zeros((1, COUNT)), "sim/a").probability == p
+    interval = learner.judging_alike()().interval(p)
+    assert interval is not None
+    # Not quite around it: it has learnt on since it was told to those whose outcomes are known.
+    assert interval[0] / 1.2 < p < interval[1] * 1.2
+    assert interval[1] - interval[0] < 0.02
     assert shown.ratio is not None
     assert shown.ratio.value is not None
     assert 0.8 < shown.ratio.value < 1.25

@@ -34,9 +34,11 @@ class CountingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def scores(self, rows: Sequence[int], at: int, *, reasons: bool = True) -> list[ViewerScore]:
+    def scores(
+        self, rows: Sequence[int], at: int, *, reasons: bool = True, features: bool = True
+    ) -> list[ViewerScore]:
         self.reasons_read += len(rows) if reasons else 0
-        return self._real.scores(rows, at, reasons=reasons)
+        return self._real.scores(rows, at, reasons=reasons, features=features)
 
 
 @dataclass

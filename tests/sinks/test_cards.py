@@ -96,9 +96,9 @@ def test_the_three_chips_worth_most_are_shown_and_a_question_splits_by_what_was_
     ("probability", "zh", "en"),
     [
         (0.38, "成交概率 38%", "deal probability 38%"),
-        (None, "学习中", "learning"),
-        (float("nan"), "学习中", "learning"),
-        (1.7, "学习中", "learning"),
+        (None, "成交概率：数据不足", "deal probability: not enough data"),
+        (float("nan"), "成交概率：数据不足", "deal probability: not enough data"),
+        (1.7, "成交概率：数据不足", "deal probability: not enough data"),
         (0.0, "成交概率 ＜1%", "deal probability ＜1%"),
         (1.0, "成交概率 ＞99%", "deal probability ＞99%"),
     ],
@@ -152,7 +152,7 @@ def test_a_card_says_who_why_where_and_which_lead() -> None:
 def test_a_card_in_english() -> None:
     text = card(an_alert("L-42", probability=None, words="how much"), language="en")
     assert text.splitlines() == [
-        "🔥 hot **小＊＊花** · 92 points · learning",
+        "🔥 hot **小＊＊花** · 92 points · deal probability: not enough data",
         "> Why: clicked the link · asked price ×3 · stayed 18 min",
         "> Room: [新车首发](https://front.example/host/demo)",
         "> Said: “how much”",

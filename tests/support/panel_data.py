@@ -2,6 +2,14 @@
 
 from typing import Any
 
+import msgspec
+import numpy as np
+
+from frontrow.core.features import COUNT, NAMES
+from frontrow.core.scoring import Weights
+from frontrow_models.calibration import Calibration
+from frontrow_models.reasons import explain
+
 NOW = 1_750_000_000_000
 MINUTE = 60_000
 
@@ -31,6 +39,7 @@ def row(viewer: str, name: str | None = None, *, grade: str = "hot", points: int
         "grade": grade,
         "points": points,
         "probability": None,
+        "interval": None,
         "reasons": [CLICK, PRICE_3, STAYED_18],
         "last_at": NOW,
         "hot_at": NOW if grade == "hot" else None,
@@ -79,28 +88,41 @@ def delta(*rows: Json, seq: int, gone: tuple[str, ...] = ()) -> Json:
     return {"type": "delta", "seq": seq, "viewers": list(rows), "gone": list(gone)}
 
 
+def why(viewer: str, **more: Any) -> Json:
+    """All that one viewer's numbers are made of, as the daemon answers it; the numbers are a real pipeline's."""
+    weights, inputs = np.zeros(COUNT), np.zeros((1, COUNT))
+    for name, weight, count in (("clicks_5m", 0.9, 2.0), ("price_5m", 0.7, 3.0), ("likes_30m", -0.2, 4.0)):
+        weights[NAMES.index(name)], inputs[0, NAMES.index(name)] = weight, np.log1p(count)
+    weighed = Weights(np.full(COUNT, 0.1), np.ones(COUNT), weights, -2.9)
+    found = explain(weighed, Calibration(1.1, 0.25, {}, True), inputs, "douyin/r1")
+    return {"room": "demo", "session": "s1", "viewer": viewer, "at": NOW, "grade": "hot", "points": 92, "rules": [CLICK],
+            "state": "ready", "probability": found.probability, "interval": [0.2, 0.4], "labels": 1_260, "positives": 48,
+            "explanation": msgspec.to_builtins(found), "model": "3f1c9a7be2d04a55", **more}  # fmt: skip
+
+
 def evening() -> Json:
     """An ordinary evening at its height: five hot, more warm, the model ready."""
     parts = [feature("intercept", -3.1), feature("clicks_5m", 1.42), feature("price_5m", 0.86), feature("watched_min", 0.31),
-             feature("carts_30m", 0.22), feature("quiet_min", -0.27), feature("room_viewers", -0.12)]  # fmt: skip
+             feature("clicks_30m", -0.2), feature("carts_30m", 0.22), feature("likes_5m", -0.27, 0.0),
+             feature("room_viewers", -0.12)]  # fmt: skip
     asked = rule("question", 15, count=4, by={"price": 3, "stock": 1})
     rows = [
-        row("v01", "小雨点儿", points=100, probability=0.38, last_at=NOW - 4_000, hot_at=NOW - 4 * MINUTE, lead="L-000318",
+        row("v01", "小雨点儿", points=100, probability=0.38, interval=[0.27, 0.49], last_at=NOW - 4_000, hot_at=NOW - 4 * MINUTE, lead="L-000318",
             words="这件有没有 XL 码？今天下单几号能发货", fan=True,
             reasons=[rule("form_submit", 50, count=1), CLICK, rule("phone", 20, count=1), asked, STAYED_18, *parts]),
-        row("v02", "阿泽", points=95, probability=0.31, last_at=NOW - 2 * MINUTE, hot_at=NOW - 9 * MINUTE, lead="L-000312",
+        row("v02", "阿泽", points=95, probability=0.31, interval=[0.22, 0.41], last_at=NOW - 2 * MINUTE, hot_at=NOW - 9 * MINUTE, lead="L-000312",
             reasons=[rule("form_submit", 50, count=1), rule("cart_add", 20, count=2), asked, *parts]),
-        row("v03", "Luna 今天也要早睡", points=85, probability=0.27, last_at=NOW - 40_000, lead="L-000309",
+        row("v03", "Luna 今天也要早睡", points=85, probability=0.27, interval=[0.2, 0.35], last_at=NOW - 40_000, lead="L-000309",
             words="怎么分期", reasons=[CLICK, rule("cart_add", 20, count=1), rule("question", 15, count=2, by={"instalment": 2}), *parts]),
         row("v04", "山里的风", points=80, probability=0.22, last_at=NOW - 6 * MINUTE,
             reasons=[CLICK, rule("cart_add", 20, count=1), rule("watched", 5, value=2_460.0, inferred=True), *parts]),
         row("v05", "Marta K.", points=80, probability=0.19, last_at=NOW - 3 * MINUTE,
             reasons=[CLICK, rule("comments", 10, count=7), rule("mention_host", 5, count=2), *parts]),
-        row("v06", "豆豆妈妈", grade="warm", points=65, probability=0.12, last_at=NOW - 15_000, fan=True,
+        row("v06", "豆豆妈妈", grade="warm", points=65, probability=0.12, interval=[0.09, 0.16], last_at=NOW - 15_000, fan=True,
             reasons=[CLICK, rule("question", 15, count=2, by={"price": 2}), rule("raffle", 10, count=1), *parts]),
         row("v07", "一只橘猫", grade="warm", points=50, probability=0.08, last_at=NOW - MINUTE,
             reasons=[CLICK, rule("question", 15, count=1, by={"spec": 1}), STAYED_18, *parts]),
-        row("v08", "Kenji", grade="warm", points=45, probability=0.05, last_at=NOW - 11 * MINUTE,
+        row("v08", "Kenji", grade="warm", points=45, probability=0.05, interval=[0.008, 0.07], last_at=NOW - 11 * MINUTE,
             reasons=[CLICK, rule("comments", 10, count=4), STAYED_18, *parts]),
         *(row(f"w{n:02}", f"路人 {n}", grade="warm", points=40, probability=0.03, last_at=NOW - n * MINUTE) for n in range(1, 10)),
     ]  # fmt: skip

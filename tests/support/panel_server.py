@@ -66,11 +66,13 @@ class Conversation:
 
 @dataclass
 class PanelServer:
-    """``on_join`` is called with each conversation; ``refuse`` makes the server turn connections away."""
+    """``on_join`` is called with each conversation; ``refuse`` makes the server turn connections away; ``why`` answers
+    who asks for a viewer's reasons, with a status and what is sent as JSON."""
 
     base: str
     on_join: Callable[[Conversation], None] = lambda conversation: None
     refuse: bool = False
+    why: Callable[[str], tuple[int, Any]] = lambda _viewer: (404, {"status": 404})
     conversations: list[Conversation] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)  # paths, in order
 
@@ -95,6 +97,11 @@ class PanelServer:
 
     async def _serve(self, scope: Scope, send: Send) -> None:
         path: str = scope["path"]
+        if path.startswith("/api/v1/rooms/") and path.endswith("/reasons"):
+            viewer = parse_qs(scope["query_string"].decode())["viewer"][0]
+            status, answer = self.why(viewer)
+            await _answer(send, status, {"content-type": "application/json"}, json.dumps(answer).encode())
+            return
         found = (
             pages.document("host")
             if path.startswith("/host/")
@@ -105,9 +112,7 @@ class PanelServer:
         else:
             match = dict(scope["headers"]).get(b"if-none-match")
             status, headers, body = found.answer(match.decode() if match is not None else None)
-        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": encoded})
-        await send({"type": "http.response.body", "body": body})
+        await _answer(send, status, headers, body)
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -120,6 +125,12 @@ class PanelServer:
         self.conversations.append(conversation)
         self.on_join(conversation)
         await conversation.run(receive, send)
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Server(uvicorn.Server):

@@ -140,7 +140,7 @@ class _Words:
     comments: str
     points: str
     probability: str
-    learning: str
+    unknown: str  # in a probability's place
     room: str
     reasons: str
     words: str
@@ -184,7 +184,7 @@ _ZH = _Words(
     comments="发言{}条",
     points="{}分",
     probability="成交概率 {}",
-    learning="学习中",
+    unknown="成交概率：数据不足",
     room="直播间",
     reasons="理由",
     words="原话",
@@ -228,7 +228,7 @@ _EN = _Words(
     comments="{} comments",
     points="{} points",
     probability="deal probability {}",
-    learning="learning",
+    unknown="deal probability: not enough data",
     room="Room",
     reasons="Why",
     words="Said",
@@ -254,10 +254,10 @@ def grade_word(grade: str, language: str) -> str:
 
 
 def probability_text(probability: float | None, language: str) -> str:
-    """Return "成交概率 38%", or that the model still learns. 0 % and 100 % are never claimed."""
+    """Return "成交概率 38%", or that there is not enough data for one. 0 % and 100 % are never claimed."""
     words = _words(language)
     percent = _percent(probability)
-    return words.learning if percent is None else words.probability.format(percent)
+    return words.unknown if percent is None else words.probability.format(percent)
 
 
 def how_long_ago(at: int, now: int, language: str) -> str:

@@ -252,6 +252,8 @@ class Daemon:
             dropped=observer.dropped_in,
             on_shown=metrics.event_to_panel.observe,
             settled=lambda: pipeline.settled,
+            interval=learning.interval,
+            explain=learning.explain,
         )
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:

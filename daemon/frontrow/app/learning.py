@@ -14,9 +14,11 @@ from frontrow.core.engine import Effects, Engine
 from frontrow.core.ports import Clock
 from frontrow_models.arena import Standing
 from frontrow_models.beside import Beside
+from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.guard import Alarm
 from frontrow_models.evaluation.rolling import Report
 from frontrow_models.learner import Learner
+from frontrow_models.reasons import Explanation
 
 JUDGED_EVERY_S = 60.0
 
@@ -46,6 +48,7 @@ class Learning:
         self._beside = Beside(challengers, window_ms=window_ms) if challengers else None
         self._logged = 0 if not isinstance(engine.model, Learner) else engine.model.alarmed
         self.report: Report | None = None  # of the last minute; None before the first, and without a model
+        self._alike: Alike | None = None  # as of the report
 
     @property
     def standing(self) -> Standing | None:
@@ -104,7 +107,9 @@ class Learning:
         while True:
             await self._clock.sleep(JUDGED_EVERY_S)
             judging = model.judging(waiting=len(self._engine.labels))
+            alike = model.judging_alike()
             self.report = await asyncio.to_thread(judging)
+            self._alike = await asyncio.to_thread(alike)
             for alarm in self._new_alarms(model):
                 log.warning(
                     "model_alarm", kind=alarm.kind, reason=alarm.sentence, rolled_back=alarm.roll_back
@@ -114,6 +119,18 @@ class Learning:
     def _new_alarms(self, model: Learner) -> Sequence[Alarm]:
         new = min(model.alarmed - self._logged, len(model.alarms))
         return model.alarms[len(model.alarms) - new :]
+
+    def interval(self, probability: float) -> tuple[float, float] | None:
+        """Return between what the share of outcomes lies among those who were told about the same; None: not enough data."""
+        return None if self._alike is None else self._alike.interval(probability)
+
+    def explain(self, row: int) -> Explanation | None:
+        """Return the exact parts of a row's probability as it is now; None while the model is off or not to be believed."""
+        model = self._engine.model
+        if not isinstance(model, Learner) or not model.ready:
+            return None
+        room, _ = self._engine.session_of(row)
+        return model.explain(self._engine.inputs([row], self._engine.now), f"{room.platform}/{room.room}")
 
     def close(self) -> None:
         """End the challengers' process."""

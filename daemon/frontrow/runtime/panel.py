@@ -15,12 +15,14 @@ import heapq
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
+from msgspec import Struct
 
 from frontrow.core.alerts import Reason
 from frontrow.core.contact import mask_numbers
+from frontrow.core.directory import NOBODY
 from frontrow.core.engine import Engine, ViewerScore
 from frontrow.core.events import RoomRef
 from frontrow.core.leads import GRADES, HOT
@@ -28,6 +30,7 @@ from frontrow.core.ports import Clock
 from frontrow.core.sessions import Session
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied
+from frontrow_models.reasons import Explanation
 
 DELTA_EVERY_S = 0.08
 STATE_EVERY_S = 1.0
@@ -41,6 +44,8 @@ SUBSCRIBER_QUEUE = 64  # messages; a client that is further behind is cut off an
 T = TypeVar("T")
 Key = tuple[str, str]
 Row = dict[str, Any]
+Interval = tuple[float, float]
+Known = Literal["ready", "not enough data", "off", "staff"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,32 @@ class FeedLine:
     detail: str
     retry_in_s: float | None
     since: int
+
+
+class Why(Struct, frozen=True):
+    """Both numbers of one viewer at engine time ``at`` (UTC ms), with all that they are made of.
+
+    ``state`` says whether there is a probability: "ready"; "not enough data" while the model has seen too little; "off"
+    without a model; "staff", who are never scored. Unless it is "ready", ``probability``, ``interval`` and ``explanation``
+    are None: such a number would mean nothing. ``interval`` is where the share of outcomes lies, with 95 %, among those
+    who were told about the same probability; None too where these are few. ``model`` is the version that says so;
+    ``labels`` and ``positives`` are what it has learnt from.
+    """
+
+    room: str
+    session: str
+    viewer: str
+    at: int
+    grade: str
+    points: int
+    rules: list[dict[str, Any]]
+    state: Known
+    probability: float | None
+    interval: tuple[float, float] | None
+    explanation: Explanation | None
+    model: str | None
+    labels: int
+    positives: int
 
 
 class Lagged(Exception):
@@ -146,8 +177,11 @@ class Panels:
         dropped: Callable[[str], int],
         on_shown: Callable[[float], None] = lambda _seconds: None,
         settled: Callable[[], bool] = lambda: True,
+        interval: Callable[[float], Interval | None] = lambda _probability: None,
+        explain: Callable[[int], Explanation | None] = lambda _row: None,
     ) -> None:
-        """Make the channels. ``settled`` says whether all that the engine has applied is durable; while it is not,
+        """Make the channels. ``interval`` says how sure a probability is, ``explain`` gives the parts of a row's, and each
+        None where that is not known. ``settled`` says whether all that the engine has applied is durable; while it is not,
         nothing is read: what is due is sent, and who asks is answered, at the next :meth:`durable`."""
         self._settled = settled
         self._owing = False  # whether something was due while nothing could be read
@@ -160,6 +194,8 @@ class Panels:
         self._feeds = feeds
         self._dropped = dropped
         self._on_shown = on_shown
+        self._interval = interval
+        self._explain = explain
         # Sequence numbers go on from the wall clock, so that those of an earlier run are never taken for ours.
         first = clock.now()
         self._channels = {room.id: _Channel(room, seq=first) for room in rooms}
@@ -291,8 +327,44 @@ class Panels:
         if session is None:
             return []
         best = self._best(self._cut(session.warm, limit), limit)
-        scores = self._engine.scores([score.row for score in best], self._engine.now)
+        scores = self._engine.scores([score.row for score in best], self._engine.now, features=self._ready)
         return [self._row(score, self._reasons(score)) for score in scores]
+
+    def why(self, room: str, viewer: str) -> Why | None:
+        """Return all that the numbers of one viewer of a configured room's current session are made of.
+
+        None: the viewer has done nothing in it, or left memory after a long silence. The only place where exact parts are
+        computed: for whom somebody asks.
+
+        Raises:
+            KeyError: No such room is configured.
+        """
+        session = self._session(self._channels[room])
+        row = NOBODY if session is None else self._engine.viewers.directory.row_of(session.number, viewer)
+        if row == NOBODY:
+            return None
+        [score] = self._engine.scores([row], self._engine.now, features=False)
+        model = self._engine.model
+        state: Known = "off" if model is None else "ready" if score.ready else "not enough data"
+        if score.staff:
+            state = "staff"
+        shown = score.probability if state == "ready" else None
+        return Why(
+            room=room,
+            session=score.session,
+            viewer=score.viewer,
+            at=self._engine.now,
+            grade=score.grade,
+            points=score.points,
+            rules=[reason_of(reason) for reason in score.reasons],
+            state=state,
+            probability=shown,
+            interval=None if shown is None else self._interval(shown),
+            explanation=None if shown is None else self._explain(row),
+            model=None if model is None else model.version,
+            labels=0 if model is None else model.labels,
+            positives=0 if model is None else model.positives,
+        )
 
     def state(self, room: str) -> Row:
         """Return the room's state as the panel gets it.
@@ -416,7 +488,8 @@ class Panels:
                 channel.made[score.row] = made
             else:
                 stale.append(score)
-        for score in self._engine.scores([score.row for score in stale], self._engine.now):
+        rows = [score.row for score in stale]
+        for score in self._engine.scores(rows, self._engine.now, features=self._ready):
             reasons = orjson.dumps(self._reasons(score))
             row = orjson.dumps(self._row(score, orjson.Fragment(reasons)))
             channel.made[score.row] = _Made(self._look(score), self._score(score), reasons, now, row)
@@ -475,7 +548,8 @@ class Panels:
             "grade": score.grade,
             "points": score.points,
             # Three decimals are more than a person can use, and keep rows from changing for nothing.
-            "probability": self._probability(score, 3),
+            "probability": (probability := self._probability(score, 3)),
+            "interval": None if probability is None else _rounded(self._interval(probability)),
             "reasons": reasons,
             "last_at": score.last_at,
             "hot_at": score.hot_at,
@@ -547,6 +621,10 @@ def reason_of(reason: Reason) -> Row:
     if reason.logit is not None:
         found["logit"] = round(reason.logit, 4)
     return found
+
+
+def _rounded(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [round(bound, 3) for bound in interval]
 
 
 def _order(score: ViewerScore, ready: bool) -> tuple[int, float, int, int, str]:

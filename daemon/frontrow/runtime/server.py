@@ -28,7 +28,7 @@ from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock, Receipt
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
-from frontrow.runtime.panel import Lagged, Panels
+from frontrow.runtime.panel import Lagged, Panels, Why
 from frontrow.runtime.turns import TooManyWait, Turns
 
 MAX_BATCH = 10_000  # events in one request: what is applied and stored in well under a platform's two seconds
@@ -307,6 +307,17 @@ def application(services: Services) -> ASGIApp:
         viewers = await services.panels.when_settled(lambda: services.panels.viewers(known.id, limit))
         return ViewersAnswer(known.id, viewers)
 
+    # The viewer stands in the query: platforms' ids may hold slashes.
+    @get("/api/v1/rooms/{room:str}/reasons", summary="Why a viewer has these numbers", tags=["api"])
+    async def reasons(request: Http, room: FromPath[str], viewer: FromQuery[str]) -> Why:
+        """One viewer of the current session: points by rule, and the exact parts that sum to the model's logit."""
+        known = await authorize(_token(request.headers, request.query_params), Right.PANEL, room)
+        found = await services.panels.when_settled(lambda: services.panels.why(known.id, viewer))
+        if found is None:
+            services.counters.refused("reasons", "unknown viewer")
+            raise _problem(404, "This viewer has done nothing in the present session, or not for long.")
+        return found
+
     @get("/api/v1/leads", summary="Leads, newest first", tags=["api"])
     async def leads(
         request: Http,
@@ -373,6 +384,7 @@ def application(services: Services) -> ASGIApp:
             static,
             rooms,
             viewers,
+            reasons,
             leads,
             model,
             document,
@@ -565,10 +577,12 @@ def _cursor(text: str | None) -> tuple[int, str] | None:
 
 
 def _masked(lead: Lead) -> Lead:
-    """Return a lead as it may be shown: no number in what a feed called a product, a host or a campaign."""
+    """Return a lead as it may be shown: no number in what a feed called a product, a host or a campaign, and no part of
+    a probability that there is not."""
     labels = {name: getattr(lead, name) for name in ("product", "host", "campaign")}
     hidden = {name: mask_numbers(value) for name, value in labels.items() if value is not None}
-    return msgspec.structs.replace(lead, **hidden)
+    reasons = [reason for reason in lead.reasons if lead.probability is not None or reason.kind != "feature"]
+    return msgspec.structs.replace(lead, reasons=reasons, **hidden)
 
 
 def _page(page: Page, status: int) -> Response[bytes]:

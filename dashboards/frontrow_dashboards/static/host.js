@@ -8,12 +8,12 @@ import { Full } from "./host/full.js";
 import { Head } from "./host/head.js";
 import { Help } from "./host/help.js";
 import { Link } from "./host/link.js";
-import { ViewerList } from "./host/list.js";
+import { isKnown, ViewerList } from "./host/list.js";
 import { shownName } from "./host/names.js";
 import { defaultTheme, readOptions } from "./host/options.js";
 import { Room } from "./host/room.js";
 import { situation } from "./host/situation.js";
-import { chips } from "./host/words.js";
+import { causes, chips } from "./host/words.js";
 
 const TICK_MS = 1_000;
 const SAY_EVERY_MS = 5_000; // new hot viewers are read out together, not each over the last
@@ -28,7 +28,7 @@ class Dock {
     this.full = new Full(() => this.link.hurry());
     this.list = new ViewerList({ onOpen: (viewer) => this.openCard(viewer), onDue: () => this.plan() });
     this.foot = new Foot({ onQuery: () => this.search(), onHelp: () => this.help.open(this.language), problems: options.problems });
-    this.card = new Card((viewer) => this.list.focus(viewer));
+    this.card = new Card({ onClose: (viewer) => this.list.focus(viewer), ask: (viewer, signal) => askWhy(options, viewer, signal) });
     this.help = new Help();
     this.announcer = new Announcer();
     this.head.onToggle = () => this.plan();
@@ -94,9 +94,13 @@ class Dock {
 
   matches(row, query) {
     if (query === "") return true;
-    const texts = [shownName(row.name, this.options.mask), ...chips(this.language, row.reasons, this.room.modelReady)];
+    const texts = [shownName(row.name, this.options.mask), ...chips(this.language, row.reasons), ...this.moving(row)];
     const wanted = query.toLocaleLowerCase();
     return texts.some((text) => text.toLocaleLowerCase().includes(wanted));
+  }
+
+  moving(row) {
+    return isKnown(row, this.room) ? causes(this.language, row.reasons).map(({ text }) => text) : [];
   }
 
   search() {
@@ -171,6 +175,12 @@ function address({ prefix, room, token }, since) {
   url.searchParams.set("token", token);
   if (since !== null) url.searchParams.set("since", String(since));
   return url;
+}
+
+function askWhy({ prefix, room, token }, viewer, signal) {
+  const url = new URL(`${prefix}/api/v1/rooms/${encodeURIComponent(room)}/reasons`, window.location.href);
+  url.searchParams.set("viewer", viewer);
+  return fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
 }
 
 const options = readOptions(window.location);

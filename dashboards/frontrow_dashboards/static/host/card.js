@@ -1,15 +1,17 @@
 // One viewer up close: what was said and seen, where the points come from, and the parts of the probability.
 
-import { el, icon, ring, setAttribute, setRing, setText, show } from "./dom.js";
+import { el, icon, ring, setAttribute, setText, show } from "./dom.js";
+import { Exact } from "./exact.js";
+import { isKnown, renderChance } from "./list.js";
 import { clean, leadName, shownName } from "./names.js";
-import { age, featureName, INTERCEPT, percent, ruleTexts } from "./words.js";
+import { age, between, parts, partName, ruleTexts, signed, START } from "./words.js";
 
 const CAP = 100; // of the points
-const MOST_PARTS = 12; // the smaller ones add up to little; more is a table for the data scientist
+const MOST_PARTS = 8; // the smaller ones are told as one sum; each by itself is in the drawer
 
 export class Card {
-  /** `onClose(viewer)` is called with whose card it was. */
-  constructor(onClose) {
+  /** `onClose(viewer)` is called with whose card it was; `ask` is :class:`Exact`'s. */
+  constructor({ onClose, ask }) {
     this._viewer = null;
     this._last = null; // the row as last known, for a viewer who left the list while the card is open
     this._key = null;
@@ -21,12 +23,17 @@ export class Card {
     this.unit = el("span", { class: "points-unit" });
     this.ring = ring();
     this.percent = el("span", { class: "percent tabular" });
-    this.chance = el("span", { class: "chance" }, this.ring, this.percent);
+    this.interval = el("span", { class: "interval tabular" });
+    this.unknown = el("span", { class: "unknown" });
+    this.chance = el("span", { class: "chance" }, this.ring, this.percent, this.interval, this.unknown);
     this.gone = el("p", { class: "card-gone", hidden: true });
     this.words = el("figure", { class: "card-words" }, el("blockquote", {}, el("bdi", {})), el("figcaption", {}));
     this.facts = el("dl", { class: "facts" });
     this.pointsColumn = el("section", { class: "card-column" });
-    this.partsColumn = el("section", { class: "card-column" });
+    this.partsList = el("div", {});
+    this.partsHeading = el("h3", {});
+    this.exact = new Exact(ask);
+    this.partsColumn = el("section", { class: "card-column" }, this.partsHeading, this.partsList, this.exact.element);
     this.element = el(
       "dialog",
       { class: "sheet card" },
@@ -43,6 +50,7 @@ export class Card {
     this.element.addEventListener("close", () => {
       const viewer = this._viewer;
       this._viewer = null;
+      this.exact.reset(null);
       onClose(viewer);
     });
   }
@@ -51,6 +59,7 @@ export class Card {
     this._viewer = viewer;
     this._last = null;
     this._key = null;
+    this.exact.reset(viewer);
   }
 
   /** Close the card and leave nothing of its viewer in the page. */
@@ -58,7 +67,7 @@ export class Card {
     this._viewer = null;
     this._last = null;
     if (this.element.open) this.element.close();
-    for (const part of [this.facts, this.pointsColumn, this.partsColumn]) part.replaceChildren();
+    for (const part of [this.facts, this.pointsColumn, this.partsList, this.exact.body]) part.replaceChildren();
     for (const part of [this.name, this.words.querySelector("bdi")]) setText(part, "");
     setAttribute(this.element, "aria-label", null);
     this._factsKey = null;
@@ -93,13 +102,8 @@ export class Card {
     setText(this.fan, language.say("list.fan"));
     setText(this.points, language.number(row.points));
     setText(this.unit, language.say("list.points"));
-    const known = room.modelReady && row.probability !== null;
-    show(this.chance, known);
-    if (known) {
-      setRing(this.ring, row.probability);
-      setText(this.percent, percent(row.probability));
-      setAttribute(this.chance, "title", language.say("list.probability", { percent: percent(row.probability) }));
-    }
+    show(this.chance, room.model.enabled);
+    renderChance(this, row, room, language);
   }
 
   _renderFacts(row, { room, language }) {
@@ -117,11 +121,14 @@ export class Card {
   }
 
   _renderColumns(row, { room, language }) {
-    const key = JSON.stringify([language.code, row.points, row.reasons, room.model]);
+    show(this.exact.element, isKnown(row, room));
+    this.exact.render(language);
+    const key = JSON.stringify([language.code, row.points, row.reasons, row.interval, room.model]);
     if (key === this._key) return;
     this._key = key;
     this.pointsColumn.replaceChildren(el("h3", {}, language.say("card.pointsHeading")), ...pointsRows(language, row));
-    this.partsColumn.replaceChildren(el("h3", {}, language.say("card.partsHeading")), ...partsRows(language, row, room));
+    setText(this.partsHeading, language.say("card.partsHeading"));
+    this.partsList.replaceChildren(...partsRows(language, row, room));
   }
 }
 
@@ -151,37 +158,32 @@ function partsRows(language, row, room) {
   const note = (text) => [el("p", { class: "card-note" }, text)];
   if (!model.enabled) return note(language.say("model.offCard"));
   if (!model.ready) return note(language.say("model.learningCard", { n: model.labels, positives: model.positives }));
-  const all = row.reasons.filter((reason) => reason.kind === "feature" && reason.logit !== null);
-  const largestFirst = all.filter((part) => !isStart(part)).sort((a, b) => Math.abs(b.logit) - Math.abs(a.logit));
-  const parts = [...largestFirst.slice(0, MOST_PARTS), ...all.filter(isStart)];
-  if (parts.length === 0) return note(language.say("card.noParts"));
-  // The start is the same for all and larger than any part; a bar for it would make the others too short to compare.
-  const largest = Math.max(Math.abs(largestFirst[0]?.logit ?? 0), 1e-9);
-  const lines = parts.map((part) =>
-    el(
-      "li",
-      { class: "part part-of-logit" },
-      el("span", { class: "part-name" }, featureName(language, part.name)),
-      isStart(part) ? el("span") : partBar(part.logit, largest),
-      el("span", { class: "part-number tabular" }, signed(language, part.logit, 2)),
-    ),
-  );
-  return [el("ol", { class: "parts", role: "list" }, ...lines), ...note(language.say("card.partsNote"))];
+  if (!isKnown(row, room)) return note(language.say("card.noParts"));
+  const all = parts(row.reasons);
+  const own = all.filter((part) => part.name !== START);
+  if (own.length === 0) return note(language.say("card.noParts"));
+  const rest = own.slice(MOST_PARTS);
+  const largest = Math.max(Math.abs(own[0].logit), 1e-9);
+  const lines = own.slice(0, MOST_PARTS).map((part) => partLine(language, partName(language, part.name), part.logit, partBar(part.logit, largest)));
+  // Neither has a bar: the start is larger than any part and would make the others too short to compare.
+  if (rest.length > 0) lines.push(partLine(language, language.say("card.rest", { n: rest.length }), sum(rest), null));
+  lines.push(partLine(language, partName(language, START), sum(all.filter((part) => part.name === START)), null));
+  const sure = row.interval === null ? language.say("card.noInterval") : language.say("card.interval", { between: between(row.interval) });
+  return [...note(sure), el("ol", { class: "parts", role: "list" }, ...lines), ...note(language.say("card.partsNote"))];
 }
 
-function isStart(part) {
-  return part.name === INTERCEPT;
+function partLine(language, text, logit, bar) {
+  return el("li", { class: bar === null ? "part" : "part part-of-logit" }, el("span", { class: "part-name" }, text), bar, el("span", { class: "part-number tabular" }, signed(language, logit, 2)));
+}
+
+function sum(some) {
+  return some.reduce((total, part) => total + part.logit, 0);
 }
 
 function partBar(logit, largest) {
   const bar = el("span", { class: "part-bar", "data-sign": logit < 0 ? "down" : "up", "aria-hidden": "true" });
   bar.style.setProperty("--share", (Math.abs(logit) / largest).toFixed(3));
   return bar;
-}
-
-function signed(language, value, digits) {
-  const format = new Intl.NumberFormat(language.code, { signDisplay: "exceptZero", minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return format.format(value).replace("-", "−");
 }
 
 /** Close a modal dialog by a click outside it, as people expect. */

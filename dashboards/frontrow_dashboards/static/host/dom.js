@@ -32,7 +32,8 @@ export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-function svg(tag, attributes, ...children) {
+/** Return a new SVG element; children are elements or text. */
+export function svg(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);

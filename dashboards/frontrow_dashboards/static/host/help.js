@@ -27,6 +27,7 @@ export class Help {
       ),
       line(el("span", { class: "points-value tabular" }, "92"), language.say("help.points")),
       line(sample, language.say("help.ring")),
+      line(el("span", { class: "cause-number tabular", "data-sign": "up" }, "+0.7"), language.say("help.cause")),
     ];
     const keys = KEYS.map(([caps, what]) => line(el("span", { class: "keys" }, ...caps.map((cap) => el("kbd", {}, cap))), language.say(`help.${what}`)));
     setAttribute(this.element, "aria-label", language.say("help.title"));

@@ -4,7 +4,7 @@
 import { el, icon, ring, setAttribute, setRing, setText, show } from "./dom.js";
 import { clean, shownName } from "./names.js";
 import { GRADES } from "./options.js";
-import { age, chips, percent } from "./words.js";
+import { age, between, causes, chips, percent } from "./words.js";
 
 const MOVE_EVERY_MS = 2_000;
 // A pointer that somebody left lying in the dock must not stop the list for the rest of the stream.
@@ -244,9 +244,12 @@ class RowView {
     this.unit = el("span", { class: "points-unit" });
     this.ring = ring();
     this.percent = el("span", { class: "percent tabular", "aria-hidden": "true" });
+    this.interval = el("span", { class: "interval tabular", "aria-hidden": "true" });
+    this.unknown = el("span", { class: "unknown", "aria-hidden": "true" });
     this.chanceWords = el("span", { class: "only-read" });
-    this.chance = el("span", { class: "chance", hidden: true }, this.ring, this.percent, this.chanceWords);
+    this.chance = el("span", { class: "chance", hidden: true }, this.ring, this.percent, this.interval, this.unknown, this.chanceWords);
     this.why = el("span", { class: "why" });
+    this.causes = el("span", { class: "causes", hidden: true });
     this.words = el("span", { class: "words" });
     this.age = el("span", { class: "age tabular" });
     this.button = el(
@@ -259,7 +262,7 @@ class RowView {
         el("span", { class: "name" }, this.name, this.fan),
         el("span", { class: "score" }, el("span", { class: "points" }, this.points, this.unit), this.chance),
       ),
-      el("span", { class: "under" }, this.why, this.words, this.age),
+      el("span", { class: "under" }, this.why, this.causes, this.words, this.age),
     );
     this.element = el("li", { class: "row-item" }, this.button);
     this.element.addEventListener("animationend", () => setAttribute(this.element, "data-new", null)); // moving restarts it
@@ -282,8 +285,8 @@ class RowView {
     setText(this.fan, language.say("list.fan"));
     this._renderNumber(language.number(row.points));
     setText(this.unit, language.say("list.points"));
-    this._renderChance(row, room.modelReady, language);
-    this._renderWhy(chips(language, row.reasons, room.modelReady));
+    this._renderChance(row, room, language);
+    this._renderWhy(chips(language, row.reasons), isKnown(row, room) ? causes(language, row.reasons) : [], language);
     const words = row.words === null ? "" : clean(row.words);
     setText(this.words, words === "" ? "" : language.say("list.quote", { text: words }));
     setText(this.age, row.last_at > 0 && room.now() !== null ? age(language, room.now() - row.last_at) : "");
@@ -305,19 +308,46 @@ class RowView {
     setAttribute(this.points, "data-tick", this.points.getAttribute("data-tick") === "a" ? "b" : "a");
   }
 
-  _renderChance(row, modelReady, language) {
-    const known = modelReady && row.probability !== null;
-    show(this.chance, known);
-    if (!known) return;
-    setRing(this.ring, row.probability);
-    setText(this.percent, percent(row.probability));
-    setText(this.chanceWords, language.say("list.probability", { percent: percent(row.probability) }));
+  _renderChance(row, room, language) {
+    show(this.chance, room.model.enabled);
+    renderChance(this, row, room, language);
+    setText(this.chanceWords, chanceWords(row, room, language));
   }
 
-  _renderWhy(texts) {
-    const key = JSON.stringify(texts);
+  _renderWhy(texts, moving, language) {
+    const key = JSON.stringify([language.code, texts, moving]);
     if (key === this._why) return;
     this._why = key;
     this.why.replaceChildren(...texts.map((text) => el("span", { class: "chip" }, text)));
+    show(this.causes, moving.length > 0);
+    this.causes.replaceChildren(
+      el("span", { class: "only-read" }, language.say("list.causes")),
+      ...moving.map(({ text, number, up }) =>
+        el("span", { class: "cause" }, el("span", { class: "cause-text" }, text), " ", el("span", { class: "cause-number tabular", "data-sign": up ? "up" : "down" }, number)),
+      ),
+    );
   }
+}
+
+/** Return whether there is a probability to show: one is not believed before the model is ready. */
+export function isKnown(row, room) {
+  return room.modelReady && row.probability !== null;
+}
+
+/** Fill {chance, ring, percent, interval, unknown} with a row's probability, or with the words that there is none. */
+export function renderChance({ chance, ring: shape, percent: number, interval, unknown }, row, room, language) {
+  const known = isKnown(row, room);
+  setAttribute(chance, "data-unknown", !known);
+  setRing(shape, known ? row.probability : 0);
+  setText(number, known ? percent(row.probability) : "");
+  setText(interval, known && row.interval !== null ? between(row.interval) : "");
+  setText(unknown, known ? "" : language.say("list.notEnough"));
+  setAttribute(chance, "title", chanceWords(row, room, language));
+}
+
+/** Return a probability, or that there is none, as one phrase. */
+function chanceWords(row, room, language) {
+  if (!isKnown(row, room)) return language.say("list.noProbability");
+  const values = { percent: percent(row.probability), between: row.interval === null ? "" : between(row.interval) };
+  return language.say(row.interval === null ? "list.probability" : "list.probabilityBetween", values);
 }

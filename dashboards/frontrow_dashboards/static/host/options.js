@@ -57,7 +57,8 @@ export function nearest(word, words) {
   return best <= Math.max(1, Math.floor(other.length / 3)) ? other : null;
 }
 
-function oneOf(values) {
+/** Return what reads one of `values`: the text, or undefined. */
+export function oneOf(values) {
   return (text) => (values.includes(text) ? text : undefined);
 }
 

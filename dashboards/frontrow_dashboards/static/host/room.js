@@ -139,6 +139,7 @@ export function readRow(raw) {
     grade: raw.grade,
     points: number(raw.points) ?? 0,
     probability: share(raw.probability),
+    interval: readInterval(raw.interval),
     reasons: Array.isArray(raw.reasons) ? raw.reasons.map(readReason).filter((reason) => reason !== null) : [],
     last_at: number(raw.last_at) ?? 0,
     hot_at: number(raw.hot_at),
@@ -147,6 +148,11 @@ export function readRow(raw) {
     staff: raw.staff === true,
     words: typeof raw.words === "string" && raw.words !== "" ? raw.words : null,
   };
+}
+
+function readInterval(raw) {
+  const bounds = Array.isArray(raw) && raw.length === 2 ? raw.map(share) : [null];
+  return bounds.includes(null) ? null : bounds;
 }
 
 function readReason(raw) {

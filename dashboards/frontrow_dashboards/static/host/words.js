@@ -5,9 +5,11 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export const INTERCEPT = "intercept"; // the part of the logit that is no viewer's
+export const START = "start"; // the part of the logit that is no viewer's: where everybody in the room begins
 
 const MOST_CHIPS = 3; // what an eye takes in at a glance
+const MOST_CAUSES = 2;
+const LEAST_CAUSE = 0.05; // what would be shown as 0.0 says nothing
 const LONGEST_NAME = 40; // of a rule or feature that the catalogue does not know
 
 /** Return how long ago, coarse enough not to flicker: tens of seconds, minutes, hours. */
@@ -40,14 +42,60 @@ export function percent(probability) {
   return `${Math.round(probability * 100)}%`;
 }
 
-/** Return up to three chips' texts. Rules by points first, one chip each, then further intents, then the model's. */
-export function chips(language, reasons, modelReady) {
+/** Return between what a probability lies, as whole percentages: 27–49%. */
+export function between(interval) {
+  const [low, high] = interval.map(percent);
+  return low === high ? high : `${low.slice(0, -1)}–${high}`;
+}
+
+/** Return a number with its sign, a real minus. */
+export function signed(language, value, digits) {
+  const format = new Intl.NumberFormat(language.code, { signDisplay: "exceptZero", minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return format.format(value).replace("-", "−");
+}
+
+/** Return up to three chips' texts: rules by points, one chip each, then further intents. */
+export function chips(language, reasons) {
   const rules = reasons.filter((reason) => reason.kind === "rule").sort((a, b) => (b.points ?? 0) - (a.points ?? 0));
   const first = rules.map((rule) => ruleTexts(language, rule)[0]);
   const further = rules.flatMap((rule) => ruleTexts(language, rule).slice(1));
-  const texts = [...first, ...further];
-  if (modelReady && texts.length < 2) texts.push(...raising(reasons).map((part) => featureName(language, part.name)));
-  return texts.slice(0, MOST_CHIPS);
+  return [...first, ...further].slice(0, MOST_CHIPS);
+}
+
+/**
+ * Return what the probability is made of, the largest first: [{name, logit, seen}]. Counts that fade at several speeds
+ * are one part, since they tell of one thing; what is true of everybody in the room is the part called START. All parts
+ * sum to the raw logit. `seen` is false for what did not happen, which is a reason, too.
+ */
+export function parts(reasons) {
+  const found = new Map();
+  for (const { kind, name, logit, value } of reasons) {
+    if (kind !== "feature" || logit === null) continue;
+    const part = partOf(name);
+    const sum = found.get(part) ?? { name: part, logit: 0, seen: false };
+    sum.logit += logit;
+    sum.seen ||= value !== null && value >= 0.5;
+    found.set(part, sum);
+  }
+  return [...found.values()].sort((a, b) => Math.abs(b.logit) - Math.abs(a.logit));
+}
+
+/** Return what a viewer did that moves the probability most, at most two: [{text, number, up}]. */
+export function causes(language, reasons) {
+  return parts(reasons)
+    .filter(({ name, logit, seen }) => seen && name !== START && Math.abs(logit) >= LEAST_CAUSE)
+    .slice(0, MOST_CAUSES)
+    .map(({ name, logit }) => ({ text: partName(language, name), number: signed(language, logit, 1), up: logit > 0 }));
+}
+
+export function partName(language, name) {
+  return typeof language.find(`part.${name}`) === "string" ? language.say(`part.${name}`) : bounded(name);
+}
+
+// "clicks_30m" → "clicks"; of the room and what is shown in it: START.
+function partOf(name) {
+  if (name === "intercept" || name.startsWith("room_") || name === "product_age_min") return START;
+  return name.replace(/_(?:\d+m|min)$/, "");
 }
 
 /** Return what a rule's reason says: one text, or one for each intent of a question. */
@@ -67,10 +115,6 @@ export function ruleName(language, name) {
   return known ? language.say(`chip.${name}`) : bounded(name);
 }
 
-export function featureName(language, name) {
-  return typeof language.find(`feature.${name}`) === "string" ? language.say(`feature.${name}`) : bounded(name);
-}
-
 // Messages under `chip` that are no rule's name.
 const PATTERNS = new Set(["times", "watched", "watchedAbout"]);
 
@@ -81,12 +125,6 @@ function intentName(language, intent) {
 
 function times(language, text, count) {
   return count !== null && count > 1 ? language.say("chip.times", { text, n: count }) : text;
-}
-
-function raising(reasons) {
-  return reasons
-    .filter((reason) => reason.kind === "feature" && reason.name !== INTERCEPT && reason.logit > 0)
-    .sort((a, b) => b.logit - a.logit);
 }
 
 // Chinese sets a number close to its unit within a chip: 停留18分.
