@@ -202,6 +202,8 @@ async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
     [
         ("POST", "/ingest/demo"),
         ("GET", "/host/demo"),
+        ("GET", "/model"),
+        ("GET", "/api/v1/model"),
         ("GET", "/api/v1/rooms"),
         ("GET", "/api/v1/rooms/demo/viewers"),
         ("GET", "/api/v1/rooms/demo/reasons?viewer=v1"),
@@ -355,6 +357,9 @@ async def test_the_page_comes_with_its_files_and_safe_headers(daemon: Running) -
     assert script.headers["content-type"].startswith("text/javascript")
     again = await daemon.http.get("/static/host.js", headers={"if-none-match": script.headers["etag"]})
     assert again.status_code == 304
+    for role, status in ((Role.MANAGER, 200), (Role.HOST, 403)):
+        model = await daemon.http.get("/model", params={"token": daemon.token(role)})
+        assert (model.status_code, b"/static/model.js" in model.content) == (status, True)
     assert (await daemon.http.get("/static/../pages.py")).status_code == 404
     assert (await daemon.http.get("/static/%2e%2e/pages.py")).status_code == 404
 

@@ -6,9 +6,16 @@ import msgspec
 import numpy as np
 
 from frontrow.core.features import COUNT, NAMES
-from frontrow.core.scoring import Weights
+from frontrow.core.scoring import Weights, sigmoid
+from frontrow_models.arena import Standing
 from frontrow_models.calibration import Calibration
+from frontrow_models.evaluation.guard import Alarm
+from frontrow_models.evaluation.judging import Column, judge
+from frontrow_models.evaluation.latency import HotToOutcome
+from frontrow_models.evaluation.rolling import Report, Rows, report
+from frontrow_models.evaluation.verdict import Comparison, verdict
 from frontrow_models.reasons import explain
+from frontrow_models.served import SERVED
 
 NOW = 1_750_000_000_000
 MINUTE = 60_000
@@ -98,6 +105,30 @@ def why(viewer: str, **more: Any) -> Json:
     return {"room": "demo", "session": "s1", "viewer": viewer, "at": NOW, "grade": "hot", "points": 92, "rules": [CLICK],
             "state": "ready", "probability": found.probability, "interval": [0.2, 0.4], "labels": 1_260, "positives": 48,
             "explanation": msgspec.to_builtins(found), "model": "3f1c9a7be2d04a55", **more}  # fmt: skip
+
+
+def told(rows: int = 20_000, **more: Any) -> Json:
+    """What the daemon tells of its model: figures that the judge really gives of invented rows, and a challenger."""
+    dice = np.random.default_rng(4)
+    truth = dice.normal(-4.0, 1.4, rows)
+    outcomes = dice.random(rows) < sigmoid(truth)
+    shown = sigmoid(0.9 * truth + dice.normal(0, 0.4, rows))
+    served = np.column_stack((shown, sigmoid(truth - 0.4), np.full(rows, 0.031), truth + dice.normal(0, 2, rows),
+                              truth + dice.normal(0, 4, rows)))  # fmt: skip
+    causes = np.where(outcomes, np.arange(rows), -1)
+    at = NOW + np.arange(rows) * 1_000
+    judged = report(SERVED, Rows(served, outcomes, at, at, np.zeros(rows, np.int64), causes), waiting=900)
+    trial = judge(Column("slow"), sigmoid(truth - 0.1), outcomes, at // 3_600_000, causes)
+    compared = Comparison(
+        labels=rows, outcomes=int(outcomes.sum()), blocks=31, rooms=4, clipped=0,
+        advantage=0.0012, any_time=(-0.0004, 0.0028), by_room=None,
+    )  # fmt: skip
+    standing = Standing(Report(rows, 0.04, [*judged.columns, trial]), {"slow": verdict(compared)}, missed=0)
+    values = {"enabled": True, "version": "3f1c9a7be2d04a55", "ready": True, "labels": 21_400, "positives": 612, "frozen": False,
+              "rollbacks": 1, "alarms": [Alarm("calibration", "412 positives were expected and 180 came", True)],
+              "report": judged, "challengers": standing, "hot_to_outcome": HotToOutcome(41, 9, 440.0, 0.22)}  # fmt: skip
+    found: Json = msgspec.to_builtins(values | more)
+    return found
 
 
 def evening() -> Json:

@@ -67,12 +67,13 @@ class Conversation:
 @dataclass
 class PanelServer:
     """``on_join`` is called with each conversation; ``refuse`` makes the server turn connections away; ``why`` answers
-    who asks for a viewer's reasons, with a status and what is sent as JSON."""
+    who asks for a viewer's reasons and ``model`` who asks for the model, with a status and what is sent as JSON."""
 
     base: str
     on_join: Callable[[Conversation], None] = lambda conversation: None
     refuse: bool = False
     why: Callable[[str], tuple[int, Any]] = lambda _viewer: (404, {"status": 404})
+    model: Callable[[], tuple[int, Any]] = lambda: (200, {"enabled": False})
     conversations: list[Conversation] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)  # paths, in order
 
@@ -102,11 +103,12 @@ class PanelServer:
             status, answer = self.why(viewer)
             await _answer(send, status, {"content-type": "application/json"}, json.dumps(answer).encode())
             return
-        found = (
-            pages.document("host")
-            if path.startswith("/host/")
-            else pages.asset(path.removeprefix("/static/"))
-        )
+        if path == "/api/v1/model":
+            status, answer = self.model()
+            await _answer(send, status, {"content-type": "application/json"}, json.dumps(answer).encode())
+            return
+        name = "host" if path.startswith("/host/") else "model" if path == "/model" else None
+        found = pages.asset(path.removeprefix("/static/")) if name is None else pages.document(name)
         if found is None:
             status, headers, body = 404, {"content-type": "text/plain"}, b"not found"
         else:

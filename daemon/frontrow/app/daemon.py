@@ -207,6 +207,7 @@ class Daemon:
             config.model.challengers if config.model.enabled else (),
             words=people.words,
             window_ms=min(engine.options.window_ms, engine.options.horizon_ms),
+            outcome=config.outcome,
             clock=clock,
         )
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from frontrow.app.offline import LeadsFollowed
+from frontrow.config import OutcomeConfig
 from frontrow.core.engine import Effects, Engine
 from frontrow.core.ports import Clock
 from frontrow_models.arena import Standing
@@ -21,6 +23,7 @@ from frontrow_models.learner import Learner
 from frontrow_models.reasons import Explanation
 
 JUDGED_EVERY_S = 60.0
+FOLLOWED = 2_000  # leads of which the time from hot to outcome is told, the last ones
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,7 @@ class Learning:
         *,
         words: Callable[[int], str | None],
         window_ms: int,
+        outcome: OutcomeConfig,
         clock: Clock,
     ) -> None:
         """``words`` returns the last comment of a row's viewer.
@@ -48,6 +52,7 @@ class Learning:
         self._beside = Beside(challengers, window_ms=window_ms) if challengers else None
         self._logged = 0 if not isinstance(engine.model, Learner) else engine.model.alarmed
         self.report: Report | None = None  # of the last minute; None before the first, and without a model
+        self._followed = LeadsFollowed(outcome)
         self._alike: Alike | None = None  # as of the report
 
     @property
@@ -91,7 +96,9 @@ class Learning:
         }
 
     def durable(self, effects: Effects) -> None:
-        """Tell the challengers what a frame served and resolved."""
+        """Take note of a frame: tell the challengers what it served and resolved, and follow its leads."""
+        if self._engine.model is not None:
+            self._followed.see(self._engine, effects, ())
         if self._beside is None:
             return
         for served in effects.served:
@@ -108,6 +115,7 @@ class Learning:
             await self._clock.sleep(JUDGED_EVERY_S)
             judging = model.judging(waiting=len(self._engine.labels))
             alike = model.judging_alike()
+            self._followed.keep(FOLLOWED)
             self.report = await asyncio.to_thread(judging)
             self._alike = await asyncio.to_thread(alike)
             for alarm in self._new_alarms(model):
@@ -153,4 +161,5 @@ class Learning:
             "alarms": model.alarms,
             "report": self.report,
             "challengers": self.standing,
+            "hot_to_outcome": self._followed.turnout().waited,
         }

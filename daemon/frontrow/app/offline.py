@@ -221,6 +221,14 @@ class LeadsFollowed:
         for _, lead in decided:
             self._follow(lead)
 
+    def keep(self, most: int) -> None:
+        """Forget all but the last leads, and among the others who still may have an outcome: for who watches without end."""
+        self.leads = self.leads[-most:]
+        self._waiting = {}
+        for lead in self.leads:
+            if lead.outcome is None and not self.known(lead):
+                self._waiting.setdefault(lead.key, []).append(lead)
+
     def known(self, lead: Followed) -> bool:
         """Return whether all is known of a lead: its horizon has passed."""
         return lead.decided_at + self._horizon_ms <= self._end

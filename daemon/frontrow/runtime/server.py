@@ -274,6 +274,18 @@ def application(services: Services) -> ASGIApp:
         page = services.document("host", request.headers.get("if-none-match") if status == 200 else None)
         return _page(page, status if status != 200 else page.status)
 
+    @get("/model", include_in_schema=False)
+    async def model_page(request: Http) -> Response[bytes]:
+        grant = await services.access.grant(
+            _token(request.headers, request.query_params), services.clock.now()
+        )
+        status = 401 if grant is None else 200 if grant.allows(Right.MODEL, "") else 403
+        if status != 200:
+            services.counters.refused("model", str(status))
+        # As with the host's page: it says itself what is wrong.
+        page = services.document("model", request.headers.get("if-none-match") if status == 200 else None)
+        return _page(page, status if status != 200 else page.status)
+
     @get("/static/{path:path}", include_in_schema=False)
     async def static(request: Http, path: FromPath[str]) -> Response[bytes]:
         page = services.asset(path.lstrip("/"), request.headers.get("if-none-match"))
@@ -381,6 +393,7 @@ def application(services: Services) -> ASGIApp:
             readyz,
             metrics,
             host_page,
+            model_page,
             static,
             rooms,
             viewers,

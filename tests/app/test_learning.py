@@ -1,0 +1,66 @@
+"""What the daemon tells of its model, beside what the model itself tells."""
+
+from frontrow.app.learning import FOLLOWED, Learning
+from frontrow.config import OutcomeConfig
+from frontrow.core.engine import Engine
+from frontrow.core.events import Event
+from frontrow_models.learner import Learner
+from frontrow_models.online import ModelOptions
+from tests.support.clock import ManualClock
+from tests.support.rooms import START, apply, engine, event
+
+MINUTE_S, HOUR_S = 60.0, 3_600.0
+WINDOW_MS = 120_000
+
+
+def learning_of(watched: Engine) -> Learning:
+    return Learning(
+        watched,
+        (),
+        words=lambda _row: None,
+        window_ms=WINDOW_MS,
+        outcome=OutcomeConfig(),
+        clock=ManualClock(START),
+    )
+
+
+def test_the_time_from_hot_to_purchase_is_told_once_the_horizon_has_passed() -> None:
+    """Before that, only those who buy at once would be known, and everybody would seem quick."""
+    watched = engine(model=Learner(ModelOptions(), window_ms=WINDOW_MS))
+    learning = learning_of(watched)
+
+    def hear(*events: Event) -> None:
+        learning.durable(apply(watched, *events))
+
+    hot = [event("form_submit", 0, viewer=v) for v in "abc"] + [
+        event("product_click", 1, viewer=v) for v in "abc"
+    ]
+    told = learning.told()["hot_to_outcome"]
+    assert (told.hot, told.median_s) == (0, None)
+    hear(*hot)
+    told = learning.told()["hot_to_outcome"]
+    assert (told.hot, told.outcomes) == (0, 0)
+    hear(event("order_paid", 4 * MINUTE_S, viewer="a"), event("order_paid", 20 * MINUTE_S + 1, viewer="b"))
+    hear(event("like", HOUR_S + 2, viewer="z"))
+    told = learning.told()["hot_to_outcome"]
+    assert (told.hot, told.outcomes, told.share_within) == (3, 2, 0.5)
+    assert told.median_s == 12 * MINUTE_S - 0.5
+
+
+def test_leads_are_followed_in_bounded_memory() -> None:
+    watched = engine(model=Learner(ModelOptions(), window_ms=WINDOW_MS))
+    learning = learning_of(watched)
+    count = FOLLOWED + 50
+    learning.durable(
+        apply(
+            watched,
+            *(
+                event(k, n / 100, viewer=f"v{n}")
+                for n in range(count)
+                for k in ("form_submit", "product_click")
+            ),
+        )
+    )
+    learning._followed.keep(FOLLOWED)
+    assert len(learning._followed.leads) == len(learning._followed._waiting) == FOLLOWED
+    assert learning._followed.leads[-1].viewer == f"v{count - 1}"
