@@ -40,9 +40,11 @@ export class Exact {
     if (!this.element.open || this._viewer === null) return;
     this._asking?.abort();
     const asking = (this._asking = new AbortController());
+    const patience = setTimeout(() => asking.abort(), ANSWER_WITHIN_MS); // the browser inside OBS is years old
     this._told = this._key = null;
     this.render(this._language);
-    const told = await answerOf(this._ask(this._viewer, AbortSignal.any([asking.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)])));
+    const told = await answerOf(this._ask(this._viewer, asking.signal));
+    clearTimeout(patience);
     if (asking !== this._asking) return; // folded up, or opened again, meanwhile
     this._told = told;
     this._key = null;

@@ -30,7 +30,7 @@ export class Foot {
     show(this.searchButton, full === null || full === "no_match"); // with nothing to search there is no search
     const [text, detail] = modelWords(language, room);
     setText(this.model, text);
-    setAttribute(this.model, "title", detail);
+    setAttribute(this.model, "title", detail ?? text);
     setText(this.searchLabel, language.say("search.label"));
     setAttribute(this.input, "placeholder", language.say("search.placeholder"));
     label(this.searchButton, language.say("search.open"), "/");

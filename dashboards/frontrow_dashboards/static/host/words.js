@@ -42,10 +42,11 @@ export function percent(probability) {
   return `${Math.round(probability * 100)}%`;
 }
 
-/** Return between what a probability lies, as whole percentages: 27–49%. */
-export function between(interval) {
-  const [low, high] = interval.map(percent);
-  return low === high ? high : `${low.slice(0, -1)}–${high}`;
+/** Return between what a probability lies, as whole percentages: 27–49%, or what it is at most or at least. */
+export function between([low, high]) {
+  if (low < 0.01) return high < 0.01 ? percent(high) : `≤${percent(high)}`;
+  if (high > 0.99) return low > 0.99 ? percent(low) : `≥${percent(low)}`;
+  return percent(low) === percent(high) ? percent(high) : `${Math.round(low * 100)}–${percent(high)}`;
 }
 
 /** Return a number with its sign, a real minus. */

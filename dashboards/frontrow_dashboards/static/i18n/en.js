@@ -202,7 +202,7 @@ export default {
   },
   modelPage: {
     title: "Model",
-    asOf: "As of {time}, renewed every half minute",
+    asOf: "As of {time}",
     asOfLost: "As of {time}: cannot reach Frontrow, trying again",
     again: "Try again",
     loadingTitle: "Getting what is known of the model",

@@ -196,7 +196,7 @@ export default {
   },
   modelPage: {
     title: "模型",
-    asOf: "{time} 的数据，每半分钟更新",
+    asOf: "{time} 的数据",
     asOfLost: "停在 {time}：连不上 Frontrow，正在重试",
     again: "再试一次",
     loadingTitle: "正在取模型的数据",
@@ -267,7 +267,7 @@ export default {
     cold: "还在看",
     points: "分数：按规则加分，0 到 100",
     ring: "圆环：转化概率，由模型给出；虚线圆环：数据不足",
-    cause: "行为对概率的影响：+0.7 约等于机会翻倍",
+    cause: "行为对概率的影响，+0.7 约等于机会翻倍",
     hold: "鼠标或焦点在名单里时，名单不动",
     keysHeading: "按键",
     choose: "选择观众",
