@@ -590,7 +590,13 @@ async def test_every_feature_of_the_model_has_words(open_page: OpenPage) -> None
 async def test_a_probability_comes_with_its_interval_where_there_is_one(
     panel: PanelServer, open_page: OpenPage
 ) -> None:
-    told = [(0.38, [0.27, 0.494]), (0.37, [0.91, 1.0]), (0.2, None), (0.03, [0.004, 0.05]), (0.02, [0.5, 2.0])]
+    told = [
+        (0.38, [0.27, 0.494]),
+        (0.37, [0.91, 1.0]),
+        (0.2, None),
+        (0.03, [0.004, 0.05]),
+        (0.02, [0.5, 2.0]),
+    ]
     panel.on_join = lambda page: page.say(
         snapshot(*(row(str(p), probability=p, interval=interval) for p, interval in told), model=READY)
     )

@@ -44,6 +44,23 @@ async def test_every_figure_stands_beside_the_baselines_and_nothing_leaves_the_p
     await page.screenshot(path=screenshots / f"model-{lang}-{theme}-{width}.png", full_page=True)
 
 
+async def test_only_what_is_judged_over_the_same_outcomes_is_compared(
+    panel: PanelServer, browse: OpenPage
+) -> None:
+    """The probability shown is missing where the model was not ready: over fewer rows it may look better than it is."""
+    answer = told()
+    shown, champion = answer["report"]["columns"][:2]
+    champion["roc_auc"] = 0.61
+    panel.model = lambda: (200, answer)
+    page = await browse(address(panel))
+    sentence = page.locator(".model-sentence")
+    await expect(sentence).to_contain_text(f"显示的概率的 ROC AUC 为 {shown['roc_auc']:.3f}，高于所有基线")
+    shown["labels"] -= 1
+    await page.reload()
+    await expect(sentence).to_contain_text("当前模型（未校准）的 ROC AUC 为 0.610，没有超过基线“只看分数”")
+    await expect(page.locator("main")).to_contain_text("只有结果数相同的行可以直接相比")
+
+
 async def test_what_is_not_known_yet_says_so_in_words(panel: PanelServer, browse: OpenPage) -> None:
     panel.model = lambda: (200, told(**NEW))
     page = await browse(address(panel))

@@ -187,6 +187,28 @@ async def test_only_what_was_dropped_in_this_session_is_told() -> None:
     assert stage.panels.state(ROOM.id)["dropped"] == 2
 
 
+async def test_why_tells_of_viewers_of_the_present_session_alone() -> None:
+    stage = Stage()
+    assert stage.panels.why(ROOM.id, "v1") is None  # no session yet
+    stage.apply(
+        event("form_submit", 0, session="one"),
+        event("form_submit", 0, viewer="w", room="r2"),
+        event("form_submit", 0, viewer="moderator", staff=True, session="one"),
+    )
+    found = stage.panels.why(ROOM.id, "v1")
+    assert found is not None
+    assert (found.session, found.points, found.state, found.probability) == ("one", 50, "off", None)
+    staff = stage.panels.why(ROOM.id, "moderator")
+    assert staff is not None
+    assert (staff.state, staff.points, staff.rules) == ("staff", 0, [])
+    assert stage.panels.why(ROOM.id, "w") is None
+    assert stage.panels.why(OTHER.id, "w") is not None
+    stage.apply(event("like", 10, viewer="v2", session="two"))
+    assert stage.panels.why(ROOM.id, "v1") is None
+    with pytest.raises(KeyError):
+        stage.panels.why("nowhere", "v1")
+
+
 # ---------------------------------------------------------------- people
 
 

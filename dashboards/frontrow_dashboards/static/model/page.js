@@ -7,7 +7,8 @@ import { curve } from "./curve.js";
 
 const FULL = { loading: "live", forbidden: "locked", broken: "broken", off: "quiet" };
 const OURS = ["shown", "champion"]; // of the served columns; the others must be beaten
-const KNOWN = new Set([...OURS, "base_rate", "points", "recency"]);
+const BASELINES = ["base_rate", "points", "recency"];
+const KNOWN = new Set([...OURS, ...BASELINES]);
 const MOST_ALARMS = 5;
 
 export class Page {
@@ -99,24 +100,30 @@ function note(text) {
 
 function sentences(language, say, told) {
   const texts = [];
-  const shown = column(told, "shown");
-  const beaten = shown === null ? null : best(told, (each) => each.roc_auc);
+  const beaten = best(told);
+  const shown = compared(told, beaten);
   if (!told.ready) texts.push(["warm", say("notReady", { n: told.labels, positives: told.positives })]);
   else if (shown === null || shown.roc_auc === null) texts.push(["soft", say("readyUnjudged")]);
   else if (beaten === null) texts.push(["good", say("ready", { auc: fixed(language, shown.roc_auc, 3) })]);
   else {
     const wins = shown.roc_auc > beaten.roc_auc;
-    const values = { auc: fixed(language, shown.roc_auc, 3), name: columnName(language, beaten.column), other: fixed(language, beaten.roc_auc, 3) };
+    const values = { own: columnName(language, shown.column), auc: fixed(language, shown.roc_auc, 3), name: columnName(language, beaten.column), other: fixed(language, beaten.roc_auc, 3) };
     texts.push([wins ? "good" : "warm", say(wins ? "readyBeats" : "readyLoses", values)]);
   }
   if (told.frozen) texts.push(["warm", say("frozen")]);
   return texts.map(([tone, text]) => el("p", { class: "model-sentence", "data-tone": tone }, text));
 }
 
-/** Return the baseline with the greatest figure; null without any. */
-function best(told, figure) {
-  const baselines = columns(told).filter((each) => ["base_rate", "points", "recency"].includes(each.column) && figure(each) !== null);
-  return baselines.sort((a, b) => figure(b) - figure(a))[0] ?? null;
+/** Return the baseline that orders best; null without any. */
+function best(told) {
+  const baselines = columns(told).filter((each) => BASELINES.includes(each.column) && each.roc_auc !== null);
+  return baselines.sort((a, b) => b.roc_auc - a.roc_auc)[0] ?? null;
+}
+
+/** Return which of our columns may be held against a baseline: one that is judged over the same outcomes. */
+function compared(told, beaten) {
+  const shown = column(told, "shown");
+  return beaten === null || shown?.labels === beaten.labels ? shown : column(told, "champion");
 }
 
 function facts(language, say, told) {
@@ -162,7 +169,8 @@ function figures(language, say, told) {
     ),
   );
   const table = el("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": say("figures") }, el("table", { class: "tabular" }, el("thead", {}, head), el("tbody", {}, ...rows)));
-  return [table, note(say("figuresNote"))];
+  const uneven = new Set(all.map((each) => each.labels)).size > 1;
+  return [table, note(say("figuresNote")), ...(uneven ? [note(say("figuresUneven"))] : [])];
 }
 
 function cell(say, text) {
