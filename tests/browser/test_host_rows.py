@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from frontrow.core.explaining import INTERCEPT, OTHERS
 from frontrow.core.features import NAMES
 from tests.browser.conftest import OpenPage
 from tests.support.panel_data import (
@@ -111,6 +112,7 @@ async def test_what_moves_the_probability_is_in_the_row_once_the_model_is_ready(
         feature("price_5m", 0.9),
         feature("likes_5m", -2.0, 0.0),
         feature("room_viewers", 3.0),
+        {"kind": "feature", "name": OTHERS, "logit": 5.0},
         feature("price_5m", -0.02),
     ]
     panel.on_join = lambda page: page.say(snapshot(row("a", probability=0.4, reasons=told)))
@@ -470,10 +472,10 @@ async def test_the_card_shows_points_by_rule_beside_parts_of_the_probability(
     await expect(points).to_contain_text("按规则合计 120，封顶 100")
     # Counts at several speeds tell of one thing, and what is the room's is nobody's own: all of it sums to the logit.
     await expect(parts.locator(".part-name")).to_have_text(
-        ["点链接", "问价", "观看时长", "点赞", "加购领券", "起点（本直播间人人相同）"]
+        ["点链接", "问价", "观看时长", "点赞", "加购领券", "其他信号合计", "起点（本直播间人人相同）"]
     )
     await expect(parts.locator(".part-number")).to_have_text(
-        ["+1.22", "+0.86", "+0.31", "−0.27", "+0.22", "−3.22"]
+        ["+1.22", "+0.86", "+0.31", "−0.27", "+0.22", "+0.04", "−3.22"]
     )
     await expect(parts).to_contain_text("27–49% 后来转化了")
     await expect(page.locator(".card-words")).to_contain_text("这件有没有 XL 码？")
@@ -580,11 +582,11 @@ async def test_every_feature_of_the_model_has_words(open_page: OpenPage) -> None
     sums = await page.evaluate(
         """async names => (await import('/static/host/words.js'))
             .parts(names.map(name => ({kind: 'feature', name, logit: 1, value: 1}))).map(part => [part.name, part.logit])""",
-        [*NAMES, "intercept"],
+        [*NAMES, OTHERS, INTERCEPT],
     )
     assert [name for name, _ in sums if name not in known] == []
     assert [name for name in known if name not in dict(sums)] == []
-    assert sum(logit for _, logit in sums) == len(NAMES) + 1
+    assert sum(logit for _, logit in sums) == len(NAMES) + 2
 
 
 async def test_a_probability_comes_with_its_interval_where_there_is_one(

@@ -135,7 +135,7 @@ def evening() -> Json:
     """An ordinary evening at its height: five hot, more warm, the model ready."""
     parts = [feature("intercept", -3.1), feature("clicks_5m", 1.42), feature("price_5m", 0.86), feature("watched_min", 0.31),
              feature("clicks_30m", -0.2), feature("carts_30m", 0.22), feature("likes_5m", -0.27, 0.0),
-             feature("room_viewers", -0.12)]  # fmt: skip
+             feature("room_viewers", -0.12), {"kind": "feature", "name": "others", "logit": 0.04}]  # fmt: skip
     asked = rule("question", 15, count=4, by={"price": 3, "stock": 1})
     rows = [
         row("v01", "小雨点儿", points=100, probability=0.38, interval=[0.27, 0.49], last_at=NOW - 4_000, hot_at=NOW - 4 * MINUTE, lead="L-000318",

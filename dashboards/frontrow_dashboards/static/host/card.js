@@ -4,10 +4,9 @@ import { el, icon, ring, setAttribute, setText, show } from "./dom.js";
 import { Exact } from "./exact.js";
 import { isKnown, renderChance } from "./list.js";
 import { clean, leadName, shownName } from "./names.js";
-import { age, between, parts, partName, ruleTexts, signed, START } from "./words.js";
+import { age, between, OTHERS, parts, partName, ruleTexts, signed, START } from "./words.js";
 
 const CAP = 100; // of the points
-const MOST_PARTS = 8; // the smaller ones are told as one sum; each by itself is in the drawer
 
 export class Card {
   /** `onClose(viewer)` is called with whose card it was; `ask` is :class:`Exact`'s. */
@@ -160,24 +159,20 @@ function partsRows(language, row, room) {
   if (!model.ready) return note(language.say("model.learningCard", { n: model.labels, positives: model.positives }));
   if (!isKnown(row, room)) return note(language.say("card.noParts"));
   const all = parts(row.reasons);
-  const own = all.filter((part) => part.name !== START);
+  const own = all.filter((part) => part.name !== START && part.name !== OTHERS);
   if (own.length === 0) return note(language.say("card.noParts"));
-  const rest = own.slice(MOST_PARTS);
   const largest = Math.max(Math.abs(own[0].logit), 1e-9);
-  const lines = own.slice(0, MOST_PARTS).map((part) => partLine(language, partName(language, part.name), part.logit, partBar(part.logit, largest)));
-  // Neither has a bar: the start is larger than any part and would make the others too short to compare.
-  if (rest.length > 0) lines.push(partLine(language, language.say("card.rest", { n: rest.length }), sum(rest), null));
-  lines.push(partLine(language, partName(language, START), sum(all.filter((part) => part.name === START)), null));
+  // The others are many, and the start is larger than any part: bars for them would make the rest too short to compare.
+  const last = [OTHERS, START].flatMap((name) => all.filter((part) => part.name === name));
+  const lines = [...own, ...last].map((part) =>
+    partLine(language, partName(language, part.name), part.logit, last.includes(part) ? null : partBar(part.logit, largest)),
+  );
   const sure = row.interval === null ? language.say("card.noInterval") : language.say("card.interval", { between: between(row.interval) });
   return [...note(sure), el("ol", { class: "parts", role: "list" }, ...lines), ...note(language.say("card.partsNote"))];
 }
 
 function partLine(language, text, logit, bar) {
   return el("li", { class: bar === null ? "part" : "part part-of-logit" }, el("span", { class: "part-name" }, text), bar, el("span", { class: "part-number tabular" }, signed(language, logit, 2)));
-}
-
-function sum(some) {
-  return some.reduce((total, part) => total + part.logit, 0);
 }
 
 function partBar(logit, largest) {

@@ -5,6 +5,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+export const OTHERS = "others"; // what the daemon does not tell by name, as one sum
 export const START = "start"; // the part of the logit that is no viewer's: where everybody in the room begins
 
 const MOST_CHIPS = 3; // what an eye takes in at a glance
@@ -66,7 +67,7 @@ export function chips(language, reasons) {
 /**
  * Return what the probability is made of, the largest first: [{name, logit, seen}]. Counts that fade at several speeds
  * are one part, since they tell of one thing; what is true of everybody in the room is the part called START. All parts
- * sum to the raw logit. `seen` is false for what did not happen, which is a reason, too.
+ * sum to the raw logit. OTHERS are what is too small to be told by name. `seen` is false for what did not happen, which is a reason, too.
  */
 export function parts(reasons) {
   const found = new Map();
@@ -84,7 +85,7 @@ export function parts(reasons) {
 /** Return what a viewer did that moves the probability most, at most two: [{text, number, up}]. */
 export function causes(language, reasons) {
   return parts(reasons)
-    .filter(({ name, logit, seen }) => seen && name !== START && Math.abs(logit) >= LEAST_CAUSE)
+    .filter(({ name, logit, seen }) => seen && name !== START && name !== OTHERS && Math.abs(logit) >= LEAST_CAUSE)
     .slice(0, MOST_CAUSES)
     .map(({ name, logit }) => ({ text: partName(language, name), number: signed(language, logit, 1), up: logit > 0 }));
 }

@@ -185,7 +185,6 @@ export default {
     worth: "+{n}",
     interval: "Of those told about the same, {between} converted (95% interval).",
     noInterval: "Not enough data for an interval: too few were told about the same.",
-    rest: { one: "{n} more", other: "{n} others" },
     partsNote: "To the right raises it, to the left lowers it; numbers are log-odds, +0.7 about doubles the odds.",
     noParts: "Not enough data: no probability for this viewer.",
     gone: "This viewer is no longer on the list.",

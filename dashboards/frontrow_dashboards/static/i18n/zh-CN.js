@@ -183,7 +183,6 @@ export default {
     worth: "+{n}",
     interval: "概率相近的人里，{between}\u00a0后来转化了（95%\u00a0区间）。",
     noInterval: "数据不足：概率相近的结果还太少，给不出区间。",
-    rest: "其余 {n} 项",
     partsNote: "右边抬高概率，左边压低；数值是对数几率，+0.7 约等于机会翻倍。",
     noParts: "数据不足，没有这位观众的概率。",
     gone: "这位观众已不在名单里。",
