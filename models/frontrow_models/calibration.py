@@ -133,12 +133,9 @@ class Calibrator:
         """
         good = np.isfinite(raw)
         self.refused += len(good) - int(np.count_nonzero(good))
-        z = np.clip(raw, -LOGIT_BOUND, LOGIT_BOUND).tolist()
-        for room, logit, outcome, finite in zip(
-            rooms, z, np.asarray(outcomes, bool).tolist(), good.tolist(), strict=True
-        ):
-            if finite:
-                self._step(room, logit, outcome)
+        z = np.clip(raw, -LOGIT_BOUND, LOGIT_BOUND)[good].tolist()
+        named = rooms if good.all() else [room for room, finite in zip(rooms, good, strict=True) if finite]
+        self._steps(named, z, np.asarray(outcomes, bool)[good].tolist())
         self._current = None
 
     def state(self) -> dict[str, Any]:
@@ -160,28 +157,35 @@ class Calibrator:
         self.labels, self.positives, self.refused = state["labels"], state["positives"], state["refused"]
         self._current = None
 
-    def _step(self, room: str, z: float, outcome: bool) -> None:
+    def _steps(self, rooms: Sequence[str], logits: Sequence[float], outcomes: Sequence[bool]) -> None:
+        known, exp, (least, most) = self._rooms, math.exp, SLOPE
         keep, room_keep = self._keep, self._room_keep
         prior_slope, prior_bias, prior_room = self._priors
-        own, own_known = self._rooms.pop(room, (0.0, 0.0))
-        p = 1.0 / (1.0 + math.exp(-(self._slope * z + self._bias + own)))
-        residual, w = outcome - p, p * (1.0 - p)
+        forget_slope, forget_bias = (1.0 - keep) * prior_slope, (1.0 - keep) * prior_bias
+        forget_room = (1.0 - room_keep) * prior_room
+        slope, bias, (k0, k1, k2) = self._slope, self._bias, self._known
+        for room, z, outcome in zip(rooms, logits, outcomes, strict=True):
+            own, own_known = known.pop(room, (0.0, 0.0))
+            p = 1.0 / (1.0 + exp(-(slope * z + bias + own)))
+            residual, w = outcome - p, p * (1.0 - p)
 
-        k0, k1, k2 = self._known
-        self._known = [k0, k1, k2] = [keep * k0 + w * z * z, keep * k1 + w * z, keep * k2 + w]
-        to_slope = residual * z - (1.0 - keep) * prior_slope * (self._slope - 1.0)
-        to_bias = residual - (1.0 - keep) * prior_bias * self._bias
-        k0, k2 = k0 + prior_slope, k2 + prior_bias
-        determinant = k0 * k2 - k1 * k1  # above 0: the sum of two positive definite matrices
-        slope = self._slope + (k2 * to_slope - k1 * to_bias) / determinant
-        self._slope = min(SLOPE[1], max(SLOPE[0], slope))
-        self._bias = min(BIAS, max(-BIAS, self._bias + (k0 * to_bias - k1 * to_slope) / determinant))
+            k0, k1, k2 = keep * k0 + w * z * z, keep * k1 + w * z, keep * k2 + w
+            to_slope = residual * z - forget_slope * (slope - 1.0)
+            to_bias = residual - forget_bias * bias
+            l0, l2 = k0 + prior_slope, k2 + prior_bias
+            determinant = l0 * l2 - k1 * k1  # above 0: the sum of two positive definite matrices
+            slope += (l2 * to_slope - k1 * to_bias) / determinant
+            bias += (l0 * to_bias - k1 * to_slope) / determinant
+            if not (least <= slope <= most and -BIAS <= bias <= BIAS):
+                slope, bias = min(most, max(least, slope)), min(BIAS, max(-BIAS, bias))
 
-        own_known = room_keep * own_known + w
-        own += (residual - (1.0 - room_keep) * prior_room * own) / (own_known + prior_room)
-        self._rooms[room] = (min(ROOM_BIAS, max(-ROOM_BIAS, own)), own_known)  # now the last to be forgotten
-        if len(self._rooms) > ROOMS:
-            self._rooms.popitem(last=False)
-
-        self.labels += 1
-        self.positives += outcome
+            own_known = room_keep * own_known + w
+            own += (residual - forget_room * own) / (own_known + prior_room)
+            if not -ROOM_BIAS <= own <= ROOM_BIAS:
+                own = min(ROOM_BIAS, max(-ROOM_BIAS, own))
+            known[room] = (own, own_known)  # now the last to be forgotten
+            if len(known) > ROOMS:
+                known.popitem(last=False)
+        self._slope, self._bias, self._known = slope, bias, [k0, k1, k2]
+        self.labels += len(logits)
+        self.positives += sum(outcomes)

@@ -1,6 +1,7 @@
 """A River logistic regression on scaled inputs, scored as arrays: the champion's kind.
 
-River learns; arrays score. The scaler's means and spreads are those of all inputs served so far, taken over when their
+It learns by River's arithmetic (:mod:`frontrow_models.regression`) and is scored over arrays; both are held against River
+itself, which :meth:`OnlineModel.river` returns. The scaler's means and spreads are those of all inputs served so far, taken over when their
 number reaches ``warm_up`` and each time it has doubled since, and frozen in between: a scaler that always moves would change
 what the weights mean, and one that is never refreshed is deaf to whatever varies only later, all of a viewer's
 history above all. When they are taken over the weights are re-expressed, so that the function stays what it was. Nothing is
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
 from frontrow.core.images import Image
 from frontrow.core.scoring import CLIP, Matrix, Weights
+from frontrow_models.regression import Regression
 
 KIND = "scaler|clip|river.LogisticRegression(AdaGrad)"
 LEAST_SCALE = 0.01  # standard deviations below this, of log1p inputs, count as none
@@ -58,20 +60,18 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class OnlineModel:
     """A River logistic regression on frozen-scaled inputs.
 
-    Not thread-safe: a River object read while it learns gives wrong numbers without an error. One owner calls
+    Not thread-safe: a model read while it learns gives wrong numbers without an error. One owner calls
     ``observe`` and ``learn``; the :class:`Weights` that ``weights`` returns are immutable and may go anywhere.
     """
 
     def __init__(self, options: ModelOptions) -> None:
         self._options = options
-        # River brings all of scipy.stats, a second of importing, for which only what has a model should wait.
-        from river import linear_model, optim
-
-        self._regression: Any = linear_model.LogisticRegression(
-            optimizer=optim.AdaGrad(options.learning_rate, eps=FIRST_SQUARES),
+        self._regression = Regression(
+            len(NAMES),
+            rate=options.learning_rate,
             l2=options.l2,
-            intercept_lr=self._intercept_rate(),
-            intercept_init=math.log(options.expected_rate / (1.0 - options.expected_rate)),
+            first=FIRST_SQUARES,
+            intercept=math.log(options.expected_rate / (1.0 - options.expected_rate)),
         )
         self._observed = 0
         self._sums = np.zeros(len(NAMES))  # of what was served, and of its squares
@@ -94,6 +94,11 @@ class OnlineModel:
         return enough and self.labels - self.positives >= self._options.min_positives
 
     @property
+    def intercept_rate(self) -> float:
+        """How far the next lesson moves the intercept, per unit of its slope."""
+        return max(self._options.intercept_rate, 1.0 / (SETTLED + self.positives))
+
+    @property
     def warm(self) -> bool:
         """Whether the scaler has been taken over, so that lessons are learnt."""
         return self._observed >= self._options.warm_up
@@ -109,12 +114,11 @@ class OnlineModel:
     def weights(self) -> Weights:
         """Return an immutable copy of the present weights; the same object until something is learnt."""
         if self._weights is None:
-            weights = dict(self._regression.weights)
             self._weights = Weights(
                 means=self._means.copy(),
                 scales=self._scales.copy(),
-                weights=np.array([weights.get(name, 0.0) for name in NAMES]),
-                intercept=float(self._regression.intercept),
+                weights=np.array(self._regression.weights),
+                intercept=self._regression.intercept,
             )
         return self._weights
 
@@ -155,11 +159,12 @@ class OnlineModel:
         finite = np.isfinite(given).all(axis=1) & np.isfinite(weights)
         scaled = self.weights().scaled(given).tolist()
         lessons = zip(scaled, outcomes.tolist(), weights.tolist(), finite.tolist(), strict=True)
+        step = self._regression.step
         for row, outcome, weight, good in lessons:
             if not good:
                 self.refused += 1
                 continue
-            self._regression.learn_one(as_mapping(row), outcome, weight)
+            step(row, outcome, weight, self.intercept_rate)
             self.labels += 1
             self.positives += outcome
         self._weights = self._named = None
@@ -173,25 +178,29 @@ class OnlineModel:
             scaler.counts[name], scaler.means[name], scaler.vars[name] = 1, mean, scale * scale
         scaled = scaler.transform_one(as_mapping(inputs))
         scaled = {name: min(CLIP, max(-CLIP, value)) for name, value in scaled.items()}
-        return float(self._regression.predict_proba_one(scaled)[True])
+        return float(self.river().predict_proba_one(scaled)[True])
 
-    def _intercept_rate(self) -> Any:
-        from river.optim.base import Scheduler
+    def river(self) -> Any:
+        """Return a ``river.linear_model.LogisticRegression`` in this state, over scaled inputs by name.
 
-        model = self
+        It learns as this model does for as long as its ``intercept_lr`` is kept at :attr:`intercept_rate`.
+        """
+        from river import linear_model, optim
+        from river.utils import VectorDict
 
-        class Settling(Scheduler):
-            """Asked before each lesson, whatever number River counts it as."""
-
-            def get(self, t: int) -> float:
-                return max(model._options.intercept_rate, 1.0 / (SETTLED + model.positives))
-
-        return Settling()
+        regression: Any = linear_model.LogisticRegression(
+            optimizer=optim.AdaGrad(self._options.learning_rate, eps=FIRST_SQUARES),
+            l2=self._options.l2,
+            intercept_lr=self.intercept_rate,
+            intercept_init=self._regression.intercept,
+        )
+        regression._weights = VectorDict(as_mapping(self._regression.weights))  # River has no other way in
+        regression.optimizer.g2.update(as_mapping(self._regression.squares))
+        regression.optimizer.n_iterations = self._regression.iterations
+        return regression
 
     def _take_over(self) -> None:
         """Let the scaler be that of all inputs so far, and express the same function in its terms."""
-        from river.utils import VectorDict
-
         means = self._sums / self._observed
         scales = np.sqrt(np.maximum(self._squares / self._observed - means * means, 0.0))
         # A spread within the rounding of float32 is no spread: dividing by it would make numbers out of noise.
@@ -199,22 +208,18 @@ class OnlineModel:
         scales = np.maximum(scales, FLOOR)
         first = varied & (self._scales == 0.0)
         again = varied & (self._scales > 0.0)
-        weights = {name: float(weight) for name, weight in dict(self._regression.weights).items()}
-        squares = self._regression.optimizer.g2
-        intercept = float(self._regression.intercept)
+        regression = self._regression
         for place in np.flatnonzero(again).tolist():
-            name, scale = NAMES[place], float(self._scales[place])
+            scale = float(self._scales[place])
             ratio = float(scales[place]) / scale
-            weight = weights.get(name, 0.0)
-            intercept += weight * float(means[place] - self._means[place]) / scale
-            weights[name] = weight * ratio
-            squares[name] = squares[name] / (ratio * ratio)
+            weight = regression.weights[place]
+            regression.intercept += weight * float(means[place] - self._means[place]) / scale
+            regression.weights[place] = weight * ratio
+            regression.squares[place] /= ratio * ratio
         for place in np.flatnonzero(first).tolist():
-            weights[NAMES[place]] = PRIORS.get(NAMES[place], 0.0) * float(scales[place])
+            regression.weights[place] = PRIORS.get(NAMES[place], 0.0) * float(scales[place])
         self._means = np.where(varied, means, self._means)
         self._scales = np.where(varied, scales, self._scales)
-        self._regression._weights = VectorDict(weights)  # River has no other way in; a test pins it
-        self._regression.intercept = intercept
         self._weights = None
         held, self._held = self._held, []
         for part in held:
@@ -258,22 +263,18 @@ class OnlineModel:
 
     def take(self, canonical: dict[str, Any]) -> None:
         """Take over a canonical state of a model with the same options and features."""
-        from river.utils import VectorDict
-
         scaler, regression = canonical["scaler"], self._regression
         self._observed = scaler["count"]
         self._sums, self._squares = np.array(scaler["sums"]), np.array(scaler["squares"])
         self._means = np.array(scaler["means"])
         self._scales = np.array(scaler["variances"]) ** 0.5
-        regression._weights = VectorDict(dict(zip(NAMES, canonical["weights"], strict=True)))  # as above
-        regression.intercept = canonical["intercept"]
-        regression.optimizer.n_iterations = canonical["iterations"]
-        regression.optimizer.g2.update(dict(zip(NAMES, canonical["squares"], strict=True)))
+        regression.weights, regression.squares = list(canonical["weights"]), list(canonical["squares"])
+        regression.intercept, regression.iterations = canonical["intercept"], canonical["iterations"]
         self.labels, self.positives = canonical["labels"], canonical["positives"]
         self._weights = self._named = None
 
     def _canonical(self) -> dict[str, Any]:
-        weights, squares = dict(self._regression.weights), dict(self._regression.optimizer.g2)
+        regression = self._regression
         return {
             "kind": KIND,
             "river": RIVER,
@@ -288,10 +289,10 @@ class OnlineModel:
                 "sums": self._sums.tolist(),
                 "squares": self._squares.tolist(),
             },
-            "weights": [weights.get(name, 0.0) for name in NAMES],
-            "intercept": float(self._regression.intercept),
-            "squares": [squares.get(name, 0.0) for name in NAMES],
-            "iterations": int(self._regression.optimizer.n_iterations),
+            "weights": list(regression.weights),
+            "intercept": regression.intercept,
+            "squares": list(regression.squares),
+            "iterations": regression.iterations,
             "labels": self.labels,
             "positives": self.positives,
         }

@@ -119,20 +119,22 @@ class Outage:
         """
         taken = np.ones(len(cause), np.bool_)
         fade = 1.0 - 1.0 / self.FORGET_AFTER
+        lessons, outcomes, quiet = self._lessons, self._outcomes, self._quiet
         # One by one, so that no cut into batches shows.
         for position, number in enumerate(cause.tolist()):
-            new = number >= 0 and number != self._last
+            new = False
             if number >= 0:
-                self._quiet, self._last = 0, number
+                new, quiet, self._last = number != self._last, 0, number
                 self._heard = min(self._heard + new, self.KNOWN_AFTER)
             else:
-                self._quiet += 1
-                if self.frozen:
+                quiet += 1
+                if self._heard >= self.KNOWN_AFTER and quiet * outcomes / lessons > self.SILENCE:
                     taken[position] = False
                     self.held_back += 1
                     continue  # what an outage shows says nothing of the rate either
-            self._lessons = self._lessons * fade + 1.0
-            self._outcomes = self._outcomes * fade + new
+            lessons = lessons * fade + 1.0
+            outcomes = outcomes * fade + new
+        self._lessons, self._outcomes, self._quiet = lessons, outcomes, quiet
         return taken
 
     def state(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from frontrow.config import defaults
 # What the command line imports only when a command needs it.
 WARM = (
     "frontrow.app.daemon", "frontrow.app.replaying", "frontrow.storage.store", "frontrow_connectors.registry",
-    "frontrow_connectors.sinks.registry", "river.linear_model", "river.optim", "river.preprocessing", "river.utils",
+    "frontrow_connectors.sinks.registry", "river.drift",
 )  # fmt: skip
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 

@@ -154,7 +154,7 @@ def test_a_rise_is_where_river_detects_drift_upward_and_its_state_goes_on_after_
             image = rises.image()
             rises = Rises(delta=1e-5)
             rises.load(image)
-        if rises.update(value) is not None:
+        if rises.update([value]):
             found.append(place)
         reference.update(value)
         if reference.drift_detected:

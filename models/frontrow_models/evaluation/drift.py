@@ -1,5 +1,6 @@
 """River's ADWIN over one signal, told only of rises, with a state that can be kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,21 @@ class Rises:
         self._adwin: Any = adwin(delta=delta)
         self._count, self._sum, self._recent = 0, 0.0, 0.0  # since the last cut
 
-    def update(self, value: float) -> tuple[float, float] | None:
-        """Take one value; return (mean before, mean now) if it has risen, else None."""
-        self._adwin.update(value)
-        self._count += 1
-        self._sum += value
-        self._recent += (value - self._recent) / min(self._count, RECENT)
-        if not self._adwin.drift_detected:
-            return None
-        before, now = self._sum / self._count, self._recent
-        self._count, self._sum, self._recent = 0, 0.0, 0.0  # ADWIN begins anew, too
-        return (before, now) if now > before else None
+    def update(self, values: Sequence[float]) -> list[tuple[int, float, float]]:
+        """Take values in order; return (place among them, mean before, mean now) of each at which it had risen."""
+        adwin, risen = self._adwin, []
+        count, total, recent = self._count, self._sum, self._recent
+        for place, value in enumerate(values):
+            adwin.update(value)
+            count += 1
+            total += value
+            recent += (value - recent) / min(count, RECENT)
+            if adwin.drift_detected:
+                if recent > (before := total / count):
+                    risen.append((place, before, recent))
+                count, total, recent = 0, 0.0, 0.0  # ADWIN begins anew, too
+        self._count, self._sum, self._recent = count, total, recent
+        return risen
 
     def image(self) -> Image:
         """Return a copy of the state. ADWIN's own is bytes that only the same version of River reads."""

@@ -17,6 +17,7 @@ of the second window, as the first may have begun before.
 """
 
 import math
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -82,7 +83,8 @@ class Guard:
         self._rises = {name: Rises(delta=self._options.delta) for name in _SIGNALS}
         self._distinct = Distinct()
         self._positives = 0  # ever, beside the distinct outcomes: how large clumps are
-        self._window = [0.0, 0.0, 0, 0]  # expected, came, distinct came, labels
+        # Expected, came, distinct came, labels.
+        self._window: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
         self.windows = 0  # of calibration that have ended
         self._nameless = 0  # positives without a cause are outcomes of their own, numbered downward
 
@@ -100,9 +102,7 @@ class Guard:
     def served(self, probabilities: Numbers) -> list[Alarm]:
         """Judge what was served, in the order of serving."""
         alarms, good = _finite(probabilities)
-        for p in probabilities[good].tolist():
-            self._watch("mean_p", p, alarms)
-        return alarms
+        return alarms + _in_order(self._watch("mean_p", probabilities[good]))
 
     def observed(self, probabilities: Numbers, outcomes: Numbers, share: float) -> list[Alarm]:
         """Judge outcomes known when the observation window ended; of all outcomes, ``share`` are expected within it.
@@ -111,11 +111,8 @@ class Guard:
         """
         _, good = _finite(probabilities)
         missing = np.asarray(outcomes[good], np.float64) - probabilities[good] * share  # within -1 and 1
-        alarms: list[Alarm] = []
-        for more in (0.5 + 0.5 * missing).tolist():
-            self._watch("early_more", more, alarms)
-            self._watch("early_fewer", 1.0 - more, alarms)
-        return alarms
+        more = 0.5 + 0.5 * missing
+        return _in_order(self._watch("early_more", more) + self._watch("early_fewer", 1.0 - more))
 
     def matured(self, probabilities: Numbers, outcomes: Numbers, causes: Numbers) -> list[Alarm]:
         """Judge mature labels in order; however they are cut into calls, the same alarms come in the same order.
@@ -125,13 +122,7 @@ class Guard:
         _, good = _finite(probabilities)  # these were told of when they were served
         p, y = probabilities[good], np.asarray(outcomes[good], bool)
         losses = np.minimum(log_losses(p, y) / _COSTLIEST, 1.0)
-        alarms: list[Alarm] = []
-        columns = (p, y, causes[good], losses)
-        for p_one, came, cause, loss in zip(*(column.tolist() for column in columns), strict=True):
-            if (alarm := self._calibration(p_one, came, cause)) is not None:
-                alarms.append(alarm)
-            self._watch("log_loss", loss, alarms)
-        return alarms
+        return _in_order(self._calibration(p, y, causes[good]) + self._watch("log_loss", losses))
 
     def image(self) -> dict[str, Image]:
         """Return a copy of the state, in several images by name."""
@@ -154,35 +145,50 @@ class Guard:
             ValueError: If another version of River made it.
         """
         meta = images["guard"].meta
-        self._window, self._positives = list(meta["window"]), meta["positives"]
+        self._window, self._positives = tuple(meta["window"]), meta["positives"]
         self._nameless, self.windows = meta["nameless"], meta["windows"]
         self._distinct.load(meta["outcomes"], images["guard"].arrays["known"])
         for name, rises in self._rises.items():
             rises.load(images[f"guard.{name}"])
 
-    def _watch(self, name: str, value: float, alarms: list[Alarm]) -> None:
-        if (rise := self._rises[name].update(value)) is not None:
-            sentence, unit, zero = _SIGNALS[name]
-            before, now = (zero + unit * mean for mean in rise)
-            alarms.append(Alarm("drift", sentence.format(before, now), False))
+    def _watch(self, name: str, values: Numbers) -> list[tuple[int, Alarm]]:
+        sentence, unit, zero = _SIGNALS[name]
+        return [
+            (place, Alarm("drift", sentence.format(zero + unit * before, zero + unit * now), False))
+            for place, before, now in self._rises[name].update(values.tolist())
+        ]
 
-    def _calibration(self, p: float, came: bool, cause: int) -> Alarm | None:
-        window, options = self._window, self._options
-        window[0] += p
-        window[3] += 1
-        if came:
-            window[1] += 1.0
-            self._positives += 1
-            if cause < 0:
-                self._nameless += 1
-                cause = -self._nameless
-            window[2] += self._distinct.add(cause)
+    def _calibration(self, p: Numbers, y: Numbers, causes: Numbers) -> list[tuple[int, Alarm]]:
+        alarms: list[tuple[int, Alarm]] = []
+        outcomes, (expected, positives, distinct, labels) = self._options.outcomes, self._window
+        enough = self._expected()
+        for place, (one, came, cause) in enumerate(zip(p.tolist(), y.tolist(), causes.tolist(), strict=True)):
+            expected += one
+            labels += 1
+            if came:
+                positives += 1.0
+                self._positives += 1
+                if cause < 0:
+                    self._nameless += 1
+                distinct += self._distinct.add(cause if cause >= 0 else -self._nameless)
+                enough = self._expected()
+            if distinct < outcomes and expected < enough:
+                continue
+            self.windows += 1
+            if (alarm := self._off(expected, positives, distinct, labels)) is not None:
+                alarms.append((place, alarm))
+            expected, positives, distinct, labels = 0.0, 0.0, 0, 0
+        self._window = (expected, positives, distinct, labels)
+        return alarms
+
+    def _expected(self) -> float:
+        """How many positives are to be expected before a window ends by them."""
         each = self._positives / self._distinct.count if self._distinct.count else 1.0
-        if window[2] < options.outcomes and window[0] < options.outcomes * each:
-            return None
-        expected, positives, distinct, labels = window
-        self._window = [0.0, 0.0, 0, 0]
-        self.windows += 1
+        return self._options.outcomes * each
+
+    def _off(self, expected: float, positives: float, distinct: int, labels: int) -> Alarm | None:
+        """Judge a window that has ended."""
+        options = self._options
         if options.least_ratio * positives <= expected <= options.greatest_ratio * positives:
             return None
         ratio = f"a ratio of {expected / positives:.2f}" if positives else "no ratio at all"
@@ -192,6 +198,11 @@ class Guard:
             f"{ratio}, outside [{options.least_ratio:g}, {options.greatest_ratio:g}]",
             True,
         )
+
+
+def _in_order(alarms: list[tuple[int, Alarm]]) -> list[Alarm]:
+    """Return alarms by the place of what they were found at; those of one place as they stand."""
+    return [alarm for _, alarm in sorted(alarms, key=itemgetter(0))]
 
 
 def _finite(probabilities: Numbers) -> tuple[list[Alarm], Numbers]:

@@ -1,0 +1,66 @@
+"""Logistic regression by AdaGrad, one lesson after another: River's arithmetic, to the bit, without its dictionaries.
+
+    g = weight · ∂(log loss)/∂(logit),      d = g · x + l2 · w
+    S ← S + d²,      w ← w - rate / √(S + first) · d,      intercept ← intercept - its rate · g
+
+(Duchi, Hazan & Singer 2011, as ``river.linear_model.LogisticRegression`` with ``river.optim.AdaGrad`` computes it.) River
+spends three quarters of a lesson on finding numbers by their names; here they stand in lists, in the order of
+the features, and a lesson costs a third. Each operation is the one that River does, in its order: also ``d ** 2`` and ``** 0.5``,
+which the platform's ``pow`` rounds otherwise than ``d * d`` and ``sqrt`` once in 1,000 to 2,500 times. A test learns with both and compares bits.
+
+Rejected: the same over numpy rows, which is a third faster for 33 features, has no such ``pow`` and so drifts from River by last
+bits; and steps of several lessons at once, which are another algorithm: each lesson's slope depends on the step before.
+"""
+
+from collections.abc import Sequence
+from math import exp
+
+FLAT = 18.0  # logits beyond which River takes the log loss for a straight line on one side and an exponential on the other
+
+
+class Regression:
+    """Weights, their sums of squared gradients, and an intercept; one number per feature, in their order.
+
+    Whoever holds it may read and replace all of them between steps. Not thread-safe.
+    """
+
+    __slots__ = ("_first", "_l2", "_rate", "intercept", "iterations", "squares", "weights")
+
+    def __init__(self, features: int, *, rate: float, l2: float, first: float, intercept: float) -> None:
+        """``rate`` is AdaGrad's; ``first`` stands in for squared gradients before the first lesson."""
+        self._rate, self._l2, self._first = rate, l2, first
+        self.weights = [0.0] * features
+        self.squares = [0.0] * features
+        self.intercept = intercept
+        self.iterations = 0
+
+    def step(self, inputs: Sequence[float], outcome: bool, weight: float, intercept_rate: float) -> None:
+        """Learn one lesson; ``inputs`` are scaled, and they and the weight are finite.
+
+        River clips slopes at 1e12, which none reaches whose weight is below that.
+        """
+        weights, squares = self.weights, self.squares
+        rate, l2, first = self._rate, self._l2, self._first
+        total = 0.0
+        for x, w in zip(inputs, weights, strict=True):
+            total += x * w
+        g = slope(total + self.intercept, outcome) * weight
+        self.intercept -= intercept_rate * g
+        for place, x in enumerate(inputs):
+            w = weights[place]
+            d = x * g + w * l2
+            squares[place] = s = squares[place] + d**2.0
+            weights[place] = w - rate / (s + first) ** 0.5 * d
+        self.iterations += 1
+
+
+def slope(logit: float, outcome: bool) -> float:
+    """Return the derivative of the log loss by the logit: probability minus outcome, as River computes it."""
+    margin = logit if outcome else -logit
+    if margin > FLAT:
+        size = exp(-margin)
+    elif margin < -FLAT:
+        size = 1.0
+    else:
+        size = 1.0 / (exp(margin) + 1.0)
+    return -size if outcome else size
