@@ -21,6 +21,7 @@ import msgspec
 import orjson
 import pytest
 
+from frontrow.app.parts import load_config
 from frontrow.cli import DONE, main
 from frontrow.clock import SystemClock
 from frontrow.core.alerts import LeadAlert
@@ -31,6 +32,7 @@ from frontrow_models.simulate import Faults, Scenario, simulate, write_ndjson
 from tests.crash.checks import assert_same_leads, leads_as_replayed, rows
 from tests.support.daemons import ROOT, SOURCE_ROOTS, Running, running, write_config
 from tests.support.http_server import Reply, scripted_server
+from tests.support.replayed_versions import names_of_versions
 from tests.support.rooms import event
 
 FILES = ("leads.ndjson", "model.json", "viewers.ndjson")
@@ -132,9 +134,9 @@ def replay_command(python: str | Path, config: Path, files: Sequence[Path], out:
     ]
 
 
-def run_aside(command: Sequence[str], **environ: str) -> None:
-    """Run a command that must succeed, with our sources and nobody else's."""
-    paths = os.pathsep.join(SOURCE_ROOTS)
+def run_aside(command: Sequence[str], **environ: str) -> str:
+    """Run a command that must succeed, with our sources and nobody else's, and return what it prints."""
+    paths = os.pathsep.join([*SOURCE_ROOTS, str(ROOT)])
     done = subprocess.run(
         command,
         capture_output=True,
@@ -143,6 +145,7 @@ def run_aside(command: Sequence[str], **environ: str) -> None:
         env={**os.environ, "PYTHONPATH": paths, **environ},
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 # ---------------------------------------------------------------- runs, seeds, frames, files
@@ -220,6 +223,21 @@ def test_a_digest_does_not_hang_on_hash_seeds(
         command = replay_command(sys.executable, config, rooms, tmp_path / seed)
         run_aside(command, PYTHONHASHSEED=seed)
         assert digest_of(tmp_path / seed) == digest, seed
+
+
+def test_every_version_of_the_model_has_the_same_sha256_in_any_frames_under_any_hash_seed(
+    rooms: list[Path], config: Path, tmp_path: Path
+) -> None:
+    """Versions are kept every five minutes of a journal: weights, optimiser, calibration, label policy and figures."""
+    journal = tmp_path / "journal.db"
+    replayed(tmp_path / "written", config, *rooms, "--journal", journal)
+    sizes = (61, 4_096)
+    here = [names_of_versions(journal, load_config(config, {}), size) for size in sizes]
+    command = [sys.executable, "-m", "tests.support.replayed_versions", str(journal), str(config)]
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    aside = run_aside([*command, *map(str, sizes)], PYTHONHASHSEED=other).splitlines()
+    assert len(set(here[0])) == len(here[0]) >= 5
+    assert [*here, *map(json.loads, aside)] == [here[0]] * 4
 
 
 # ---------------------------------------------------------------- versions of Python
