@@ -15,6 +15,8 @@ from frontrow.core.preparing import Preparer
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import TICK_EVERY_S, Applied, Pipeline, Route, tick
+from frontrow_models.learner import Learner
+from frontrow_models.online import ModelOptions
 from tests.support.clock import ManualClock, settle
 from tests.support.rooms import ROOM, START, engine, event, lexicon
 
@@ -86,12 +88,17 @@ class Rig:
 
 
 def make(
-    story: list[str] | None = None, *, queue: int = 100, frame: int = 10, routes: Sequence[Route] = ()
+    story: list[str] | None = None,
+    *,
+    queue: int = 100,
+    frame: int = 10,
+    routes: Sequence[Route] = (),
+    model: Learner | None = None,
 ) -> Rig:
     told = story if story is not None else []
     clock, journal, counts = ManualClock(START), HeldJournal(told), Counts()
     intake = Intake(clock=clock, observer=counts, telling=lambda _event: False, queue_events=queue)
-    owned = engine()
+    owned = engine(model=model)
     pipeline = Pipeline(
         intake=intake,
         engine=owned,
@@ -283,6 +290,24 @@ async def test_time_is_journalled_while_no_event_carries_it() -> None:
     await rig.clock.advance(3 * TICK_EVERY_S + 1)
     await rig.frame()
     assert [each.kind for each in rig.journal.events] == ["like", "tick", "tick", "tick"]
+    for task in (ticking, rig.task):
+        task.cancel()
+    await asyncio.gather(ticking, rig.task, return_exceptions=True)
+
+
+async def test_an_outcome_is_learnt_within_a_second_though_nothing_else_happens() -> None:
+    model = Learner(ModelOptions(warm_up=2), window_ms=120_000)
+    rig = make(model=model)
+    ticking = asyncio.ensure_future(tick(rig.intake, rig.engine, rig.clock))
+    await rig.intake.put([event("product_click", 0, viewer=viewer) for viewer in ("a", "b")], feed="f")
+    await rig.frame()
+    await rig.clock.advance(1.0)
+    assert model.labels == 0
+    await rig.intake.put([event("order_paid", 1, viewer="a")], feed="f")
+    await rig.clock.advance(0.9)
+    assert (model.labels, model.positives) == (1, 1)
+    await rig.clock.advance(1.0)
+    assert [each.kind for each in rig.journal.events[2:]] == ["order_paid", "tick"]
     for task in (ticking, rig.task):
         task.cancel()
     await asyncio.gather(ticking, rig.task, return_exceptions=True)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.contact import mask_name, mask_numbers
-from frontrow.core.engine import Effects, Engine
+from frontrow.core.engine import MARK_MS, Effects, Engine
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
@@ -23,6 +23,7 @@ from frontrow.runtime.people import People
 
 MAX_FRAMES_PER_COMMIT = 8
 TICK_EVERY_S = 5.0  # how often time is journalled while no event carries it
+HURRY_S = 0.5  # and how soon, when an outcome was heard of that is learnt at the next mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +229,16 @@ class Pipeline:
 
 
 async def tick(intake: Intake, engine: Engine, clock: Clock) -> None:
-    """Journal the passing of time while no event carries it, so that labels mature and sessions end; until cancelled."""
+    """Journal the passing of time while no event carries it; until cancelled.
+
+    So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room.
+    """
     while True:
-        await clock.sleep(TICK_EVERY_S)
+        await clock.sleep(HURRY_S)
         now = clock.now()
-        if engine.now == 0 or now - engine.now < TICK_EVERY_S * 1000.0:
+        passed = now // MARK_MS > engine.now // MARK_MS
+        hurried = engine.labels.urgent and passed
+        if engine.now == 0 or not (hurried or now - engine.now >= TICK_EVERY_S * 1000.0):
             continue
         event = Event(id=f"tick-{now}", platform="frontrow", room="clock", kind="tick", at=now)
         await intake.put([event], feed="clock")
