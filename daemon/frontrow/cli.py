@@ -157,6 +157,10 @@ def replay(
     ] = None,
     no_model: Annotated[bool, Parameter(negative="", help="Points only.")] = False,
     journal: Annotated[Path | None, Parameter(help="Also write a durable journal there.")] = None,
+    registry: Annotated[
+        Path | None,
+        Parameter(name="--registry", help="The versions that were promoted; default: beside the journal."),
+    ] = None,
     frame_size: Annotated[int, Parameter(help="Events a frame; does not change results.")] = 4096,
 ) -> int:
     """Run the whole engine over canonical events (.ndjson, .gz, .zst, - for standard input) or over one journal.
@@ -197,6 +201,7 @@ def replay(
         clock=SystemClock(),
         with_model=not no_model,
         journal=journal,
+        registry=registry,
         frame_size=frame_size,
         on_reject=on_reject,
     )
@@ -520,7 +525,7 @@ def promote_model(
     config: ConfigPath = DEFAULT_CONFIG,
     registry: RegistryPath = None,
 ) -> int:
-    """Write into the journal that a version leads from its end on; the engine does not follow it yet.
+    """Write into the journal that a version leads from its end on; the engine goes on as it.
 
     For a store on which no daemon works.
     """

@@ -56,6 +56,25 @@ class CalibrationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_field
     spread_room: Annotated[float, Meta(gt=0)] = 0.3
 
 
+Finite = Annotated[float, Meta(ge=-1e18, le=1e18)]  # which NaN is not
+Count = Annotated[int, Meta(ge=0)]
+
+
+class CalibratorState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What :meth:`Calibrator.state` gives, as it must be where it comes from a file."""
+
+    slope: Annotated[float, Meta(ge=SLOPE[0], le=SLOPE[1])]
+    bias: Annotated[float, Meta(ge=-BIAS, le=BIAS)]
+    known: tuple[Finite, Finite, Finite]
+    rooms: Annotated[
+        list[tuple[str, Annotated[float, Meta(ge=-ROOM_BIAS, le=ROOM_BIAS)], Annotated[float, Meta(ge=0)]]],
+        Meta(max_length=ROOMS),
+    ]
+    labels: Count
+    positives: Count
+    refused: Count
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """An immutable copy of the map, to be read by anybody. ``enough`` is False while it is the identity for want of labels."""

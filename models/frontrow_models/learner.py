@@ -4,12 +4,15 @@ A River model learns from fresh lessons, weighed by the label policy; what it sa
 was shown is judged by the outcome it turned out to have; and a guard puts the last good state back at once when something
 breaks. All of it is computed from lessons in order, so a replay gives the same weights, alarms and figures.
 
+A promotion puts a version in the place of all that was learnt. From then on that is judged by what it has served itself,
+and what the guard goes back to is what served well before, whichever version that came from.
+
 Challengers are not here: they run beside (:mod:`frontrow_models.arena`) and cannot slow this down.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,6 +32,7 @@ from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
 from frontrow_models.reasons import Explanation, explain
 from frontrow_models.served import LOGITS, SERVED
+from frontrow_models.versions import Card, Position, Version, from_version, to_version
 
 KEPT_EVERY_MS = 600_000  # engine time between two states that may be gone back to
 KEPT = 64  # of them at most; then every second one goes
@@ -38,7 +42,22 @@ GUARD = GuardOptions(outcomes=300)
 ALARMS = 20  # that are remembered
 RECENT = NAMES.index("comments_1m")
 
-Good = tuple[Image, dict[str, Any]]  # of the model, and of its calibration
+# Gives the version of a name at once, or None where its promotion is to be passed over; raises FrontrowError if there is none.
+Versions = Callable[[str], Version | None]
+
+
+class Good(NamedTuple):
+    """A state that may be gone back to. ``leads`` is the version that it has come from, None: none."""
+
+    online: Image
+    calibrator: dict[str, Any]
+    leads: str | None
+    as_it_is: bool
+
+
+def no_versions(_name: str) -> Version | None:
+    """Pass every promotion over: for whoever tries out options on a journal that has seen promotions."""
+    return None
 
 
 class Learner:
@@ -46,10 +65,10 @@ class Learner:
 
     columns = len(SERVED)
 
-    def __init__(self, options: ModelOptions, *, window_ms: int) -> None:
-        """``window_ms`` is the joiner's observation window."""
-        self._options = options
+    def __init__(self, options: ModelOptions, *, window_ms: int, versions: Versions = no_versions) -> None:
+        """``window_ms`` is the joiner's observation window; ``versions`` are those that promotions name."""
         self._window_ms = window_ms
+        self._versions = versions
         self._online = OnlineModel(options)
         self._policy = DelayPolicy(window_ms)
         self._outage = Outage()
@@ -57,10 +76,15 @@ class Learner:
         self._base = BaseRate()
         self._rolling = Rolling(SERVED)
         self._guard = Guard(GUARD)
+        self.leads: str | None = None  # the version that all this has come from; None: it began by itself
+        self.since = 0  # what was served before was said by another model; engine time, UTC ms
+        self._as_it_is = False  # its raw number is shown until it is calibrated: the promoted version says so
+        self._begun: Good | None = None  # the last promoted version as it was then
         self._good: Good | None = None  # what is gone back to
         self._kept: list[tuple[int, Good]] = []  # what may become that, and since when (engine time)
         self._calm: list[int] = []  # when that was served at which the guard's last windows ended
         self._windows = 0
+        self._heard_at = 0  # when the newest lesson of those that are being learnt was resolved
         self.alarms: list[Alarm] = []  # the last ones, oldest first
         self.alarmed = 0  # how many there were
         self.rollbacks = 0
@@ -81,7 +105,7 @@ class Learner:
     @property
     def ready(self) -> bool:
         # Both: enough to have learnt from, and enough final outcomes to know what the numbers are worth.
-        return self._online.ready and self._calibrator.enough
+        return self._online.ready and (self._calibrator.enough or self._as_it_is)
 
     @property
     def version(self) -> str:
@@ -116,10 +140,42 @@ class Learner:
         return served
 
     def learn(self, lessons: Lessons) -> None:
+        if len(lessons):
+            self._heard_at = int(lessons.resolved_at[-1])
         final = lessons.stage == Stage.MATURE
         # What is final was served an hour ago: nothing that is learnt here was known when it was said.
         self._judge(lessons.take(final))
         self._teach(lessons.take(~final))
+
+    def promote(self, version: str, at: int) -> None:
+        found = self._versions(version)
+        if found is None:
+            return
+        if self._good is None and self.ready:
+            self._good = self._present()  # not proven, but it was shown until now, and no alarm was given
+        self._online = from_version(found)
+        self._calibrator = self._new_calibrator()
+        if found.calibration is not None:
+            self._calibrator.load(found.calibration)
+        self._as_it_is = found.calibration is None
+        # Of another window its share of outcomes that come within would be of something else.
+        if found.label_policy.get("window_ms") == self._window_ms:
+            self._policy.load(found.label_policy)
+        self.leads = version
+        self._begun = self._present()
+        self._watch_anew(at)
+
+    def as_version(self, journal: Position, *, card: Card | None = None) -> Version:
+        """Return the version that it is now: a child of the one that it came from. Raises VersionRefused."""
+        uncalibrated = self._as_it_is and not self._calibrator.enough
+        return to_version(
+            self._online,
+            journal=journal,
+            parents=[] if self.leads is None else [self.leads],
+            label_policy=self._policy.state(),
+            calibration=None if uncalibrated else self._calibrator.state(),
+            card=card,
+        )
 
     def report(self, *, waiting: int = 0) -> Report:
         """Judge all that was served over the window of the last final outcomes; ``waiting`` have none yet."""
@@ -140,6 +196,7 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         return self._online.state() | {
+            "leads": self.leads,
             "calibration": self._calibrator.state(),
             "label_policy": self._policy.state(),
         }
@@ -172,7 +229,7 @@ class Learner:
         self._rolling.add(
             Rows(served, lessons.outcome, lessons.served_at, lessons.resolved_at, rooms, lessons.cause)
         )
-        told = np.isfinite(served[:, 0])
+        told = np.isfinite(served[:, 0]) & (lessons.served_at >= self.since)
         if told.any():
             shown = lessons.take(told)
             self._hear(self._guard.matured(served[told, 0], shown.outcome, shown.cause))
@@ -180,7 +237,7 @@ class Learner:
 
     def _new_calibrator(self) -> Calibrator:
         # As few as the model is shown after: its intercept moves slowly, and it is this that makes it true.
-        return Calibrator(CalibrationOptions(least=max(1, self._options.min_positives)))
+        return Calibrator(CalibrationOptions(least=max(1, self._online.options.min_positives)))
 
     def _keep_good(self, now: int, served_at: int) -> None:
         if self._guard.windows > self._windows:
@@ -191,7 +248,7 @@ class Learner:
                 self._good = proven[-1] if proven else self._good
                 self._kept = self._kept[max(0, len(proven) - 1) :]
         if not self._kept or now >= self._kept[-1][0] + KEPT_EVERY_MS:
-            self._kept.append((now, (self._online.image(), self._calibrator.state())))
+            self._kept.append((now, self._present()))
             self._kept = self._kept[::2] if len(self._kept) > KEPT else self._kept
 
     def _hear(self, alarms: Sequence[Alarm]) -> None:
@@ -200,59 +257,81 @@ class Learner:
         if not any(alarm.roll_back for alarm in alarms):
             return
         self.rollbacks += 1
+        broken = any(alarm.kind != "calibration" for alarm in alarms if alarm.roll_back)
+        back = self._good or (self._begun if broken else None)
+        if back is not None:
+            self._go_back(back)
+        else:
+            if broken:
+                self._online = OnlineModel(self._online.options)  # and it never served well for long
+            # Else it only promises wrongly: it is shown again when it is calibrated anew.
+            self._calibrator, self._as_it_is = self._new_calibrator(), False
+        self._watch_anew(max(self.since, self._heard_at + 1))
+
+    def _present(self) -> Good:
+        return Good(self._online.image(), self._calibrator.state(), self.leads, self._as_it_is)
+
+    def _go_back(self, to: Good) -> None:
+        self._online = OnlineModel.of(to.online)
+        self._calibrator = self._new_calibrator()
+        self._calibrator.load(to.calibrator)
+        self.leads, self._as_it_is = to.leads, to.as_it_is
+
+    def _watch_anew(self, since: int) -> None:
+        """Judge from now on only what is served at ``since`` or later: the rest was said by another model."""
+        self.since = since
         self._guard, self._windows = Guard(GUARD), 0
         self._kept, self._calm = [], []
-        self._calibrator = self._new_calibrator()
-        if self._good is not None:
-            online, calibrator = self._good
-            self._online = OnlineModel(self._options)
-            self._online.load(online)
-            self._calibrator.load(calibrator)
-        elif any(alarm.kind != "calibration" for alarm in alarms if alarm.roll_back):
-            self._online = OnlineModel(self._options)  # it is broken, and never served well for long
-        # Else it never served well for long and only promises wrongly: it is shown again when it is calibrated anew.
 
     # ------------------------------------------------------------------ keeping
 
     def images(self) -> dict[str, Image]:
-        good = [*([] if self._good is None else [(0, self._good)]), *self._kept]
+        held = [*filter(None, (self._begun, self._good)), *(good for _, good in self._kept)]
         own = Image(
             meta={
                 "policy": self._policy.state(),
                 "outage": self._outage.state(),
                 "calibrator": self._calibrator.state(),
                 "base": self._base.state(),
+                "leads": self.leads,
+                "since": self.since,
+                "as_it_is": self._as_it_is,
                 "calm": list(self._calm),
                 "windows": self._windows,
                 "rollbacks": self.rollbacks,
                 "alarmed": self.alarmed,
                 "alarms": msgspec.to_builtins(self.alarms),
-                "good": [[since, calibrator] for since, (_, calibrator) in good],
+                "held": [list(good[1:]) for good in held],
+                "begun": self._begun is not None,
                 "proven": self._good is not None,
+                "kept": [since for since, _ in self._kept],
             }
         )
         return {
             "learner": own,
             "online": self._online.image(),
             "rolling": self._rolling.image(),
-            **{f"good.{index}": online for index, (_, (online, _)) in enumerate(good)},
+            **{f"held.{index}": good.online for index, good in enumerate(held)},
             **self._guard.image(),
         }
 
     def load(self, images: Mapping[str, Image]) -> None:
         meta = images["learner"].meta
+        self._online = OnlineModel.of(
+            images["online"]
+        )  # a promotion or the guard may have changed its options
         self._policy.load(meta["policy"])
         self._outage.load(meta["outage"])
+        self._calibrator = self._new_calibrator()
         self._calibrator.load(meta["calibrator"])
         self._base.load(meta["base"])
+        self.leads, self.since, self._as_it_is = meta["leads"], meta["since"], meta["as_it_is"]
         self._calm, self._windows, self.rollbacks = list(meta["calm"]), meta["windows"], meta["rollbacks"]
         self.alarmed = meta["alarmed"]
         self.alarms = msgspec.convert(meta["alarms"], list[Alarm])
-        self._online.load(images["online"])
         self._rolling.load(images["rolling"])
         self._guard.load({name: image for name, image in images.items() if name.startswith("guard")})
-        self._kept = [
-            (since, (images[f"good.{index}"], calibrator))
-            for index, (since, calibrator) in enumerate(meta["good"])
-        ]
-        self._good = self._kept.pop(0)[1] if meta["proven"] else None
+        held = [Good(images[f"held.{index}"], *rest) for index, rest in enumerate(meta["held"])]
+        self._begun = held.pop(0) if meta["begun"] else None
+        self._good = held.pop(0) if meta["proven"] else None
+        self._kept = list(zip(meta["kept"], held, strict=True))

@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
@@ -85,6 +85,18 @@ class OnlineModel:
         self.labels = 0
         self.positives = 0
         self.refused = 0
+
+    @classmethod
+    def of(cls, image: Image) -> Self:
+        """Return the model of an image, with the options that it had."""
+        made = cls(msgspec.convert(image.meta["canonical"]["options"], ModelOptions))
+        made.load(image)
+        return made
+
+    @property
+    def options(self) -> ModelOptions:
+        """How it learns."""
+        return self._options
 
     @property
     def ready(self) -> bool:

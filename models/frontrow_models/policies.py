@@ -15,9 +15,10 @@ horizon, and F the share of outcomes that come within the window:
 p is the model's own, from before the lessons are learnt.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from frontrow.core.lessons import Lessons, Stage
@@ -44,6 +45,14 @@ def elapsed(probability: Weights, outcome: NDArray[np.bool_], within: float) -> 
     certain = np.maximum(1.0 - probability * within, 1e-12)
     weights: Weights = np.where(outcome, again, again * (1.0 - probability) / certain)
     return np.minimum(weights, MOST)
+
+
+class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What :meth:`DelayPolicy.state` gives, as it must be where it comes from a file."""
+
+    window_ms: Annotated[int, Meta(ge=0)]
+    positives: Annotated[float, Meta(ge=0, le=1e18)]
+    within: Annotated[float, Meta(ge=0, le=1e18)]
 
 
 class DelayPolicy:

@@ -25,7 +25,9 @@ from frontrow.core.errors import FrontrowError
 from frontrow.core.events import Millis, has_control
 from frontrow.core.features import FEATURES_VERSION, NAMES
 from frontrow.core.scoring import CLIP
+from frontrow_models.calibration import CalibratorState
 from frontrow_models.online import KIND, RIVER, ModelOptions, OnlineModel
+from frontrow_models.policies import DelayState
 
 NUMPY = installed("numpy")
 OPTIMISER, SLOT = "AdaGrad", "squares"
@@ -90,7 +92,7 @@ class Version(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``kind`` names the arithmetic. ``schema`` is the SHA-256 of the features' version and names. ``options``,
     ``label_policy`` and ``calibration`` are canonical states of the modules that own them, which also check them;
-    calibration None: the raw probability is shown. ``labels`` were learnt, ``positives`` of them positive. ``parents``
+    calibration None: the raw probability is shown; label policy empty: it brings none. ``labels`` were learnt, ``positives`` of them positive. ``parents``
     are the versions that it was made from, oldest first. ``created_at`` is engine time, UTC milliseconds: the same
     journal gives the same version, whenever it is read.
     """
@@ -183,7 +185,8 @@ def check_fit(version: Version, name: str = "the version") -> None:
     """Refuse a version that this build cannot compute with to the bit.
 
     Raises:
-        VersionRefused: Its features, its arithmetic or its River is another, or its options are none of ours.
+        VersionRefused: Its features, its arithmetic or its River is another, or its options, calibration or label policy
+            are none of ours.
     """
     if version.kind != KIND:
         raise VersionRefused(f"{name}: is a {version.kind}, which this build cannot compute; it has {KIND}")
@@ -202,10 +205,17 @@ def check_fit(version: Version, name: str = "the version") -> None:
         )
     if version.optimiser.name != OPTIMISER or set(version.optimiser.slots) != {SLOT}:
         raise VersionRefused(f"{name}: learns by {version.optimiser.name}, this build by {OPTIMISER} alone")
-    try:
-        msgspec.convert(version.options, ModelOptions)
-    except msgspec.ValidationError as error:
-        raise VersionRefused(f"{name}: its options are none of this build's ({_told(error)})") from error
+    parts: list[tuple[str, Json | None, type[Struct]]] = [
+        ("options", version.options, ModelOptions),
+        ("calibration", version.calibration, CalibratorState),
+        ("label policy", version.label_policy or None, DelayState),
+    ]
+    for part, values, kind in parts:
+        try:
+            if values is not None:
+                msgspec.convert(values, kind)
+        except msgspec.ValidationError as error:
+            raise VersionRefused(f"{name}: its {part} is none of this build's ({_told(error)})") from error
 
 
 def to_version(

@@ -278,6 +278,8 @@ class Listener:
             (f"{(at - START) / 1000:.2f}", Stage(stage).name, outcome) for at, stage, outcome in told
         ]
 
+    def promote(self, version: str, at: int) -> None: ...
+
     def state(self) -> dict[str, Any]:
         return {}
 

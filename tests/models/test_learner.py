@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from frontrow.core.features import COUNT
 from frontrow.core.lessons import Joiner, Lessons, Stage
 from frontrow.core.scoring import sigmoid
+from frontrow_models.evaluation.guard import GuardOptions
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
+from frontrow_models.versions import Position, Version
 
 HORIZON, WINDOW = 3_600_000, 120_000
 OPTIONS = ModelOptions(warm_up=200, min_labels=200, min_positives=20)
+
+AT = Position(seq=1, at=1_750_000_000_000)
 
 
 class World:
@@ -174,3 +179,98 @@ def test_when_orders_stop_arriving_it_stops_to_learn_and_says_so() -> None:
     assert learner.frozen
     assert learner.weights().intercept > weights - 1.5
     assert (world.joiner.resolve(world.now).stage == Stage.OBSERVED).sum() == 0
+
+
+# ---------------------------------------------------------------------- promotions
+
+
+def test_a_promoted_version_answers_for_what_it_has_served_itself_and_gives_way_to_what_led_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("frontrow_models.learner.GUARD", GuardOptions(outcomes=100))
+    world, promoted = World(11), dict[str, Version]()
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__)
+
+    def steps(count: int, *, promise: float = 0.0) -> None:
+        """Some go by, in all of which too much is promised, as by a fault that learning cannot mend."""
+        good = learner._calibrator._bias
+        for _ in range(count):
+            if learner.rollbacks:
+                return
+            if promise:
+                learner._calibrator._bias, learner._calibrator._current = good + promise, None
+            world.step(learner)
+        if promise:
+            learner._calibrator._bias, learner._calibrator._current = good, None
+
+    steps(350)
+    promoted["a"] = learner.as_version(AT)
+    steps(170, promise=2.5)  # none of it is final yet when its successor comes
+    learner.promote("a", world.now + 1)
+    steps(180)
+    assert (learner.rollbacks, learner.leads) == (0, "a")
+    steps(400, promise=2.5)
+    assert (learner.rollbacks, learner.leads) == (1, None)
+    assert [alarm.kind for alarm in learner.alarms if alarm.roll_back] == ["calibration"]
+    for _ in range(150):  # what was promised too much is not held against whoever came back, either
+        world.step(learner)
+    assert learner.rollbacks == 1
+
+
+def test_a_version_without_a_calibration_is_shown_as_it_is_until_it_has_one() -> None:
+    world, promoted = World(3), dict[str, Version]()
+    taught = make()
+    for _ in range(60):
+        world.step(taught)
+    raw, calibrated = "a" * 64, "b" * 64
+    promoted[raw] = msgspec.structs.replace(taught.as_version(AT), calibration=None)
+    promoted[calibrated] = taught.as_version(AT)
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__)
+    assert taught._online.ready
+    assert not taught._calibrator.enough
+    for name, shown in ((calibrated, False), (raw, True)):
+        learner.promote(name, world.now + 1)
+        assert learner.ready is shown
+        assert (learner.as_version(AT).calibration is None) is shown
+
+
+def test_a_promoted_version_that_breaks_begins_again_where_nothing_was_good_before() -> None:
+    world, promoted = World(3), dict[str, Version]()
+    taught = make()
+    for _ in range(300):
+        world.step(taught)
+    promoted["a"] = taught.as_version(AT)
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__)
+    learner.promote("a", world.now + 1)
+    learner._online._regression.intercept = float("nan")
+    learner._online._weights = None
+    world.step(learner)
+    assert (learner.rollbacks, learner.leads) == (1, "a")
+    assert np.isfinite(learner.weights().intercept)
+    assert learner.labels >= promoted["a"].labels
+
+
+def test_what_a_promotion_has_changed_survives_a_restart_to_the_bit() -> None:
+    world, promoted = World(5), dict[str, Version]()
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__)
+    for _ in range(400):
+        world.step(learner)
+    version = learner.as_version(AT)
+    promoted["a"] = msgspec.structs.replace(version, options=version.options | {"learning_rate": 0.5})
+    learner.promote("a", world.now + 1)
+    for _ in range(50):
+        world.step(learner)
+    again = make()
+    again.load(learner.images())
+    lessons = [world.joiner.resolve(world.now + step * 60_000) for step in range(1, 50)]
+    for part in lessons:
+        learner.learn(part)
+        again.learn(part)
+    assert again.state() == learner.state()
+    assert again.images()["learner"] == learner.images()["learner"]
+
+
+def test_without_versions_promotions_are_passed_over() -> None:
+    learner = make()
+    learner.promote("a", 1)
+    assert learner.leads is None

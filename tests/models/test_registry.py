@@ -18,7 +18,9 @@ from frontrow.core.features import COUNT, NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.promotions import Promotion, promotion_event
 from frontrow.storage.folder import DiskFolder
+from frontrow_models.calibration import Calibrator
 from frontrow_models.online import OnlineModel
+from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import LEDGER, PINS, SUFFIX, Ledger, Registry, weight_differences
 from frontrow_models.versions import (
     MAX_BYTES,
@@ -39,7 +41,7 @@ from tests.storage.folders import Content, Crash, MemoryFolder
 from tests.support.rooms import START
 from tests.support.versions import model, rows, teach, version
 
-VERSION = version(label_policy={"name": "es", "window_ms": 120_000}, calibration={"a": 1.1, "b": -0.2})
+VERSION = version(label_policy=DelayPolicy(120_000).state(), calibration=Calibrator().state())
 TEXT = encode(VERSION)
 NAME = name_of(TEXT)
 AT = Position(seq=1, at=START)
@@ -229,7 +231,7 @@ def test_a_forgery_under_its_own_right_name_is_refused_in_a_sentence(forgery: st
     [
         b"null", b"[]", b"\xff\xfe", b"NaN", pickle.dumps({"weights": [1.0]}), b"[" * 100_000,
         TEXT.replace(b'"auc":0.75', b'"auc":NaN'), TEXT.replace(b'"auc":0.75', b'"auc":1e999'),
-        TEXT.replace(b'"es"', b"[" * 100_000 + b"]" * 100_000),
+        TEXT.replace(b"120000", b"[" * 100_000 + b"]" * 100_000),
     ],
 )  # fmt: skip
 def test_what_is_no_version_at_all_is_refused(text: bytes) -> None:
@@ -257,9 +259,23 @@ def test_whatever_a_field_holds_it_is_refused_or_is_canonical(key: str, value: o
     assert encode(found) == text
 
 
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [("calibration", {"a": 1.1, "b": -0.2}), ("label_policy", {"name": "es"}), ("options", {"depth": 3})],
+)
+def test_parts_that_this_build_does_not_know_can_be_read_and_not_computed_with(
+    part: str, values: Json
+) -> None:
+    text = forged(lambda version: version.update({part: values}))
+    registry = registry_with(text)
+    registry.read(name_of(text))
+    with pytest.raises(VersionRefused, match=f"its {part.replace('_', ' ')} is none of this build's"):
+        registry.load(name_of(text))
+
+
 @pytest.mark.parametrize("depth", [9, 100, 400, 900, 1_100, 10_000])
 def test_what_nests_deep_is_refused_at_any_depth(depth: int) -> None:
-    text = TEXT.replace(b'"es"', b"[" * depth + b"]" * depth)
+    text = TEXT.replace(b"120000", b"[" * depth + b"]" * depth)
     with pytest.raises(VersionRefused, match="nested"):
         registry_with(text).read(name_of(text))
 

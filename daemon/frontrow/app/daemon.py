@@ -16,8 +16,10 @@ import structlog
 import uvicorn
 
 from frontrow.app.feeds import Feeds
+from frontrow.app.following import Following
 from frontrow.app.keeping import Keeper, identity_of
 from frontrow.app.learning import Learning
+from frontrow.app.models import registry_beside
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.config import Config, SinkConfig
@@ -148,6 +150,7 @@ class Daemon:
             ConfigError: A lexicon cannot be used, or the port is taken.
             StoreLocked: Another daemon holds the store.
             StoreDamaged: The journal cannot be read back.
+            CannotFollow: A version that was promoted in the journal is not there, or cannot be used.
             BaseExceptionGroup: A part failed that the daemon cannot be without; the journal above all.
         """
         config = self._config
@@ -377,12 +380,15 @@ class Daemon:
             every_s=float(config.storage.snapshot_every_s),
             observer=observer,
         )
-        engine, people = (
-            make_engine(config, report_learning=bool(config.model.challengers), attic=attic),
-            People(),
+        following = Following(registry_beside(path))
+        engine = make_engine(
+            config, report_learning=bool(config.model.challengers), attic=attic, versions=following
         )
+        people = People()
         try:
-            snapshot, events = await store.call(keeper.restore, engine, people, stopping=self._stop.is_set)
+            snapshot, events = await store.call(
+                keeper.restore, engine, people, following, stopping=self._stop.is_set
+            )
         except BaseException:
             keeper.close()
             raise

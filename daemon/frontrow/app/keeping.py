@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from frontrow import __version__
+from frontrow.app.following import Following
 from frontrow.config import Config
 from frontrow.core.engine import ENGINE_VERSION, Engine
 from frontrow.core.errors import SnapshotFailed
@@ -89,13 +90,22 @@ class Keeper:
         self._writing = False
         self._asked = asyncio.Event()
 
-    def restore(self, engine: Engine, people: People, *, stopping: Callable[[], bool]) -> tuple[int, int]:
+    def restore(
+        self,
+        engine: Engine,
+        people: People,
+        following: Following | None = None,
+        *,
+        stopping: Callable[[], bool],
+    ) -> tuple[int, int]:
         """Bring a new engine to where the journal ends; return (frame of the snapshot, events applied after it).
 
-        For the store's thread. ``stopping`` is asked between frames, and ends it early.
+        For the store's thread. ``following`` are the versions that the engine will ask for, None if it asks for none.
+        ``stopping`` is asked between frames, and ends it early.
 
         Raises:
             StoreDamaged: The journal cannot be read back.
+            CannotFollow: A version is not there or cannot be used; nothing was applied then.
         """
         store = self._store.store
         found = self._snapshots.newest(store.seq, self._identity, self._fitting(store))
@@ -105,6 +115,8 @@ class Keeper:
             engine.load(images)
             people.load(images["people"])
         self._attic.rewind(seq)
+        if following is not None and engine.model is not None:
+            following.look_ahead(store, after=seq, waiting=engine.succession.waiting)
         events = 0
         for _, frame in store.frames(after=seq):
             if stopping():

@@ -153,6 +153,7 @@ class Learning:
         return {
             "enabled": True,
             "version": model.version,
+            "leads": model.leads,
             "ready": model.ready,
             "labels": model.labels,
             "positives": model.positives,

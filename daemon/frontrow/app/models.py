@@ -18,7 +18,7 @@ from frontrow.core.errors import FrontrowError
 from frontrow.core.events import has_control
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock
-from frontrow.core.promotions import Promotion, promotion_event, promotions_of
+from frontrow.core.promotions import KIND, Promotion, promotion_event, promotions_of
 from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
@@ -126,8 +126,11 @@ def _caught_up(registry: Registry, store: Store) -> Ledger:
 
 
 def _read_on(ledger: Ledger, store: Store) -> None:
-    for seq, frame in store.frames(after=ledger.seq):
-        ledger.take(seq, frame)
+    end = store.seq  # a daemon may append meanwhile
+    for seq, frame in store.frames_with(KIND, after=ledger.seq):
+        if seq <= end:
+            ledger.take(seq, frame)
+    ledger.seq = end
     ledger.mark = (store.mark(ledger.seq) or b"").hex()
 
 

@@ -15,7 +15,7 @@ from frontrow.core.intents import Lexicon, RoomLexicon
 from frontrow.core.ports import Attic
 from frontrow.lexicon import load_lexicon
 from frontrow_models.challengers import CHALLENGERS
-from frontrow_models.learner import Learner
+from frontrow_models.learner import Learner, Versions, no_versions
 from frontrow_models.online import ModelOptions
 
 Key = tuple[str, str]
@@ -48,8 +48,12 @@ def make_engine(
     report_closed: bool = False,
     report_learning: bool = False,
     attic: Attic | None = None,
+    versions: Versions = no_versions,
 ) -> Engine:
-    """Return a new engine with nothing in it; the model as configured, or none. Without an attic nobody leaves memory."""
+    """Return a new engine with nothing in it; the model as configured, or none. Without an attic nobody leaves memory.
+
+    ``versions`` are those that promotions in the journal name; without them promotions are passed over.
+    """
     options = EngineOptions(
         silence_ms=config.engine.session_silence_s * 1000,
         grace_ms=config.engine.session_grace_s * 1000,
@@ -76,6 +80,7 @@ def make_engine(
                 min_positives=config.model.min_positives,
             ),
             window_ms=min(options.window_ms, options.horizon_ms),
+            versions=versions,
         )
     zones = {(room.platform, room.room): ZoneInfo(room.timezone) for room in config.rooms}
 

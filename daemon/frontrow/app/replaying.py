@@ -11,6 +11,8 @@ from typing import Self
 import msgspec
 import orjson
 
+from frontrow.app.following import Following
+from frontrow.app.models import registry_beside
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config
 from frontrow.core.engine import Effects, Engine, ViewerScore
@@ -112,6 +114,7 @@ def replay(
     clock: Clock,
     with_model: bool = True,
     journal: Path | None = None,
+    registry: Path | None = None,
     frame_size: int = FRAME_EVENTS,
     on_reject: Callable[[FileReject], None],
     on_progress: Callable[[int], None] = lambda _events: None,
@@ -119,14 +122,18 @@ def replay(
     """Run files through the engine and write ``leads.ndjson``, ``viewers.ndjson``, ``model.json``, ``summary.json``.
 
     ``files`` are canonical events (several are merged by event time), or one journal. A viewer's line tells its
-    score at the end of its session. With ``journal`` every frame is also stored, durably, in a new store there.
+    score at the end of its session. With ``journal`` every frame is also stored, durably, in a new store there, and what
+    was promoted in the registry beside it. ``registry`` is the folder of the versions that promotions name; None: that
+    beside the journal which is replayed, or beside the configured store.
 
     Raises:
+        CannotFollow: A version that was promoted is not there or cannot be used; of a journal, before anything is done.
         ReplayRefused: A journal together with other files, or ``journal`` exists already.
         OSError: A file cannot be read, or ``out`` not written.
         StoreDamaged: A journal cannot be read back.
     """
-    run = _Run(make_engine(config, with_model=with_model, report_closed=True))
+    following = Following(registry_beside(_journal_of(files) or config.storage.path, registry))
+    run = _Run(make_engine(config, with_model=with_model, report_closed=True, versions=following))
 
     def reject(rejected: FileReject) -> None:
         run.rejected += 1
@@ -135,7 +142,7 @@ def replay(
     with ExitStack() as stack:
         collector.settle()
         stack.callback(collector.release)
-        frames = _frames(files, config, frame_size, reject, stack)
+        frames = _frames(files, config, frame_size, reject, stack, following if with_model else None)
         began = clock.monotonic()  # the lexicon is compiled by now: a second at any start, whatever the input
         frames_per_commit = max(1, EVENTS_PER_COMMIT // frame_size)
         sink = None if journal is None else stack.enter_context(_Recorder(journal, clock, frames_per_commit))
@@ -147,22 +154,37 @@ def replay(
             on_progress(run.events)
         if sink is not None:
             sink.finish()
+        if journal is not None:
+            for version in following.held:
+                registry_beside(journal).add(version)
     _rest(run)
     elapsed_s = clock.monotonic() - began
     return _write(run, out, elapsed_s)
 
 
-def _frames(
-    files: Sequence[str], config: Config, size: int, reject: Callable[[FileReject], None], stack: ExitStack
-) -> Iterator[Frame]:
+def _journal_of(files: Sequence[str]) -> Path | None:
     journals = [name for name in files if name != "-" and _is_store(Path(name))]
-    if journals:
-        if len(files) > 1:
-            raise ReplayRefused(
-                "a journal is replayed alone: it is in its own order, and other files would change it"
-            )
-        store = Store.open(Path(journals[0]), create=False)
+    if journals and len(files) > 1:
+        raise ReplayRefused(
+            "a journal is replayed alone: it is in its own order, and other files would change it"
+        )
+    return Path(journals[0]) if journals else None
+
+
+def _frames(
+    files: Sequence[str],
+    config: Config,
+    size: int,
+    reject: Callable[[FileReject], None],
+    stack: ExitStack,
+    following: Following | None,
+) -> Iterator[Frame]:
+    journal = _journal_of(files)
+    if journal is not None:
+        store = Store.open(journal, create=False)
         stack.callback(store.close)
+        if following is not None:
+            following.look_ahead(store)
         return Frame.cut((frame for _, frame in store.frames()), size)
     lexicons = make_lexicons(config)
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)

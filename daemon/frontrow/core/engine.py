@@ -36,12 +36,13 @@ from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_afte
 from frontrow.core.lessons import Joiner, Lessons, Served
 from frontrow.core.points import PointsBoard, Policy, Tally
 from frontrow.core.ports import GROUP_BYTES, Attic, Model
+from frontrow.core.promotions import Promotion, Succession, promotions_of
 from frontrow.core.scoring import Matrix
 from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
-ENGINE_VERSION = 4  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 5  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
@@ -96,7 +97,8 @@ class Effects:
     one before the mark that did (-1: before the first). ``freed`` are rows whose viewers have left memory; their numbers may be given to others.
     ``served`` and ``lessons`` are what was served and resolved, in this order of time, where the options ask for them.
     ``closed`` are the last scores of the viewers of sessions that ended, where the options ask for them; a late event
-    may close a session again. ``unknown`` counts events of kinds that this version does not know.
+    may close a session again. ``unknown`` counts events of kinds that this version does not know. ``promoted`` are the
+    promotions that were obeyed, each with its mark: what was served at that mark or later is the promoted version's.
     """
 
     kept: Frame = field(default_factory=Frame)
@@ -111,6 +113,7 @@ class Effects:
     unknown: int = 0
     served: list[Served] = field(default_factory=list)
     lessons: list[Lessons] = field(default_factory=list)
+    promoted: list[tuple[Promotion, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -356,6 +359,7 @@ class Engine:
         )
         self.now = 0  # engine time, UTC ms; 0 before the first event
         self.seen = SeenIds(dedupe_ms=options.dedupe_ms)
+        self.succession = Succession()
         self._rooms: dict[Key, RoomState] = {}
         self._sessions: dict[int, Session] = {}  # by number
         self._room_of: dict[int, RoomState] = {}  # by session's number
@@ -400,10 +404,13 @@ class Engine:
             return effects
         work = _Work(kept, self.now, self._signs)
         effects.unknown = int(np.count_nonzero(work.bits & signs.UNKNOWN))
+        promotions = promotions_of(kept) if (work.bits & signs.SILENT).any() else ()
         for start, end in work.stretches(self.now):
             self._position = start - 1
             if work.now[start] > self.now:
                 self._advance(int(work.now[start]), effects)
+            if promotions:
+                self.succession.hear(each for position, each in promotions if start <= position < end)
             assert self._fading is not None
             work.weigh(self._fading.landmark_ms)
             if end - start <= FEW or not self.board.monotone:
@@ -821,6 +828,8 @@ class Engine:
             return
         mark = (before // MARK_MS + 1) * MARK_MS
         self._write_leads(effects)
+        if self.succession.waiting:
+            self._obey(mark, effects)
         self._mark(mark, effects)
         self._write_leads(effects)
         if self.labels.urgent:
@@ -838,6 +847,15 @@ class Engine:
     def _move_landmark(self, by_ms: int) -> None:
         for session in self._sessions.values():
             session.move_landmark(by_ms)
+
+    def _obey(self, mark: int, effects: Effects) -> None:
+        """Let those lead who were promoted since the last mark; the looks of this mark are theirs, those before are not."""
+        self._serve()
+        for promotion in self.succession.waiting:
+            if self.model is not None:
+                self.model.promote(promotion.version, mark)
+            effects.promoted.append((promotion, mark))
+        self.succession.obeyed()
 
     def _mark(self, mark: int, effects: Effects) -> None:
         if self._touched:
@@ -1150,7 +1168,7 @@ class Engine:
         return images
 
     def load(self, images: Mapping[str, Image]) -> None:
-        """Take over images of an engine with the same options, policy and model; this one has applied nothing yet."""
+        """Take over images of an engine that began with the same options, policy and model; this one has applied nothing yet."""
         self._load(images["engine"])
         self.viewers.load(images["viewers"])
         if self._fading is not None:
@@ -1187,6 +1205,7 @@ class Engine:
                     [place[id(self._room_of[number])], session.kept(), list(session.warm)]
                     for number, session in self._sessions.items()
                 ],
+                "succession": self.succession.state(),
                 "next_session": self._next_session,
                 "open_sessions": [session.number for session in self._open_sessions],
                 "leads": [[row, lead] for row, lead in self._leads.items()],
@@ -1232,6 +1251,7 @@ class Engine:
             rooms[place].sessions.add(session)
         for room, (*_, current) in zip(rooms, meta["rooms"], strict=True):
             room.sessions.current = None if current is None else self._sessions[current]
+        self.succession.load(meta["succession"])
         self._next_session = meta["next_session"]
         self._open_sessions = [self._sessions[number] for number in meta["open_sessions"]]
         self._leads = dict(meta["leads"])

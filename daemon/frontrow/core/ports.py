@@ -166,6 +166,15 @@ class Model(Protocol):
         A lesson whose numbers are not finite is refused and counted, never learnt.
         """
 
+    def promote(self, version: str, at: int) -> None:
+        """Go on as the version of this name (:mod:`frontrow.core.promotions`) from engine time ``at`` on.
+
+        What was served before ``at`` was said by another, and says nothing of this one.
+
+        Raises:
+            FrontrowError: There is no such version. Whoever applies a journal looks before the first frame.
+        """
+
     def state(self) -> dict[str, Any]:
         """Return the canonical state: JSON values only, equal for equal models, with its ``version``."""
 
@@ -173,7 +182,7 @@ class Model(Protocol):
         """Return a copy of all that it holds, by part."""
 
     def load(self, images: Mapping[str, Image]) -> None:
-        """Take over images of a model with the same options, which then goes on as that one would have."""
+        """Take over images of a model that began with the same options; go on as that one would have, promotions and all."""
 
 
 class Sink(Protocol):

@@ -5,12 +5,13 @@ The journal is the only place where that is decided, so a replay changes models 
 for people to read, lie among the personal fields, and may be destroyed without changing a result. The content itself
 is in the registry (:mod:`frontrow_models.registry`), which never forgets a version that was promoted.
 
-Nothing here looks at a registry or obeys a promotion.
+:class:`Succession` is what the engine keeps of them. Nothing here looks at a registry, or touches a model.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from frontrow.core.contact import redact_text
 from frontrow.core.events import MAX_NAME, MAX_TEXT, Event
@@ -37,6 +38,36 @@ class Promotion:
     by: str
     reason: str
     at: int
+
+
+class Succession:
+    """The promotions of a journal so far, in order, and which of them the next mark is to obey."""
+
+    def __init__(self) -> None:
+        self.made: list[Promotion] = []
+        self._obeyed = 0
+
+    @property
+    def waiting(self) -> Sequence[Promotion]:
+        """Those that were heard of and not yet obeyed, oldest first."""
+        return self.made[self._obeyed :]
+
+    def hear(self, promotions: Iterable[Promotion]) -> None:
+        """Take note of promotions as their events come."""
+        self.made += promotions
+
+    def obeyed(self) -> None:
+        """Take note that all that were waiting lead, or have led."""
+        self._obeyed = len(self.made)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as JSON values; :meth:`load` takes it over."""
+        return {"made": [asdict(promotion) for promotion in self.made], "obeyed": self._obeyed}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        self.made = [Promotion(**promotion) for promotion in state["made"]]
+        self._obeyed = state["obeyed"]
 
 
 def promotion_event(

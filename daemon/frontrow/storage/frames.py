@@ -133,6 +133,14 @@ def unpack(blobs: Blobs, *, where: str) -> Frame:
         raise StoreDamaged(f"{where}: cannot be read back ({type(error).__name__})") from error
 
 
+def may_hold(facts: bytes, kind: str) -> bool:
+    """Return False only if the frame of this blob has no event of a kind; True also of a blob that cannot be read."""
+    try:
+        return kind.encode() in zstandard.ZstdDecompressor().decompress(facts, max_output_size=_MAX_BLOB)
+    except zstandard.ZstdError:
+        return True
+
+
 def checksum(facts: bytes, personal: bytes) -> int:
     """Return the CRC-32 of both blobs in turn."""
     return zlib.crc32(personal, zlib.crc32(facts))
