@@ -27,6 +27,7 @@ from frontrow.runtime.access import Role, make_token
 if TYPE_CHECKING:
     from frontrow.app.daemon import Address
     from frontrow.config import Config
+    from frontrow.core.promotions import Promotion
     from frontrow_connectors.file import FileReject
     from frontrow_models.registry import Registry
 
@@ -525,14 +526,19 @@ def promote_model(
     config: ConfigPath = DEFAULT_CONFIG,
     registry: RegistryPath = None,
 ) -> int:
-    """Write into the journal that a version leads from its end on; the engine goes on as it.
+    """Let a version lead: as an event of the journal, which the engine obeys at its next mark.
 
-    For a store on which no daemon works.
+    A running daemon is asked, and keeps what led until then as a version too; that may be once an hour. On a store
+    that rests the event is written where the journal ends.
     """
     from frontrow.app import models as tools
 
-    versions, store = _registry(config, registry)
-    done = tools.promote(versions, store, version, by=by or _login(), reason=reason, clock=SystemClock())
+    by = by or _login()
+    try:
+        versions, store = _registry(config, registry)
+        done = tools.promote(versions, store, version, by=by, reason=reason, clock=SystemClock())
+    except StoreLocked as locked:
+        done = _ask(config, registry, locked, "promote", {"version": version, "by": by, "reason": reason})
     print(f"promotion {done.number}: {done.version} leads")
     return DONE
 
@@ -545,13 +551,29 @@ def roll_back_model(
     config: ConfigPath = DEFAULT_CONFIG,
     registry: RegistryPath = None,
 ) -> int:
-    """Let lead again what led before the champion did. For a store on which no daemon works."""
+    """Let lead again what led before the champion did. A running daemon is asked, at any time."""
     from frontrow.app import models as tools
 
-    versions, store = _registry(config, registry)
-    done = tools.roll_back(versions, store, by=by or _login(), reason=reason, clock=SystemClock())
+    by = by or _login()
+    try:
+        versions, store = _registry(config, registry)
+        done = tools.roll_back(versions, store, by=by, reason=reason, clock=SystemClock())
+    except StoreLocked as locked:
+        done = _ask(config, registry, locked, "rollback", {"by": by, "reason": reason})
     print(f"promotion {done.number}: {done.version} leads again")
     return DONE
+
+
+def _ask(
+    config: Path, registry: Path | None, locked: StoreLocked, what: str, body: dict[str, str]
+) -> "Promotion":
+    """Ask the daemon that holds the store; its registry is the one beside it."""
+    from frontrow.app.asking import ask
+    from frontrow.app.parts import load_config
+
+    if registry is not None:
+        raise locked
+    return ask(load_config(config, os.environ), locked, what, body, clock=SystemClock())
 
 
 @models.command(name="verify")

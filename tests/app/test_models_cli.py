@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from frontrow.app.models import PromotionRefused, ledger_of, promote, registry_beside, roll_back
+from frontrow.app.models import ledger_of, promote, registry_beside, roll_back
 from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
 from frontrow.core.errors import CommitFailed
 from frontrow.core.features import NAMES
 from frontrow.core.frames import Frame
-from frontrow.core.promotions import promotions_of
+from frontrow.core.promotions import PromotionRefused, promotions_of
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_models.registry import Ledger, Registry

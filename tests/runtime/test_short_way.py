@@ -63,6 +63,7 @@ class Front:
                 asset=absent,
                 metrics=absent,
                 model=absent,
+                promotions=absent,
                 ready=absent,
                 counters=self.counted,
                 max_body_bytes=MAX_BODY,

@@ -22,6 +22,7 @@ from frontrow.app.learning import Learning
 from frontrow.app.models import registry_beside
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
+from frontrow.app.promoting import Promoting
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.engine import Engine
@@ -179,10 +180,13 @@ class Daemon:
         rooms: dict[str, RoomRef] = {room.id: room.ref for room in config.rooms}
         metrics = Metrics(rooms=rooms, max_rooms=config.metrics.max_rooms)
         observer = Observer(metrics, rooms)
-        keeper, engine, people = await self._recover(store, observer)
+        following = Following(registry_beside(config.storage.path))
+        keeper, engine, people = await self._recover(store, following, observer)
         try:
             if not self._stop.is_set():
-                await self._serve(store, lexicons, listener, ready, keeper, engine, people, metrics, observer)
+                await self._serve(
+                    store, lexicons, listener, ready, keeper, engine, following, people, metrics, observer
+                )
         finally:
             keeper.close()
 
@@ -194,6 +198,7 @@ class Daemon:
         ready: Callable[[Address], None],
         keeper: Keeper,
         engine: Engine,
+        following: Following,
         people: People,
         metrics: Metrics,
         observer: Observer,
@@ -259,6 +264,15 @@ class Daemon:
             interval=learning.interval,
             explain=learning.explain,
         )
+        promoting = Promoting(
+            engine,
+            following,
+            learning,
+            intake=intake,
+            when_settled=panels.when_settled,
+            seq=lambda: store.store.seq,
+            clock=clock,
+        )
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http) for sink in sinks]
@@ -267,7 +281,11 @@ class Daemon:
                 for sink, adapter in zip(sinks, opened, strict=True)
             ]
             server = _Server(
-                application(self._services(store, intake, panels, feeds, observer, metrics, rooms, learning)),
+                application(
+                    self._services(
+                        store, intake, panels, feeds, observer, metrics, rooms, learning, promoting
+                    )
+                ),
                 config,
             )
             try:
@@ -361,7 +379,9 @@ class Daemon:
                 advice="run frontrow doctor; then restore the last backup, or salvage what is whole",
             )
 
-    async def _recover(self, store: StoreThread, observer: Observer) -> tuple[Keeper, Engine, People]:
+    async def _recover(
+        self, store: StoreThread, following: Following, observer: Observer
+    ) -> tuple[Keeper, Engine, People]:
         """Bring an engine to where the journal ends."""
         config, clock = self._config, self._clock
         began = clock.monotonic()
@@ -380,7 +400,6 @@ class Daemon:
             every_s=float(config.storage.snapshot_every_s),
             observer=observer,
         )
-        following = Following(registry_beside(path))
         engine = make_engine(
             config, report_learning=bool(config.model.challengers), attic=attic, versions=following
         )
@@ -441,6 +460,7 @@ class Daemon:
         metrics: Metrics,
         rooms: Mapping[str, RoomRef],
         learning: Learning,
+        promoting: Promoting,
     ) -> Services:
         async def scrape() -> tuple[bytes, str]:
             self._outbox_depth = await store.call(store.store.outbox_depth)
@@ -460,6 +480,7 @@ class Daemon:
             asset=_asset,
             metrics=scrape,
             model=learning.told,
+            promotions=promoting,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,

@@ -24,6 +24,7 @@ from frontrow_models.reasons import Explanation
 
 JUDGED_EVERY_S = 60.0
 FOLLOWED = 2_000  # leads of which the time from hot to outcome is told, the last ones
+PROMOTIONS = 20  # that are told, the last ones
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +96,10 @@ class Learning:
             if (value := getattr(each, name)) is not None
         }
 
+    def figures(self) -> dict[str, float]:
+        """Return the last judgement by dotted name, for the card of a version; empty before the first."""
+        return {f"{column}.{name}": value for (column, name), value in self.quality().items()}
+
     def durable(self, effects: Effects) -> None:
         """Take note of a frame: tell the challengers what it served and resolved, and follow its leads."""
         if self._engine.model is not None:
@@ -154,6 +159,7 @@ class Learning:
             "enabled": True,
             "version": model.version,
             "leads": model.leads,
+            "promotions": self._engine.succession.made[-PROMOTIONS:],
             "ready": model.ready,
             "labels": model.labels,
             "positives": model.positives,

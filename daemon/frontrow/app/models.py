@@ -1,8 +1,9 @@
 """``frontrow models``: the registry beside a store, and the promotions in its journal.
 
 A promotion is an event, so it is appended to the journal, under the store's lock: this is for a store on which no daemon
-works. It takes its place where the journal ends, at that engine time and not at the clock's, so that no session ends
-and no label ripens because somebody promoted late. The daemon obeys it when it reads the journal.
+works (one that does is asked, :mod:`frontrow.app.asking`). It takes its place where the journal ends, at that engine time and
+not at the clock's, so that no session ends and no label ripens because somebody promoted late. The daemon obeys it when it
+reads the journal.
 
 What is printed is made here as lines; the command line only prints them.
 """
@@ -14,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from frontrow.app.terminal import table
-from frontrow.core.errors import FrontrowError
 from frontrow.core.events import has_control
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock
-from frontrow.core.promotions import KIND, Promotion, promotion_event, promotions_of
+from frontrow.core.promotions import KIND, Promotion, PromotionRefused, promotion_event, promotions_of
 from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
@@ -26,10 +26,6 @@ from frontrow_models.registry import Ledger, Registry, newest_last, weight_diffe
 from frontrow_models.versions import Version, VersionRefused, check_fit
 
 SHOWN = 12  # digits of a version's name in tables; every command takes as many
-
-
-class PromotionRefused(FrontrowError):
-    """There is nothing to promote or to roll back to; the message says why."""
 
 
 def registry_beside(store: Path, folder: Path | None = None) -> Registry:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from frontrow.core.contact import redact_text
+from frontrow.core.errors import FrontrowError
 from frontrow.core.events import MAX_NAME, MAX_TEXT, Event
 from frontrow.core.frames import Frame
 
@@ -38,6 +39,17 @@ class Promotion:
     by: str
     reason: str
     at: int
+
+
+class PromotionRefused(FrontrowError):
+    """There is nothing to promote or to roll back to, or not now; the message says why.
+
+    ``retry_after_s``: it may be asked for again after so many seconds; None: not as it is.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class Succession:

@@ -32,6 +32,7 @@ class Right(enum.StrEnum):
     PANEL = "panel"
     LEADS = "leads"
     MODEL = "model"
+    PROMOTE = "promote"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {

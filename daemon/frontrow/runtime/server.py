@@ -5,9 +5,10 @@ before a body is read.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -26,6 +27,7 @@ from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock, Receipt
+from frontrow.core.promotions import Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels, Why
@@ -83,6 +85,21 @@ class LeadsAnswer(Struct, frozen=True):
     next: str | None
 
 
+class PromotionWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which version is to lead: its first digits, six or more. ``by`` and ``reason`` are for those who read the history."""
+
+    version: str
+    by: str = ""
+    reason: str = ""
+
+
+class RollbackWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """That what led before is to lead again."""
+
+    by: str = ""
+    reason: str = "rollback"
+
+
 class HookReceiver(Protocol):
     """A webhook's pure half, as :class:`frontrow_connectors.contract.Receiver` has it."""
 
@@ -105,6 +122,13 @@ class Counters(Protocol):
     def rejected(self, feed: str, room: RoomRef, reason: str) -> None: ...
 
 
+class Promotions(Protocol):
+    """Who lets versions lead; raises PromotionRefused."""
+
+    async def promote(self, prefix: str, *, by: str, reason: str) -> Promotion: ...
+    async def roll_back(self, *, by: str, reason: str) -> Promotion: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that the application needs; made by the composition root."""
@@ -122,12 +146,14 @@ class Services:
     asset: Callable[[str, str | None], Page | None]
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     model: Callable[[], Mapping[str, Any]]
+    promotions: Promotions
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
 
 
 Http = Request[Any, Any, Any]
+Wish = TypeVar("Wish", PromotionWish, RollbackWish)
 
 
 def application(services: Services) -> ASGIApp:
@@ -367,6 +393,55 @@ def application(services: Services) -> ASGIApp:
         told: dict[str, Any] = msgspec.to_builtins(services.model())
         return told
 
+    async def promoted(
+        request: Http, form: type[Wish], wish: Callable[[Wish, str], Awaitable[Promotion]]
+    ) -> Promotion:
+        """Do what an administrator wishes of the model; ``wish`` is called with the request and who that is."""
+        grant = await _any_grant(services, request)
+        if not grant.allows(Right.PROMOTE, ""):
+            services.counters.refused("promote", "forbidden")
+            raise _problem(
+                403, f"This token's role is {grant.role}, or of one room; it does not let a model lead."
+            )
+        try:
+            asked = msgspec.json.decode(await request.body() or b"{}", type=form)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            services.counters.refused("promote", "not understood")
+            raise _problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
+        try:
+            # Shielded: who hangs up does not take back what is on its way into the journal.
+            return await asyncio.shield(asyncio.ensure_future(wish(asked, asked.by or f"token {grant.id}")))
+        except PromotionRefused as refused:
+            services.counters.refused("promote", "refused")
+            if refused.retry_after_s is None:
+                raise _problem(409, str(refused)) from refused
+            retry = {"retry-after": str(math.ceil(refused.retry_after_s))}
+            raise _problem(429, str(refused), retry) from refused
+        except (NotStored, QueueFull):
+            services.counters.refused("promote", "not stored")
+            raise _problem(503, "The journal cannot be written; nothing was promoted.") from None
+
+    @post("/api/v1/models/promote", status_code=200, summary="Let a version lead", tags=["api"])
+    async def promote(request: Http) -> Promotion:
+        """Keep what leads now as a version, then let another lead; answers once that is durable. Once an hour.
+
+        The body is a JSON object: ``version``, and for those who read the history ``by`` and ``reason``.
+        """
+        return await promoted(
+            request,
+            PromotionWish,
+            lambda asked, by: services.promotions.promote(asked.version, by=by, reason=asked.reason),
+        )
+
+    @post("/api/v1/models/rollback", status_code=200, summary="Let lead again what led before", tags=["api"])
+    async def roll_back(request: Http) -> Promotion:
+        """As promote, of what led before the champion did, and at any time. The body may say ``by`` and ``reason``."""
+        return await promoted(
+            request,
+            RollbackWish,
+            lambda asked, by: services.promotions.roll_back(by=by, reason=asked.reason),
+        )
+
     @websocket("/ws/host/{room:str}")
     async def host_socket(socket: WebSocket[Any, Any, Any], room: FromPath[str]) -> None:
         await _serve_panel(services, socket, room)
@@ -400,6 +475,8 @@ def application(services: Services) -> ASGIApp:
             reasons,
             leads,
             model,
+            promote,
+            roll_back,
             document,
             host_socket,
         ],
@@ -632,6 +709,7 @@ _TITLES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
     413: "Content Too Large",
     429: "Too Many Requests",
     500: "Internal Server Error",

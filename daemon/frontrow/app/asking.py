@@ -1,0 +1,78 @@
+"""The command line asks a running daemon for what only it can do: to let another version lead.
+
+The daemon holds the store; whoever may write the store's file may do all that the daemon does, so the command makes itself a token there, for a
+minute and an administrator's, and takes it back when it is done. The daemon is looked for where the configuration says
+that it listens.
+"""
+
+import secrets
+from typing import Any
+
+import httpx
+import msgspec
+
+from frontrow.config import Config
+from frontrow.core.errors import StoreLocked
+from frontrow.core.ports import Clock
+from frontrow.core.promotions import Promotion, PromotionRefused
+from frontrow.runtime.access import Role, make_token
+from frontrow.storage.store import Store
+
+TIMEOUT_S = 30.0
+TOKEN_MS = 60_000
+LABEL = "frontrow models"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+def ask(
+    config: Config, locked: StoreLocked, what: str, body: dict[str, Any], *, clock: Clock, url: str = ""
+) -> Promotion:
+    """Post a wish, "promote" or "rollback", to the daemon that works on the configured store, and return what it did.
+
+    ``locked`` says who holds the store; ``url`` is where the daemon listens, empty: as the configuration says.
+
+    Raises:
+        PromotionRefused: The daemon refuses, in its own words; or nobody answers there.
+    """
+    url = url or _address(config, locked)
+    now = clock.now()
+    made = make_token(
+        secrets.token_bytes(32), role=Role.ADMIN, room=None, label=LABEL, now=now, expires_at=now + TOKEN_MS
+    )
+    store = Store.open(config.storage.path, create=False)
+    try:
+        store.tokens_forget(LABEL, now)
+        store.token_add(made.row)
+        try:
+            answer = httpx.post(
+                f"{url}/api/v1/models/{what}",
+                json=body,
+                headers={"authorization": f"Bearer {made.token}"},
+                timeout=TIMEOUT_S,
+                trust_env=False,  # it is on this machine, whatever proxy the others are behind
+            )
+        finally:
+            store.token_revoke(made.row["id"], clock.now())
+    except httpx.HTTPError as error:
+        raise PromotionRefused(f"{locked}; no daemon answers at {url} ({type(error).__name__})") from error
+    finally:
+        store.close()
+    try:
+        if answer.status_code == 200:
+            return msgspec.json.decode(answer.content, type=Promotion)
+        reason = msgspec.json.decode(answer.content, type=dict[str, Any])["detail"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise PromotionRefused(f"{url} does not answer as a daemon of this version") from error
+    if answer.status_code in (401, 403):
+        raise PromotionRefused(f"{locked}; the daemon that answers at {url} has another store")
+    raise PromotionRefused(str(reason))
+
+
+def _address(config: Config, locked: StoreLocked) -> str:
+    server = config.server
+    if not server.port:
+        raise PromotionRefused(
+            f"{locked}; or ask that daemon itself (POST /api/v1/models/promote): server.port is 0, so nobody can say here where it listens"
+        )
+    host = _EVERYWHERE.get(server.host, f"[{server.host}]" if ":" in server.host else server.host)
+    return f"http://{host}:{server.port}"

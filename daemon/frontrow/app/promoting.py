@@ -1,0 +1,151 @@
+"""Promotions while the daemon runs: a person asks over HTTP, and the event goes the way of all events.
+
+What leads now is kept as a version first, with all that it has learnt since, so that one can go back to it. Then the event is
+put through the intake, is durable like any other, and the engine obeys it at its next mark. Of two people who ask at once,
+knowing of the same promotions, the second is told who was first: both events have one id. Disks are waited for in threads.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from frontrow.app.following import Following
+from frontrow.app.learning import Learning
+from frontrow.core.engine import Engine
+from frontrow.core.ports import Clock, Intake
+from frontrow.core.promotions import Promotion, PromotionRefused, promotion_event
+from frontrow_models.learner import Learner
+from frontrow_models.registry import Ledger
+from frontrow_models.versions import Card, Position, Version, VersionRefused
+
+LEAST_MS = 3_600_000  # between two promotions, so that each is judged by outcomes that it has had a part in
+FEED = "models"  # the name under which promotions come in
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What is known at one moment when all that the engine has applied is durable."""
+
+    made: list[Promotion]
+    leads: str | None
+    outgoing: Version | None
+
+
+class Promoting:
+    """Promotes and rolls back in a running daemon. One owner: the event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        following: Following,
+        learning: Learning,
+        *,
+        intake: Intake,
+        when_settled: Callable[[Callable[[], _Moment]], Awaitable[_Moment]],
+        seq: Callable[[], int],
+        clock: Clock,
+    ) -> None:
+        """``when_settled`` calls when all that the engine has applied is durable, ``seq`` is the last durable frame."""
+        self._engine = engine
+        self._following = following
+        self._learning = learning
+        self._intake = intake
+        self._when_settled = when_settled
+        self._seq = seq
+        self._clock = clock
+
+    async def promote(self, prefix: str, *, by: str, reason: str) -> Promotion:
+        """Let a version of the registry lead; return the promotion once it is durable.
+
+        Raises:
+            PromotionRefused: There is no such version, it cannot be used or leads already; somebody was faster; or the
+                last promotion was less than an hour ago.
+            NotStored: The journal cannot be written, and the daemon ends.
+        """
+        moment = await self._when_settled(self._moment)
+        self._check_time(moment.made)
+        try:
+            name = await asyncio.to_thread(self._following.registry.find, prefix)
+        except VersionRefused as refused:
+            raise PromotionRefused(str(refused)) from refused
+        return await self._put(name, moment, by=by, reason=reason)
+
+    async def roll_back(self, *, by: str, reason: str) -> Promotion:
+        """Let lead again what led before the champion did, at any time. Raises as :meth:`promote`."""
+        moment = await self._when_settled(self._moment)
+        former = Ledger(promotions=moment.made).former
+        if former is None:
+            raise PromotionRefused("nothing led before that could be rolled back to")
+        return await self._put(former, moment, by=by, reason=reason)
+
+    def next_at(self) -> int | None:
+        """Return when the next promotion may be, UTC ms; None: at any time."""
+        made = self._engine.succession.made
+        at = made[-1].at + LEAST_MS if made else 0
+        return at if at > self._clock.now() else None
+
+    def _check_time(self, made: list[Promotion]) -> None:
+        next_at = self.next_at()
+        if next_at is not None:
+            wait_s = (next_at - self._clock.now()) / 1000.0
+            raise PromotionRefused(
+                f"promotion {made[-1].number} was less than an hour ago; the next may be in {wait_s / 60.0:.0f} minutes,"
+                " a rollback at any time",
+                retry_after_s=wait_s,
+            )
+
+    def _moment(self) -> _Moment:
+        model = self._engine.model
+        if not isinstance(model, Learner):
+            raise PromotionRefused("model.enabled is false: there is no model that could lead")
+        number = len(self._engine.succession.made) + 1
+        position = Position(seq=self._seq(), at=max(1, self._engine.now))
+        card = Card(
+            text=f"What led until promotion {number}, as it was then.\n", figures=self._learning.figures()
+        )
+        try:
+            outgoing = model.as_version(position, card=card)
+        except VersionRefused:
+            outgoing = None  # it has learnt nothing yet that one could want to go back to
+        return _Moment(list(self._engine.succession.made), model.leads, outgoing)
+
+    async def _put(self, name: str, moment: _Moment, *, by: str, reason: str) -> Promotion:
+        if name == moment.leads:
+            raise PromotionRefused(f"{name} leads already")
+        number = len(moment.made) + 1
+        registry, replaces = self._following.registry, None
+        try:
+            await asyncio.to_thread(self._following.hold, name)
+            if moment.outgoing is not None:
+                replaces = await asyncio.to_thread(registry.add, moment.outgoing)
+        except VersionRefused as refused:
+            raise PromotionRefused(str(refused)) from refused
+        except OSError as error:
+            raise PromotionRefused(f"what leads now cannot be kept ({error.strerror or error})") from error
+        event = promotion_event(
+            number=number, version=name, replaces=replaces, by=by, reason=reason, at=self._clock.now()
+        )
+        receipt = await (await self._intake.put([event], feed=FEED))
+        [promotion] = [each for each in self._engine.succession.made if each.number == number]
+        if receipt.duplicates:
+            raise PromotionRefused(
+                f"{promotion.by or 'somebody'} was first: by promotion {number} {promotion.version} leads"
+            )
+        log.info("promoted", number=number, version=name, replaces=replaces)
+        await self._prune(replaces)
+        return promotion
+
+    async def _prune(self, also: str | None) -> None:
+        """Remove old versions that nothing needs; that it fails is no reason to refuse a promotion that is durable."""
+        ever = Ledger(promotions=list(self._engine.succession.made)).ever | ({also} if also else set())
+        try:
+            await asyncio.to_thread(self._following.registry.prune, ever)
+        except OSError as error:
+            log.warning("versions_not_pruned", reason=error.strerror)
