@@ -30,12 +30,14 @@ _SALT = np.uint64(0x9E3779B97F4A7C15)
 class Standing(Struct, frozen=True):
     """How all models stand: over the window of the last mature labels, and each challenger against the champion.
 
+    Duels count what was served at ``since`` (engine time, UTC ms) or later, by the present champion; 0: from the beginning.
     ``missed`` snapshots came without having been served here, as after a start or when this process was too slow.
     """
 
     report: Report
     duels: dict[str, Verdict]
     missed: int
+    since: int = 0
 
 
 class Arena:
@@ -46,6 +48,7 @@ class Arena:
         self._challengers = dict(challengers)
         self._policies = {name: DelayPolicy(window_ms) for name in challengers}
         self._duels = {name: Duel() for name in challengers}
+        self._since = 0
         self._rolling = Rolling((*SERVED, *map(Column, challengers)))
         self._said: dict[int, tuple[NDArray[np.float32], str | None]] = {}
         self.missed = 0
@@ -78,18 +81,28 @@ class Arena:
         ].tolist():  # after both: a silence brings all lessons at once
             del self._said[number]
 
+    def promoted(self, at: int) -> None:
+        """Begin all duels anew: what was served at engine time ``at`` or later was said by another champion."""
+        self._duels = {name: Duel() for name in self._challengers}
+        self._since = at
+
     def standing(self) -> Standing:
         """Return how all stand now."""
         return Standing(
             report=self._rolling.report(waiting=len(self._said)),
             duels={name: verdict(duel.comparison()) for name, duel in self._duels.items()},
             missed=self.missed,
+            since=self._since,
         )
 
     def states(self) -> dict[str, Mapping[str, Any]]:
-        """Return the canonical state of every challenger that has one."""
+        """Return the canonical state of every challenger that has one, with that of its label policy."""
         found = {name: challenger.state() for name, challenger in self._challengers.items()}
-        return {name: state for name, state in found.items() if state is not None}
+        return {
+            name: {**state, "label_policy": self._policies[name].state()}
+            for name, state in found.items()
+            if state is not None
+        }
 
     def _judge(self, lessons: Lessons) -> None:
         if not len(lessons):
@@ -105,7 +118,7 @@ class Arena:
         )
         for place, name in enumerate(self._challengers, len(SERVED)):
             self._policies[name].see(lessons)
-            which = np.isfinite(columns[:, place])
+            which = np.isfinite(columns[:, place]) & (lessons.served_at >= self._since)
             self._duels[name].add(
                 columns[which, 0],
                 columns[which, place],

@@ -75,6 +75,10 @@ class Beside:
         """Tell of lessons, in the order of resolution."""
         self._put(_encode(["lessons", _told(lessons)]))
 
+    def promoted(self, at: int) -> None:
+        """Tell that what is served at engine time ``at`` or later is said by another champion."""
+        self._put(_encode(["promoted", at]))
+
     def close(self, wait_s: float = 5.0) -> None:
         """End the child, after it has read what it was told if that takes no longer than ``wait_s``; idempotent."""
         with self._more:
@@ -122,8 +126,9 @@ class Beside:
         assert self._child.stdout is not None
         while (message := _receive(self._child.stdout)) is not None:
             told, states = _decode(message)
-            self.standing = msgspec.json.decode(told, type=Standing)
+            # States first: who reads that one of them is proven better finds one that has learnt at least as much.
             self.states = states
+            self.standing = msgspec.json.decode(told, type=Standing)
 
 
 def _told(columns: Served | Lessons) -> list[Any]:
@@ -167,6 +172,9 @@ def run(arena: Arena, source: IO[bytes], target: IO[bytes]) -> None:
     told_at = 0
     while (message := _receive(source)) is not None:
         what, told, *words = _decode(message)
+        if what == "promoted":
+            arena.promoted(told)
+            continue
         if what == "served":
             served = Served(*_columns(told, list))
             arena.serve(served, words[0])

@@ -24,7 +24,7 @@ from frontrow.core.promotions import Promotion, is_version, promotions_of
 from frontrow_models.versions import MAX_BYTES, Version, VersionRefused, check_fit, decode, encode, name_of
 
 SUFFIX, UNFINISHED = ".json", ".part"
-PINS, LEDGER = "pins.json", "ledger.json"
+PINS, LEDGER, PROPOSED = "pins.json", "ledger.json", "proposed.json"
 KEPT = 50  # versions, the newest, beside those that are held for a reason; 200 kB
 SHORTEST_PREFIX = 6  # digits by which a person may name a version
 
@@ -67,6 +67,14 @@ class Ledger(Struct, forbid_unknown_fields=True):
         """Every version that ever led: a replay needs them all."""
         found = {promotion.version for promotion in self.promotions}
         return found | {each.replaces for each in self.promotions if each.replaces is not None}
+
+
+class Proposal(Struct, frozen=True, forbid_unknown_fields=True):
+    """That a challenger of a running daemon is to lead, why, and since when (UTC ms)."""
+
+    challenger: str
+    sentence: str
+    at: int
 
 
 class Registry:
@@ -170,6 +178,17 @@ class Registry:
     def keep_ledger(self, ledger: Ledger) -> None:
         """Keep what was read of the journal. Raises OSError."""
         self._write(LEDGER, msgspec.json.encode(ledger))
+
+    def proposals(self) -> list[Proposal]:
+        """Return what a daemon proposed last; nothing where that is lost or damaged."""
+        try:
+            return msgspec.json.decode(self._small(PROPOSED), type=list[Proposal])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
+
+    def keep_proposals(self, proposals: Sequence[Proposal]) -> None:
+        """Tell whoever lists the versions what is proposed. Raises OSError."""
+        self._write(PROPOSED, msgspec.json.encode(proposals))
 
     def prune(self, ever: Collection[str], keep: int = KEPT) -> list[str]:
         """Remove old versions and return their names: all but the last ``keep``, the pinned, and those that ever led.

@@ -266,6 +266,19 @@ def to_version(
     return _decoder.decode(encode(version))
 
 
+def of_challenger(state: Mapping[str, Any], *, journal: Position, card: Card) -> Version:
+    """Return the version that a challenger's canonical state makes: without calibration, as it was judged.
+
+    Raises:
+        VersionRefused: It is of another kind than versions are, or has no scaler yet.
+    """
+    if state.get("kind") != KIND:
+        raise VersionRefused("it is of a kind of which there are no versions")
+    model = OnlineModel(msgspec.convert(state["options"], ModelOptions))
+    model.take(dict(state))
+    return to_version(model, journal=journal, label_policy=state["label_policy"], card=card)
+
+
 def from_version(version: Version) -> OnlineModel:
     """Return a new model that predicts, and goes on learning, as the one that the version was made of, to the bit.
 

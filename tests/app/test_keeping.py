@@ -33,6 +33,7 @@ def identity(tmp_path: Path, text: str) -> dict[str, str]:
     [
         ("hot = 80", "hot = 90", False),
         ("Asia/Shanghai", "Europe/Berlin", False),  # the day of rules that pay once a day
+        ("[storage]", '[model]\nchallengers = ["slow"]\npromotion = "policy"\n[storage]', True),
         ('path = "a.db"', 'path = "b.db"', True),
         ('id = "demo"', 'id = "other"', True),
     ],

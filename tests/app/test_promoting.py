@@ -11,7 +11,7 @@ import pytest
 from frontrow.app.asking import ask
 from frontrow.app.models import ledger_of, registry_beside
 from frontrow.app.parts import load_config
-from frontrow.cli import FAILED, main
+from frontrow.cli import LOCKED, main
 from frontrow.clock import SystemClock
 from frontrow.core.errors import StoreLocked
 from frontrow.core.events import encode_event
@@ -223,7 +223,7 @@ async def test_the_command_line_asks_the_daemon_that_holds_the_store(place: Plac
     with pytest.raises(PromotionRefused, match="was less than an hour ago"):
         await asked("promote", version=place.names[1])
     with pytest.raises(
-        PromotionRefused, match=r"in use by process 1;.* no daemon answers at http://127.0.0.1:9"
+        StoreLocked, match=r"in use by process 1, which cannot be asked: nobody answers at http://127.0.0.1:9"
     ):
         await asked("rollback", url="http://127.0.0.1:9")
 
@@ -232,7 +232,7 @@ async def test_where_a_daemon_listens_nobody_knows_it_is_said(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["models", "promote", place.names[0], "--config", str(place.config)]
-    assert await asyncio.to_thread(main, words) == FAILED
+    assert await asyncio.to_thread(main, words) == LOCKED
     err = capsys.readouterr().err
     assert "is in use by frontrow, process" in err
     assert "server.port is 0" in err

@@ -32,7 +32,8 @@ def ask(
     ``locked`` says who holds the store; ``url`` is where the daemon listens, empty: as the configuration says.
 
     Raises:
-        PromotionRefused: The daemon refuses, in its own words; or nobody answers there.
+        PromotionRefused: The daemon refuses, in its own words.
+        StoreLocked: No daemon of this store answers there; says why, and who holds the store.
     """
     url = url or _address(config, locked)
     now = clock.now()
@@ -54,7 +55,7 @@ def ask(
         finally:
             store.token_revoke(made.row["id"], clock.now())
     except httpx.HTTPError as error:
-        raise PromotionRefused(f"{locked}; no daemon answers at {url} ({type(error).__name__})") from error
+        raise _away(locked, f"nobody answers at {url}") from error
     finally:
         store.close()
     try:
@@ -62,17 +63,19 @@ def ask(
             return msgspec.json.decode(answer.content, type=Promotion)
         reason = msgspec.json.decode(answer.content, type=dict[str, Any])["detail"]
     except (msgspec.DecodeError, KeyError) as error:
-        raise PromotionRefused(f"{url} does not answer as a daemon of this version") from error
+        raise _away(locked, f"what answers at {url} is no daemon of this version") from error
     if answer.status_code in (401, 403):
-        raise PromotionRefused(f"{locked}; the daemon that answers at {url} has another store")
+        raise _away(locked, f"the daemon at {url} has another store")
     raise PromotionRefused(str(reason))
+
+
+def _away(locked: StoreLocked, why: str) -> StoreLocked:
+    return StoreLocked(locked.path, f"{locked.holder}, which cannot be asked: {why}")
 
 
 def _address(config: Config, locked: StoreLocked) -> str:
     server = config.server
     if not server.port:
-        raise PromotionRefused(
-            f"{locked}; or ask that daemon itself (POST /api/v1/models/promote): server.port is 0, so nobody can say here where it listens"
-        )
+        raise _away(locked, "server.port is 0, so where it listens is not known here")
     host = _EVERYWHERE.get(server.host, f"[{server.host}]" if ":" in server.host else server.host)
     return f"http://{host}:{server.port}"

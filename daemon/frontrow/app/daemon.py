@@ -271,6 +271,7 @@ class Daemon:
             intake=intake,
             when_settled=panels.when_settled,
             seq=lambda: store.store.seq,
+            by_policy=config.model.promotion == "policy",
             clock=clock,
         )
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
@@ -295,6 +296,7 @@ class Daemon:
                     keeping = group.create_task(keeper.run(), name="snapshots")
                     verifying = group.create_task(self._verify(observer), name="verification")
                     judging = group.create_task(learning.run(), name="judge")
+                    proposing = group.create_task(promoting.run(), name="promotions")
                     ticking = group.create_task(tick(intake, engine, clock), name="ticks")
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
@@ -312,6 +314,7 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
+                    proposing.cancel()  # before the intake is closed
                     left_s = await self._shut_down(
                         intake, panels, server, workers, [feeding, ticking], applying, [*sending, serving]
                     )
@@ -514,6 +517,7 @@ class Daemon:
             model_rollbacks=learning.rollbacks,
             model_quality=learning.quality(),
             challengers_dropped=learning.dropped,
+            challengers_proposed=[(name, name in learning.proposed) for name in learning.challengers],
             panels=panels.open,
         )
 

@@ -44,8 +44,10 @@ def identity_of(config: Config) -> dict[str, str]:
     days = sorted(
         (room.platform, room.room, room.timezone) for room in config.rooms
     )  # of rules that pay per day
+    # Who learns beside the champion, and who lets one of them lead, comes in as events.
+    model = msgspec.structs.replace(config.model, challengers=(), promotion="ask")
     settings = msgspec.json.encode(
-        [config.points, config.engine, config.outcome, config.model, days],
+        [config.points, config.engine, config.outcome, model, days],
         order="deterministic",
         enc_hook=str,
     )

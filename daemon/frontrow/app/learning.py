@@ -19,8 +19,10 @@ from frontrow_models.beside import Beside
 from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.guard import Alarm
 from frontrow_models.evaluation.rolling import Report
+from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
 from frontrow_models.reasons import Explanation
+from frontrow_models.versions import Card, Position, Version, VersionRefused, of_challenger
 
 JUDGED_EVERY_S = 60.0
 FOLLOWED = 2_000  # leads of which the time from hot to outcome is told, the last ones
@@ -50,7 +52,12 @@ class Learning:
         self._engine = engine
         self._words = words
         self._clock = clock
+        self._challengers = tuple(challengers)
         self._beside = Beside(challengers, window_ms=window_ms) if challengers else None
+        # From when on the champion is who it is now; what is said of an earlier one is no proposal.
+        self._since = engine.model.since if isinstance(engine.model, Learner) else 0
+        if self._beside is not None and self._since:
+            self._beside.promoted(self._since)
         self._logged = 0 if not isinstance(engine.model, Learner) else engine.model.alarmed
         self.report: Report | None = None  # of the last minute; None before the first, and without a model
         self._followed = LeadsFollowed(outcome)
@@ -60,6 +67,11 @@ class Learning:
     def standing(self) -> Standing | None:
         """How the challengers stand, as they last told; None without any, or before the first time."""
         return None if self._beside is None else self._beside.standing
+
+    @property
+    def challengers(self) -> Sequence[str]:
+        """The names of those who learn beside the champion."""
+        return self._challengers
 
     @property
     def dropped(self) -> int:
@@ -80,6 +92,37 @@ class Learning:
     def rollbacks(self) -> int:
         """How often the model went back to a good state since the journal's start."""
         return self._engine.model.rollbacks if isinstance(self._engine.model, Learner) else 0
+
+    @property
+    def proposed(self) -> dict[str, Verdict]:
+        """The challengers that are proven better than the champion and could lead, each with the verdict."""
+        standing = self.standing
+        if self._beside is None or standing is None or standing.since != self._since:
+            return {}
+        states = self._beside.states
+        return {
+            name: verdict
+            for name, verdict in standing.duels.items()
+            if verdict.decision == "promote" and name in states
+        }
+
+    def challenger(self, name: str, journal: Position) -> Version | None:
+        """Return the version that a challenger was when it last told; None: no challenger is called so.
+
+        Raises:
+            VersionRefused: None can be made of it, or not yet.
+        """
+        if self._beside is None or name not in self._challengers:
+            return None
+        state = self._beside.states.get(name)
+        if state is None:
+            raise VersionRefused(f"of the challenger {name} no version can be made, or not yet")
+        verdict = None if self.standing is None else self.standing.duels.get(name)
+        text = f"The challenger {name} of a running daemon.\n" + (
+            "" if verdict is None else f"{verdict.sentence}\n"
+        )
+        figures = {key: value for key, value in self.figures().items() if key.startswith(f"{name}.")}
+        return of_challenger(state, journal=journal, card=Card(text=text, figures=figures))
 
     def quality(self) -> dict[tuple[str, str], float]:
         """Return the last judgement of everything that was served, by (served column, metric); nothing unknown."""
@@ -106,6 +149,9 @@ class Learning:
             self._followed.see(self._engine, effects, ())
         if self._beside is None:
             return
+        for _, mark in effects.promoted:
+            self._since = mark
+            self._beside.promoted(mark)
         for served in effects.served:
             self._beside.serve(served, [self._words(row) for row in served.rows.tolist()])
         for lessons in effects.lessons:
@@ -169,4 +215,5 @@ class Learning:
             "report": self.report,
             "challengers": self.standing,
             "hot_to_outcome": self._followed.turnout().waited,
+            "proposed": sorted(self.proposed),
         }

@@ -186,7 +186,10 @@ def verify(registry: Registry, path: Path) -> Verdict:
 
 
 def listing(registry: Registry, ledger: Ledger) -> list[str]:
-    """Return a table of all versions, the newest first; age is how many labels the newest has learnt beyond one."""
+    """Return a table of all versions, the newest first, and what is proposed.
+
+    Age is how many labels the newest has learnt beyond one.
+    """
     versions = newest_last(registry)
     pins = registry.pins()
     newest = versions[-1][1].labels if versions else 0
@@ -209,6 +212,11 @@ def listing(registry: Registry, ledger: Ledger) -> list[str]:
         lines.append("No version was promoted: the model that the daemon began with leads.")
     elif ledger.champion not in dict(versions):
         lines.append(f"{ledger.champion} leads, and is not among these.")
+    for each in registry.proposals():
+        challenger, sentence = _plain(each.challenger), _plain(each.sentence)
+        lines.append(
+            f"Proposed since {_time(each.at)}: {challenger}. {sentence} frontrow models promote {challenger}"
+        )
     return lines
 
 
@@ -270,11 +278,12 @@ def history(ledger: Ledger) -> list[str]:
 
 def _said(promotion: Promotion) -> str:
     # Names and reasons are people's words: what could command a terminal is left out.
-    by, reason = (
-        "".join(character for character in words if not has_control(character)).strip()
-        for words in (promotion.by, promotion.reason)
-    )
+    by, reason = _plain(promotion.by), _plain(promotion.reason)
     return (f", by {by}" if by else "") + (f": {reason}" if reason else "")
+
+
+def _plain(words: str) -> str:
+    return "".join(character for character in words if not has_control(character)).strip()
 
 
 def _unfit(name: str, version: Version, before: str) -> str:

@@ -3,12 +3,13 @@
 What leads now is kept as a version first, with all that it has learnt since, so that one can go back to it. Then the event is
 put through the intake, is durable like any other, and the engine obeys it at its next mark. Of two people who ask at once,
 knowing of the same promotions, the second is told who was first: both events have one id. Disks are waited for in threads.
+
+A challenger that is proven better is proposed: to people, or by policy it is promoted at once, in the same way.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
@@ -17,14 +18,15 @@ from frontrow.app.learning import Learning
 from frontrow.core.engine import Engine
 from frontrow.core.ports import Clock, Intake
 from frontrow.core.promotions import Promotion, PromotionRefused, promotion_event
+from frontrow.runtime.intake import NotStored, QueueFull
+from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
-from frontrow_models.registry import Ledger
+from frontrow_models.registry import Ledger, Proposal
 from frontrow_models.versions import Card, Position, Version, VersionRefused
 
+LOOK_EVERY_S = 60.0  # at what is proposed; challengers tell once a minute
 LEAST_MS = 3_600_000  # between two promotions, so that each is judged by outcomes that it has had a part in
 FEED = "models"  # the name under which promotions come in
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ class _Moment:
     """What is known at one moment when all that the engine has applied is durable."""
 
     made: list[Promotion]
+    position: Position
     leads: str | None
     outgoing: Version | None
 
@@ -50,19 +53,38 @@ class Promoting:
         intake: Intake,
         when_settled: Callable[[Callable[[], _Moment]], Awaitable[_Moment]],
         seq: Callable[[], int],
+        by_policy: bool,
         clock: Clock,
     ) -> None:
-        """``when_settled`` calls when all that the engine has applied is durable, ``seq`` is the last durable frame."""
+        """``when_settled`` calls when all that the engine has applied is durable, ``seq`` is the last durable frame.
+
+        ``by_policy``: challengers that are proposed are promoted by :meth:`run`.
+        """
         self._engine = engine
         self._following = following
         self._learning = learning
         self._intake = intake
         self._when_settled = when_settled
         self._seq = seq
+        self._by_policy = by_policy
         self._clock = clock
 
+    async def run(self) -> None:
+        """Look once a minute at what is proposed: tell it, and by policy let the best lead; until cancelled."""
+        await self._tell([])
+        told: set[str] = set()
+        while True:
+            await self._clock.sleep(LOOK_EVERY_S)
+            proposed = self._learning.proposed
+            if set(proposed) != told:
+                told = set(proposed)
+                at = self._clock.now()
+                await self._tell([Proposal(name, proposed[name].sentence, at) for name in sorted(told)])
+            if proposed and self._by_policy and self.next_at() is None:
+                await self._promote_best(proposed)
+
     async def promote(self, prefix: str, *, by: str, reason: str) -> Promotion:
-        """Let a version of the registry lead; return the promotion once it is durable.
+        """Let a version of the registry lead, or a challenger as it is now; return the promotion once it is durable.
 
         Raises:
             PromotionRefused: There is no such version, it cannot be used or leads already; somebody was faster; or the
@@ -71,10 +93,17 @@ class Promoting:
         """
         moment = await self._when_settled(self._moment)
         self._check_time(moment.made)
+        registry = self._following.registry
         try:
-            name = await asyncio.to_thread(self._following.registry.find, prefix)
+            challenger = self._learning.challenger(prefix, moment.position)
+            if challenger is None:
+                name = await asyncio.to_thread(registry.find, prefix)
+            else:
+                name = await asyncio.to_thread(registry.add, challenger)
         except VersionRefused as refused:
             raise PromotionRefused(str(refused)) from refused
+        except OSError as error:
+            raise PromotionRefused(f"{prefix} cannot be kept ({error.strerror or error})") from error
         return await self._put(name, moment, by=by, reason=reason)
 
     async def roll_back(self, *, by: str, reason: str) -> Promotion:
@@ -106,7 +135,7 @@ class Promoting:
         if not isinstance(model, Learner):
             raise PromotionRefused("model.enabled is false: there is no model that could lead")
         number = len(self._engine.succession.made) + 1
-        position = Position(seq=self._seq(), at=max(1, self._engine.now))
+        position = Position(seq=self._seq(), at=self._engine.now or self._clock.now())
         card = Card(
             text=f"What led until promotion {number}, as it was then.\n", figures=self._learning.figures()
         )
@@ -114,7 +143,7 @@ class Promoting:
             outgoing = model.as_version(position, card=card)
         except VersionRefused:
             outgoing = None  # it has learnt nothing yet that one could want to go back to
-        return _Moment(list(self._engine.succession.made), model.leads, outgoing)
+        return _Moment(list(self._engine.succession.made), position, model.leads, outgoing)
 
     async def _put(self, name: str, moment: _Moment, *, by: str, reason: str) -> Promotion:
         if name == moment.leads:
@@ -142,6 +171,25 @@ class Promoting:
         await self._prune(replaces)
         return promotion
 
+    async def _promote_best(self, proposed: Mapping[str, Verdict]) -> None:
+        best = max(sorted(proposed), key=lambda name: _proven(proposed[name]))
+        try:
+            await self.promote(best, by="policy", reason=f"{best}: {proposed[best].sentence}")
+        except PromotionRefused as refused:
+            log.warning("not_promoted", challenger=best, reason=str(refused))
+        except (NotStored, QueueFull):
+            return  # the daemon ends
+
+    async def _tell(self, proposals: Sequence[Proposal]) -> None:
+        registry = self._following.registry
+        try:
+            if proposals != await asyncio.to_thread(registry.proposals):
+                await asyncio.to_thread(registry.keep_proposals, proposals)
+        except OSError as error:
+            log.warning("proposals_not_kept", reason=error.strerror)
+        for each in proposals:
+            log.info("challenger_proposed", challenger=each.challenger, reason=each.sentence)
+
     async def _prune(self, also: str | None) -> None:
         """Remove old versions that nothing needs; that it fails is no reason to refuse a promotion that is durable."""
         ever = Ledger(promotions=list(self._engine.succession.made)).ever | ({also} if also else set())
@@ -149,3 +197,9 @@ class Promoting:
             await asyncio.to_thread(self._following.registry.prune, ever)
         except OSError as error:
             log.warning("versions_not_pruned", reason=error.strerror)
+
+
+def _proven(verdict: Verdict) -> float:
+    """Return the advantage over the champion that is proven, in nats a label."""
+    bound = verdict.comparison.any_time
+    return 0.0 if bound is None else bound[0]

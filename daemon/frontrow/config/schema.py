@@ -113,7 +113,8 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     believed to be followed by an outcome before anything is learnt. Its probability is shown, and may decide, once it
     has learnt from ``min_labels`` labels with ``min_positives`` positives, and as many negatives, among them. A viewer is looked at for
     learning at most every ``snapshot_every_s``. ``challengers`` are models that learn beside it in a process of their own, are
-    judged by the same outcomes and decide nothing. ``grade`` says who decides: points alone, or either of both, where a
+    judged by the same outcomes and decide nothing. When one is proven better, ``promotion`` "ask" proposes it to people, "policy"
+    lets it lead, once an hour at most. ``grade`` says who decides: points alone, or either of both, where a
     probability from ``hot_probability`` is hot.
     """
 
@@ -125,6 +126,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     min_positives: Annotated[int, Meta(ge=1)] = 20
     snapshot_every_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
     challengers: tuple[str, ...] = ()
+    promotion: Literal["ask", "policy"] = "ask"
     grade: Literal["points", "points_or_probability"] = "points"
     hot_probability: Annotated[float, Meta(gt=0, le=1)] = 0.5
 

@@ -51,6 +51,7 @@ class Gauges:
         tuple[str, str], float
     ]  # (served column, metric) → value, of the last minute's judgement
     challengers_dropped: int
+    challengers_proposed: Sequence[tuple[str, bool]]  # name, whether it is proven better than the champion
     panels: int
 
 
@@ -319,6 +320,14 @@ class _AtScrape(Collector):
             "Messages that the challengers were too slow for.",
             now.challengers_dropped,
         )
+        proposed = GaugeMetricFamily(
+            "frontrow_challenger_proposed",
+            "1 while a challenger is proven better than the champion and waits to be promoted.",
+            labels=["challenger"],
+        )
+        for name, better in now.challengers_proposed:
+            proposed.add_metric([name], float(better))
+        yield proposed
         quality = GaugeMetricFamily(
             "frontrow_model_quality",
             "Of what was served, by the outcomes that are final: the model's, its challengers' and the baselines'.",
