@@ -340,13 +340,18 @@ def doctor(
 def backup(file: Path, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
     """Copy the store into a new FILE, and read the copy as a whole before it gets its name. Works beside a running daemon.
 
-    To restore, stop the daemon, put the file in the store's place, remove the store's -wal and -shm, and start again.
+    The versions of the model go into the folder FILE.models beside it. To restore, stop the daemon, put the file in the
+    store's place and the folder in that of the store's .models, remove the store's -wal and -shm, and start again.
     """
+    from frontrow.app.models import back_up_versions
     from frontrow.app.parts import load_config
     from frontrow.storage.backup import back_up
 
-    done = back_up(load_config(config, os.environ).storage.path, file)
+    store = load_config(config, os.environ).storage.path
+    done = back_up(store, file)
     print(f"{file}: {done.frames:,} frames of {done.events:,} events in {done.bytes:,} bytes, all whole")
+    if versions := back_up_versions(store, file):
+        print(f"{file}.models: {versions:,} version{'s' * (versions != 1)} of the model")
     return DONE
 
 

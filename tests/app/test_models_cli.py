@@ -389,3 +389,35 @@ def test_reading_changes_no_version_and_no_frame(place: Place, names: list[str])
     for words in (("list",), ("show", names[0]), ("compare", names[0], names[1]), ("verify",)):
         assert place.run(*words) == DONE
     assert digest() == before
+
+
+# ---------------------------------------------------------------------- backup
+
+
+def test_a_backup_has_the_versions_and_follows_the_promotions(
+    place: Place, names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.promote(names[0])
+    place.registry.pin(names[1])
+    (place.store.parent / "frontrow.db.models" / f"{names[2]}.json").write_bytes(b"{}")  # never led
+    to = tmp_path / "backup.db"
+    assert main(["backup", str(to), "--config", str(place.config)]) == DONE
+    assert f"{to}.models: 2 versions of the model" in capsys.readouterr().out
+    copy = registry_beside(to)
+    assert copy.names() == sorted(names[:2])
+    assert copy.pins() == {names[1]}
+    for name in names[:2]:
+        assert encode(copy.read(name)) == encode(place.registry.read(name))
+    assert ledger_of(copy, to).champion == names[0]
+
+
+def test_a_backup_that_lacks_a_version_that_led_says_so(
+    place: Place, names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.promote(names[0])
+    (place.store.parent / "frontrow.db.models" / f"{names[0]}.json").unlink()
+    to = tmp_path / "backup.db"
+    assert main(["backup", str(to), "--config", str(place.config)]) == FAILED
+    err = capsys.readouterr().err
+    assert f"of the versions that led 1 cannot be copied: {names[0]}" in err
+    assert to.exists()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from frontrow.app.following import CannotFollow
 from frontrow.app.terminal import table
 from frontrow.core.events import has_control
 from frontrow.core.frames import Frame
@@ -72,6 +73,37 @@ def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Cl
         return ledger.former
 
     return _promote(registry, path, former, by=by, reason=reason, clock=clock)
+
+
+def back_up_versions(store: Path, to: Path) -> int:
+    """Copy the registry beside a store to that beside its backup; return how many versions there are now.
+
+    After the store: a version is there before its promotion is, so none that the backup's journal names is missing. One that
+    is not sound stays behind.
+
+    Raises:
+        CannotFollow: A version that led is not sound, so the backup cannot be replayed as a whole.
+        OSError: A version cannot be written.
+    """
+    registry, copy = registry_beside(store), registry_beside(to)
+    for _, found in registry.all():
+        if isinstance(found, Version):
+            copy.add(found)
+    for name in registry.pins() & set(copy.names()):
+        copy.pin(name)
+    backup = Store.open(to, create=False)
+    try:
+        ledger = Ledger()
+        _read_on(ledger, backup)
+    finally:
+        backup.close()
+    missing = sorted(ledger.ever - set(copy.names()))
+    if missing:
+        raise CannotFollow(
+            f"{to}: is whole, but of the versions that led {len(missing)} cannot be copied: {', '.join(missing)};"
+            " frontrow models verify says why"
+        )
+    return len(copy.names())
 
 
 def _promote(
