@@ -12,6 +12,7 @@ from frontrow.app.following import Following
 from frontrow.app.learning import Learning
 from frontrow.app.models import listing, registry_beside
 from frontrow.app.promoting import LOOK_EVERY_S, Promoting
+from frontrow.config import defaults
 from frontrow.core.engine import Effects
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
@@ -41,7 +42,12 @@ class Place:
         self.engine = engine(model=self.learner)
         apply(self.engine, event("like", 0))
         self.learning = Learning(
-            self.engine, ("fast", "text"), words=lambda _row: None, window_ms=WINDOW, clock=self.clock
+            self.engine,
+            ("fast", "text"),
+            words=lambda _row: None,
+            window_ms=WINDOW,
+            outcome=defaults().outcome,
+            clock=self.clock,
         )
         self._made: dict[str, Any] = {
             "intake": self,
