@@ -190,6 +190,14 @@ def test_an_image_and_the_events_after_it_give_what_all_events_give(seed: int, g
         assert state_of(after, told) == expected
 
 
+def test_an_image_without_viewers_can_be_gone_on_from() -> None:
+    """As when everybody has left memory, or nobody has come yet, at the moment of a snapshot."""
+    whole, after = make({}, None), make({}, None)
+    expected = state_of(whole, run(whole, 1, 0, 200, 100))
+    after.load(kept(make({}, None).images()))
+    assert state_of(after, run(after, 1, 0, 200, 100)) == expected
+
+
 @pytest.mark.parametrize("rules", [DEFAULT_RULES, (Rule(name="q", signal="question", points=50, half_life_s=60),
     Rule(name="d", signal="product_click", points=90, per="day"))])  # fmt: skip
 def test_an_image_holds_whatever_a_policy_keeps(rules: tuple[Rule, ...]) -> None:

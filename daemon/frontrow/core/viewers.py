@@ -6,6 +6,7 @@ UTC milliseconds, at most engine time; 0 stands for none where none can be so ea
 
 from array import array
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -266,7 +267,7 @@ class Viewers:
         self._freed, self._free = [], np.flatnonzero(numbers < 0).tolist()
         rows = np.argsort(numbers, kind="stable")[len(self._free) :]
         starts = np.flatnonzero(np.diff(numbers[rows], prepend=-1))
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
+        for start, end in pairwise([*starts.tolist(), len(rows)]):  # none, where nobody is left in memory
             self._sessions[int(numbers[rows[start]])].rows = _listed(rows[start:end])
 
 
