@@ -186,8 +186,12 @@ class Learner:
         return partial(report, SERVED, self._rolling.rows(), waiting=waiting)
 
     def judging_alike(self) -> Callable[[], Alike]:
-        """Return what tells how those turned out whom it told about the same, as of now, made in any thread."""
+        """Return what tells how those turned out whom it told about the same, as of now, made in any thread.
+
+        What an earlier champion told is another promise, and counts nowhere.
+        """
         rows = self._rolling.rows()
+        rows = rows.at(rows.served_at >= self.since)
         return partial(Alike, rows.served[:, 0], rows.outcomes, rows.causes)
 
     def explain(self, inputs: Matrix, room: str) -> Explanation:

@@ -90,6 +90,8 @@ def test_it_finds_what_raises_the_chance_and_what_it_shows_is_calibrated() -> No
     # Not quite around it: it has learnt on since it was told to those whose outcomes are known.
     assert interval[0] / 1.2 < p < interval[1] * 1.2
     assert interval[1] - interval[0] < 0.02
+    learner.since = world.now  # as after a promotion: what another told is no promise of this one
+    assert learner.judging_alike()().interval(p) is None
     assert shown.ratio is not None
     assert shown.ratio.value is not None
     assert 0.8 < shown.ratio.value < 1.25

@@ -147,6 +147,8 @@ class Learning:
         """Take note of a frame: tell the challengers what it served and resolved, and follow its leads."""
         if self._engine.model is not None:
             self._followed.see(self._engine, effects, ())
+        if effects.promoted:
+            self._alike = None  # it was another's promises that it knew of
         if self._beside is None:
             return
         for _, mark in effects.promoted:

@@ -219,6 +219,8 @@ export default {
     readyLoses: "{own}: ROC AUC {auc}, which does not beat the baseline {name}, which has {other}.",
     frozen: "Outcomes have stopped arriving, so learning is frozen; check the feeds of orders and forms.",
     version: "Champion version",
+    leads: "Last promoted version",
+    leadsNone: "none; it began by itself",
     learnt: "Learnt from",
     learntFrom: "{n} outcomes, {positives} converted",
     judged: "Judged over",

@@ -214,6 +214,8 @@ export default {
     readyLoses: "{own}的 ROC AUC 为\u00a0{auc}，没有超过基线“{name}”的\u00a0{other}。",
     frozen: "结果停止到达，模型暂停学习；请检查订单和表单的数据源。",
     version: "当前版本",
+    leads: "上一次换上的版本",
+    leadsNone: "没有换过，自己学起",
     learnt: "已学习",
     learntFrom: "{n} 个结果，{positives} 个转化",
     judged: "评判范围",

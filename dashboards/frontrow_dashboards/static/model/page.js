@@ -130,6 +130,7 @@ function facts(language, say, told) {
   const { report, hot_to_outcome: waited } = told;
   const rows = [
     [say("version"), el("code", {}, told.version)],
+    [say("leads"), typeof told.leads === "string" ? el("code", {}, told.leads.slice(0, 16)) : say("leadsNone")],
     [say("learnt"), say("learntFrom", { n: told.labels, positives: told.positives })],
     [say("judged"), report === null ? say("notJudged") : say("judgedOver", { n: report.labels })],
     [say("immature"), report === null || report.immature === null ? say("notEnough") : share(language, report.immature)],
