@@ -533,8 +533,8 @@ def promote_model(
 ) -> int:
     """Let a version lead: as an event of the journal, which the engine obeys at its next mark.
 
-    A running daemon is asked, and keeps what led until then as a version too; that may be once an hour. On a store
-    that rests the event is written where the journal ends.
+    A running daemon is asked, and keeps what led until then as a version too; that may be once an hour, and instead of
+    a version a challenger may be named. On a store that rests the event is written where the journal ends.
     """
     from frontrow.app import models as tools
 

@@ -1,6 +1,7 @@
 """Promotions while the daemon runs: asked for over HTTP or by the command line, durable, obeyed, and once an hour."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from frontrow.app.asking import ask
 from frontrow.app.models import ledger_of, registry_beside
 from frontrow.app.parts import load_config
-from frontrow.cli import LOCKED, main
+from frontrow.cli import DONE, LOCKED, main
 from frontrow.clock import SystemClock
 from frontrow.core.errors import StoreLocked
 from frontrow.core.events import encode_event
@@ -77,6 +78,16 @@ class Place:
         body = encode_event(event("like", id=f"t{self._sent}", at=self.clock.at))
         assert (await self.daemon.ingest(body, token=self.token)).status_code == 200
 
+    async def look(self, number: int) -> None:
+        """Let forty viewers come and look around for five minutes, so that some labels are learnt."""
+        lines = [
+            encode_event(event("comment", viewer=f"v{n}", id=f"c{number}-{n}", text="来了", at=self.clock.at))
+            for n in range(40)
+        ]
+        await self.daemon.ingest(b"\n".join(lines), token=self.token)
+        await self.pass_time(60_000)
+        await self.pass_time(240_000)
+
     async def told(self) -> dict[str, Any]:
         answer = await self.daemon.http.get("/api/v1/model", params={"token": self.token})
         found: dict[str, Any] = answer.json()
@@ -116,12 +127,7 @@ async def test_what_led_is_kept_with_what_it_has_learnt_since_and_can_be_gone_ba
     await place.pass_time()
     await place.promote(place.names[0])
     await place.pass_time(HOUR_MS)
-    body = b"\n".join(
-        encode_event(event("comment", viewer=f"v{n}", id=f"c{n}", text="来了", at=place.clock.at))
-        for n in range(40)
-    )
-    await place.daemon.ingest(body, token=place.token)
-    await place.pass_time(60_000)
+    await place.look(0)
     learnt = (await place.told())["version"]
     second = (await place.promote(place.names[1])).json()
     kept = place.registry.load(second["replaces"])
@@ -137,6 +143,30 @@ async def test_what_led_is_kept_with_what_it_has_learnt_since_and_can_be_gone_ba
     await place.pass_time()
     told = await place.told()
     assert (told["leads"], told["labels"]) == (second["replaces"], kept.labels)
+
+
+async def test_what_was_promoted_live_replays_to_the_same_model_in_any_frames(tmp_path: Path) -> None:
+    config, clock = write_config(tmp_path, MODEL), MovedClock()
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        for number in range(3):
+            await place.pass_time(HOUR_MS)
+            await place.look(number)
+            assert (await place.promote(place.names[number])).status_code == 200
+        await place.pass_time()
+        await place.look(3)
+        live = await place.told()
+    assert live["leads"] == place.names[2]
+    assert live["labels"] > 30  # it has learnt on
+    for size in ("1", "4096"):
+        words = ["replay", str(daemon.store), "--config", str(config), "--out", str(tmp_path / size)]
+        assert await asyncio.to_thread(main, [*words, "--frame-size", size]) == DONE
+        model = json.loads((tmp_path / size / "model.json").read_bytes())
+        assert (model["leads"], model["version"]) == (live["leads"], live["version"])
+    digests = {
+        json.loads((tmp_path / size / "summary.json").read_bytes())["digest"] for size in ("1", "4096")
+    }
+    assert len(digests) == 1
 
 
 async def test_of_two_who_promote_at_once_the_second_is_told_who_was_first(place: Place) -> None:

@@ -86,18 +86,21 @@ class LeadsAnswer(Struct, frozen=True):
 
 
 class PromotionWish(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which version is to lead: its first digits, six or more. ``by`` and ``reason`` are for those who read the history."""
+    """Which version is to lead: its first digits, six or more, or the name of a challenger.
 
-    version: str
-    by: str = ""
-    reason: str = ""
+    ``by`` and ``reason`` are for those who read the history.
+    """
+
+    version: Annotated[str, msgspec.Meta(max_length=64)]
+    by: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
 
 
 class RollbackWish(Struct, frozen=True, forbid_unknown_fields=True):
     """That what led before is to lead again."""
 
-    by: str = ""
-    reason: str = "rollback"
+    by: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=4_096)] = "rollback"
 
 
 class HookReceiver(Protocol):
