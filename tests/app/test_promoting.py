@@ -145,6 +145,20 @@ async def test_what_led_is_kept_with_what_it_has_learnt_since_and_can_be_gone_ba
     assert (told["leads"], told["labels"]) == (second["replaces"], kept.labels)
 
 
+async def test_a_promotion_can_be_taken_back_before_its_mark_has_come(place: Place) -> None:
+    await place.pass_time()
+    await place.promote(place.names[0])
+    await place.look(0)
+    await place.pass_time(HOUR_MS)
+    kept = (await place.promote(place.names[1])).json()["replaces"]
+    back = (await place.post("rollback")).json()
+    assert (back["version"], back["replaces"]) == (kept, place.names[1])
+    await place.pass_time()
+    told = await place.told()
+    assert told["leads"] == kept
+    assert [each["number"] for each in told["promotions"]] == [1, 2, 3]
+
+
 async def test_what_was_promoted_live_replays_to_the_same_model_in_any_frames(tmp_path: Path) -> None:
     config, clock = write_config(tmp_path, MODEL), MovedClock()
     async with running(config, clock=clock) as daemon:

@@ -134,22 +134,27 @@ class Promoting:
         model = self._engine.model
         if not isinstance(model, Learner):
             raise PromotionRefused("model.enabled is false: there is no model that could lead")
-        number = len(self._engine.succession.made) + 1
+        made, waiting = list(self._engine.succession.made), self._engine.succession.waiting
+        number = len(made) + 1
         position = Position(seq=self._seq(), at=self._engine.now or self._clock.now())
         card = Card(
             text=f"What led until promotion {number}, as it was then.\n", figures=self._learning.figures()
         )
+        if (
+            waiting
+        ):  # it leads from the next mark on, and what leads until then was kept when that was asked for
+            return _Moment(made, position, waiting[-1].version, None)
         try:
             outgoing = model.as_version(position, card=card)
         except VersionRefused:
             outgoing = None  # it has learnt nothing yet that one could want to go back to
-        return _Moment(list(self._engine.succession.made), position, model.leads, outgoing)
+        return _Moment(made, position, model.leads, outgoing)
 
     async def _put(self, name: str, moment: _Moment, *, by: str, reason: str) -> Promotion:
         if name == moment.leads:
             raise PromotionRefused(f"{name} leads already")
         number = len(moment.made) + 1
-        registry, replaces = self._following.registry, None
+        registry, replaces = self._following.registry, moment.leads
         try:
             await asyncio.to_thread(self._following.hold, name)
             if moment.outgoing is not None:
