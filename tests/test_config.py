@@ -242,6 +242,30 @@ ONE_MISTAKE = {
         ROOM + '[[feeds]]\nid = "in"\nroom = "main"\nconnector = "push"\nsecret = "12345678"',
         '8:1: feeds[0].connector: "push" brings events of the platform "douyin", but room "main" is of "shop"',
     ),
+    "a refund that no event can be": (
+        '[outcome]\nrefunds = ["refund"]',
+        "2:12: outcome.refunds[0]: no viewer's event is of the kind \"refund\" (did you mean 'order_refunded'?)",
+    ),
+    "a refund that is a success": (
+        '[outcome]\nkinds = ["gift"]\nrefunds = ["gift"]',
+        '3:12: outcome.refunds[0]: "gift" is one of outcome.kinds: it cannot be both',
+    ),
+    "a success that is a refund": (
+        '[outcome]\nkinds = ["order_paid", "order_refunded"]',
+        '2:24: outcome.kinds[1]: "order_refunded" is one of outcome.refunds, whose default it is: it cannot be both',
+    ),
+    "a word of sales that is success and failure": (
+        '[outcome]\nwon = ["signed", "later"]\nlost = ["later"]',
+        '3:9: outcome.lost[0]: "later" is one of outcome.won: it cannot be both',
+    ),
+    "a value of no outcome": (
+        "[outcome]\nvalues = {form_sumbit = 5_000}",
+        "2:11: outcome.values.form_sumbit: neither in outcome.kinds nor in outcome.won, nothing is worth this (did you mean 'form_submit'?)",
+    ),
+    "a value below nothing": (
+        "[outcome]\nvalues = {form_submit = -1}",
+        "2:11: outcome.values.form_submit: must be from 0 to 1_000_000_000_000, not -1",
+    ),
     "an outcome that no event can be": (
         '[outcome]\nkinds = ["order_paid", "form_sumbit"]',
         "2:24: outcome.kinds[1]: no viewer's event is of the kind \"form_sumbit\" (did you mean 'form_submit'?)",

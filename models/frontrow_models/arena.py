@@ -132,15 +132,20 @@ class Arena:
     def _teach(self, lessons: Lessons) -> None:
         words = [self._said[number][1] for number in lessons.snapshot.tolist()]
         for place, (name, challenger) in enumerate(self._challengers.items()):
-            which = np.flatnonzero(sampled(lessons.snapshot, challenger.share))
+            learnt = sampled(lessons.snapshot, challenger.share)
+            if not challenger.unlearns:
+                learnt &= lessons.stage != Stage.WITHDRAWN
+            which = np.flatnonzero(learnt)
             if not len(which):
                 continue
             numbers = lessons.snapshot[which].tolist()
             believed = np.array([self._said[number][0][place] for number in numbers], np.float64)
-            outcomes = lessons.outcome[which]
-            weights = self._policies[name].weights(np.nan_to_num(believed), outcomes) / challenger.share
+            outcomes, weights = self._policies[name].steps(np.nan_to_num(believed), lessons.take(which))
             challenger.learn(
-                lessons.inputs[which], [words[index] for index in which.tolist()], outcomes, weights
+                lessons.inputs[which],
+                [words[index] for index in which.tolist()],
+                outcomes,
+                weights / challenger.share,
             )
 
 

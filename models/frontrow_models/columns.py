@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from frontrow.core.features import FEATURES_VERSION, NAMES
 
-COLUMNS_VERSION = 1  # another one when a column changes, comes or goes
+COLUMNS_VERSION = 2  # another one when a column changes, comes or goes
 
 Type = Literal["text", "int64", "float32", "float64", "bool"]
 
@@ -63,7 +63,14 @@ SNAPSHOTS: tuple[Column, ...] = (
     ),
     Column("delay_ms", "int64", "ms", "from the look until the outcome was heard of", missing="no outcome"),
     Column("value", "int64", "minor units", "the outcome's money; 0: none was told", missing="no outcome"),
-    Column("stage", "text", "", "how certain the outcome is: waiting, observed, late or mature"),
+    Column("stage", "text", "", "how certain the outcome is: waiting, observed, late, withdrawn or mature"),
+    Column(
+        "ending",
+        "text",
+        "",
+        "what was heard: none, success, returned (one that was taken back) or declined",
+        missing="nothing is known yet",
+    ),
 )
 
 LEADS: tuple[Column, ...] = (
@@ -74,7 +81,10 @@ LEADS: tuple[Column, ...] = (
     Column("probability", "float64", "probability", "as shown then", missing="the model was not ready"),
     Column("known", "bool", "", "whether the horizon has passed, so that the outcome is final"),
     Column(
-        "outcome", "bool", "", "whether an outcome of this viewer came after the lead, within the horizon"
+        "outcome",
+        "bool",
+        "",
+        "whether an outcome of this viewer came after the lead, within the horizon, and was not taken back",
     ),
     Column("outcome_kind", "text", "", "of the first outcome", missing="no outcome"),
     Column(
@@ -88,6 +98,7 @@ OUTCOMES: tuple[Column, ...] = (
     Column("room", "text", "", "the room's id on the platform"),
     Column("viewer", "text", "", "the viewer's id on the platform", personal=True),
     Column("kind", "text", "", "the kind of event"),
+    Column("said", "text", "", "what it says: success, refund or declined"),
     Column("at", "int64", "ms UTC", "when it happened"),
     Column("value", "int64", "minor units", "its money", missing="none was told"),
 )

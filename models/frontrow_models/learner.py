@@ -213,9 +213,9 @@ class Learner:
         early = lessons.stage == Stage.OBSERVED
         if within is not None and self._online.ready:
             self._hear(self._guard.observed(believed[early], lessons.outcome[early], within))
-        learnable = self._outage.learnable(lessons.cause)
-        weights = self._policy.weights(believed, lessons.outcome)
-        self._online.learn(lessons.inputs[learnable], lessons.outcome[learnable], weights[learnable])
+        learnable = self._outage.learnable(lessons.cause, lessons.stage)
+        outcomes, weights = self._policy.steps(believed, lessons)
+        self._online.learn(lessons.inputs[learnable], outcomes[learnable], weights[learnable])
         weighed = self._online.weights()
         self._hear(self._guard.weights(np.append(weighed.weights, weighed.intercept)))
 

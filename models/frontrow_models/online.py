@@ -155,7 +155,7 @@ class OnlineModel:
     def learn(
         self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], weights: Matrix | None = None
     ) -> None:
-        """Learn lessons in order, each counting as much as its weight (None: 1).
+        """Learn lessons in order, each counting as much as its weight (None: 1); one below 0 is unlearnt.
 
         One whose inputs or weight are not finite is refused and counted in ``refused``, never learnt.
         """
@@ -177,8 +177,9 @@ class OnlineModel:
                 self.refused += 1
                 continue
             step(row, outcome, weight, self.intercept_rate)
-            self.labels += 1
-            self.positives += outcome
+            counts = 1 if weight >= 0.0 else -1
+            self.labels += counts
+            self.positives += counts * outcome
         self._weights = self._named = None
 
     def predict_one(self, inputs: Sequence[float]) -> float:

@@ -13,6 +13,12 @@ horizon, and F the share of outcomes that come within the window:
   Sampling", AAAI 2021, arXiv 2012.03245), with d = p(1 - F): positives 1 + d, negatives (1 + d)(1 - p) / (1 - pF).
 
 p is the model's own, from before the lessons are learnt.
+
+What is taken back is undone: a withdrawn lesson is a positive of *negative* weight, the step that was made reversed at the
+model's present p. Then what was learnt of a snapshot whose order is refunded is what it would have been without the order,
+for any kind of viewer, and p is the chance of an outcome that is kept. Rejected: one more negative, which in rooms where one
+look in a hundred succeeds undoes a hundredth of a positive; and lowering all positives by the usual share of refunds, which
+never learns who it is that gives back.
 """
 
 from typing import Annotated, Any
@@ -74,6 +80,15 @@ class DelayPolicy:
         within = self.within
         return fnw(probability, outcome) if within is None else elapsed(probability, outcome, within)
 
+    def steps(self, probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
+        """Return what is to be learnt of lessons that are not final: the outcome of each, and its weight.
+
+        What was withdrawn is a positive of negative weight: see above.
+        """
+        withdrawn = lessons.stage == Stage.WITHDRAWN
+        outcome: NDArray[np.bool_] = lessons.outcome | withdrawn
+        return outcome, np.where(withdrawn, -1.0, 1.0) * self.weights(probability, outcome)
+
     def see(self, lessons: Lessons) -> None:
         """Take note of the delays of mature lessons. Only whole cohorts tell of delays: early ones lack the late."""
         delays = lessons.delay_ms[lessons.outcome & (lessons.stage == Stage.MATURE)]
@@ -121,16 +136,20 @@ class Outage:
         """Whether negatives teach nothing now."""
         return self.missing > self.SILENCE
 
-    def learnable(self, cause: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of these observed or late lessons may be learnt, in order, and count them.
+    def learnable(
+        self, cause: NDArray[np.int64], stage: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.bool_]:
+        """Return which of these lessons that are not final may be learnt, in order, and count them.
 
-        ``cause`` numbers the outcome of each, below 0 for none.
+        ``cause`` numbers the outcome of each, below 0 for none. What was withdrawn (by ``stage``) always may, and says
+        nothing of a silence.
         """
         taken = np.ones(len(cause), np.bool_)
         fade = 1.0 - 1.0 / self.FORGET_AFTER
         lessons, outcomes, quiet = self._lessons, self._outcomes, self._quiet
+        counted = np.arange(len(cause)) if stage is None else np.flatnonzero(stage != Stage.WITHDRAWN)
         # One by one, so that no cut into batches shows.
-        for position, number in enumerate(cause.tolist()):
+        for position, number in zip(counted.tolist(), cause[counted].tolist(), strict=True):
             new = False
             if number >= 0:
                 new, quiet, self._last = number != self._last, 0, number

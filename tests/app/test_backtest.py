@@ -190,6 +190,28 @@ def test_the_first_outcome_after_the_lead_within_the_horizon_counts(size: int) -
 
 
 @pytest.mark.parametrize("size", [1, 1_000])
+def test_a_lead_whose_order_is_taken_back_did_not_turn_out_well_and_one_that_sales_won_did(size: int) -> None:
+    viewers = ("kept", "back", "late", "won")
+    found = followed(
+        *(each for viewer in viewers for each in clicks(viewer, 10.0)),
+        *(event("order_paid", 5 * MINUTE, viewer=viewer, value=300) for viewer in viewers[:3]),
+        event("order_refunded", 9 * MINUTE, viewer="back", value=300),
+        event("lead_outcome", 12 * MINUTE, viewer="won", outcome="ordered"),
+        event("order_refunded", 70 * MINUTE, viewer="late", value=300),
+        event("like", 120 * MINUTE, viewer="clock"),
+        outcome=OutcomeConfig(won=("ordered",), values={"ordered": 7_000}),
+        size=size,
+    )
+    told = {lead.viewer: lead.outcome and (lead.outcome.kind, lead.outcome.value) for lead in found.leads}
+    assert told == {
+        "kept": ("order_paid", 300),
+        "back": None,
+        "late": ("order_paid", 300),
+        "won": ("lead_outcome", 7_000),
+    }
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
 def test_the_event_that_makes_hot_is_no_success_of_its_lead(size: int) -> None:
     form = event("form_submit", 0.0, viewer="a", consent=True)
     again = event("form_submit", 60.0, viewer="b", consent=True, id="b1")

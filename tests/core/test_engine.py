@@ -16,7 +16,8 @@ from frontrow.core.features import COUNT, FADING, NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.leads import Lead
-from frontrow.core.lessons import Lessons, Stage
+from frontrow.core.lessons import Ending, Lessons, Stage
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import Policy, Rule
 from frontrow.core.scoring import Matrix, Weights
 from frontrow_models.learner import Learner
@@ -292,18 +293,24 @@ class Listener:
 HORIZON, WINDOW = 600, 120
 
 
-def learnt(*events: Event) -> list[tuple[str, str, bool]]:
+def learnt(*events: Event, outcome: OutcomeRules | None = None) -> list[tuple[str, str, bool]]:
     """Return (seconds at which it was served, stage, outcome) of every lesson by the end, in the order of learning."""
     model = Listener()
-    under_test = engine(model=model, horizon_ms=HORIZON * 1000, window_ms=WINDOW * 1000)
+    under_test = engine(
+        model=model,
+        horizon_ms=HORIZON * 1000,
+        window_ms=WINDOW * 1000,
+        outcome=outcome or OutcomeRules(),
+    )
     apply(under_test, *events)
     apply(under_test, event("tick", 3 * HORIZON, viewer=None), event("tick", 3 * HORIZON + 60, viewer=None))
     return model.learnt
 
 
-def final(*events: Event) -> list[tuple[str, bool]]:
+def final(*events: Event, outcome: OutcomeRules | None = None) -> list[tuple[str, bool]]:
     """Return (seconds at which it was served, outcome) of every final lesson."""
-    return [(served_at, outcome) for served_at, stage, outcome in learnt(*events) if stage == "MATURE"]
+    lessons = learnt(*events, outcome=outcome)
+    return [(served_at, happened) for served_at, stage, happened in lessons if stage == "MATURE"]
 
 
 def test_an_outcome_within_the_horizon_makes_a_positive_and_silence_a_negative() -> None:
@@ -354,6 +361,57 @@ def test_an_outcome_that_happened_before_the_snapshot_is_no_positive_of_it() -> 
         ("60.25", False),
         ("61.25", False),
     ]
+
+
+SALES = OutcomeRules(won=frozenset({"ordered"}))
+
+
+def test_a_refund_within_the_horizon_takes_the_success_back_and_one_after_it_does_not() -> None:
+    order = event("order_paid", 5, order="o1", value=990)
+    refund = event("order_refunded", 90, order="o1", value=990)
+    assert learnt(event("like", 0), order, refund) == [
+        ("0.25", "OBSERVED", True),
+        ("0.25", "OBSERVED", False),
+        ("0.25", "WITHDRAWN", False),
+        ("0.25", "MATURE", False),
+    ]
+    assert final(event("like", 0), order, event("order_refunded", HORIZON + 1)) == [("0.25", True)]
+
+
+def test_a_word_of_sales_on_a_lead_is_an_outcome_of_its_viewer_whoever_the_event_names() -> None:
+    named = engine(
+        model=Listener(),
+        horizon_ms=HORIZON * 1000,
+        window_ms=WINDOW * 1000,
+        outcome=SALES,
+        report_learning=True,
+    )
+    hot = [event("product_click", 0), event("form_submit", 1), event("cart_add", 2)]
+    [lead] = apply(named, *hot).leads
+    won = event("lead_outcome", 30, viewer=None, lead=lead.lead, outcome="ordered", seller="s1")
+    after = apply(named, won, event("tick", 31, viewer=None)).lessons
+    [told] = after
+    assert (told.outcome.tolist(), told.ending.tolist()) == ([True], [Ending.SUCCESS])
+    assert final(*hot, event("lead_outcome", 30, outcome="ordered"), outcome=SALES)[0][1]
+    assert not final(*hot, event("lead_outcome", 30, outcome="ordered", test=True), outcome=SALES)[0][1]
+    assert not final(*hot, event("lead_outcome", 30, viewer="v2", outcome="ordered"), outcome=SALES)[0][1]
+    assert not final(*hot, event("lead_outcome", 30, outcome="no_answer"), outcome=SALES)[0][1]
+
+
+def test_whoever_is_not_interested_is_learnt_at_the_next_mark_and_not_only_after_the_window() -> None:
+    model = Listener()
+    under_test = engine(model=model, horizon_ms=HORIZON * 1000, window_ms=WINDOW * 1000)
+    apply(under_test, event("like", 0), event("lead_outcome", 5, outcome="not_interested"))
+    apply(under_test, event("tick", 5.5, viewer=None))
+    assert model.learnt == [("0.25", "OBSERVED", False)]
+
+
+def test_a_word_of_sales_makes_nobody_and_begins_no_session() -> None:
+    under_test = engine()
+    assert apply(
+        under_test, event("lead_outcome", 0, viewer="nobody", outcome="not_interested")
+    ).rows.tolist() == [-1]
+    assert (under_test.rows, list(under_test.rooms)) == (0, [])
 
 
 def test_an_outcome_in_another_session_is_the_viewers_all_the_same() -> None:
@@ -418,6 +476,50 @@ def test_no_features_come_from_an_outcome() -> None:
         return [*fading, float(found[0][NAMES.index("fan")])]
 
     assert inputs() == inputs(event("order_paid", 0.1, fan=True), event("form_submit", 0.1))
+
+
+LEAKS = {
+    "an order that was taken back": (event("order_refunded", 9, fan=True, value=500),),
+    "many refunds": tuple(event("order_refunded", 5 + number, viewer="v2") for number in range(30)),
+    "sales call it a success": (event("lead_outcome", 9, outcome="ordered", fan=True),),
+    "sales call it a failure": (event("lead_outcome", 9, outcome="not_interested", fan=True),),
+}
+
+
+@pytest.mark.parametrize("events", LEAKS.values(), ids=LEAKS)
+def test_nothing_that_exists_only_because_of_an_outcome_is_a_feature_or_a_reason_to_look(
+    events: tuple[Event, ...],
+) -> None:
+    """Planted: each would tell the model that an order was there. All of its features are compared, and every look."""
+
+    def served(*planted: Event) -> list[tuple[str, int, bytes]]:
+        under_test = engine(
+            model=Learner(ModelOptions(), window_ms=WINDOW * 1000),
+            horizon_ms=HORIZON * 1000,
+            window_ms=WINDOW * 1000,
+            snapshot_every_ms=1_000,
+            report_learning=True,
+            outcome=SALES,
+        )
+        seen = [
+            event("like", 0),
+            event("comment", 1, text="多少钱", viewer="v2"),
+            event("order_paid", 2, value=500),
+        ]
+        later = [
+            event("like", 60),
+            event("comment", 61, text="好看", viewer="v2"),
+            event("tick", 90, viewer=None),
+        ]
+        found = apply(under_test, *seen, *planted, *later).served
+        return [
+            (viewer, at, inputs.tobytes())
+            for part in found
+            for viewer, at, inputs in zip(part.viewers, part.served_at.tolist(), part.inputs, strict=True)
+        ]
+
+    assert served(*events) == served()
+    assert served(event("like", 9)) != served(), "what may be seen is seen"
 
 
 def test_fan_is_what_was_known_before_the_event() -> None:

@@ -1,13 +1,15 @@
 """The joiner: what was served meets what happened, in event time, and leaves in an order that a replay repeats."""
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.core.lessons import Joiner, Lessons, Stage
+from frontrow.core.lessons import Ending, Joiner, Lessons, Stage
+from frontrow.core.outcomes import Heard, What
 
 HORIZON, WINDOW = 3_600_000, 120_000
 
@@ -23,6 +25,10 @@ def make(bound: int = 1_000_000) -> Joiner:
     )
     joiner.grow(64)
     return joiner
+
+
+def order(joiner: Joiner, row: int, at: int, now: int, value: int | None = None) -> int:
+    return joiner.hear([row], f"v{row}", Heard(What.SUCCESS, at, value), now)
 
 
 def serve(joiner: Joiner, at: int, *rows: int) -> None:
@@ -62,7 +68,7 @@ def test_without_an_outcome_a_snapshot_is_a_negative_after_the_window_and_again_
 def test_an_outcome_within_the_window_is_told_at_once_and_only_once_before_it_is_mature() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)
-    assert joiner.outcome([5], at=50_000, now=60_000, value=990) == 1
+    assert order(joiner, 5, at=50_000, now=60_000, value=990) == 1
     assert joiner.urgent
     lessons = joiner.resolve(60_250)
     assert told(lessons) == [(0, "OBSERVED", True, 60_000, 59_000)]
@@ -75,7 +81,7 @@ def test_an_outcome_within_the_window_is_told_at_once_and_only_once_before_it_is
 def test_a_late_outcome_brings_the_snapshot_back_as_a_positive() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)
-    joiner.outcome([5], at=600_000, now=601_000)
+    order(joiner, 5, at=600_000, now=601_000)
     assert told(joiner.resolve(601_250)) == [
         (0, "OBSERVED", False, 1_000 + WINDOW, -1),
         (0, "LATE", True, 601_000, 600_000),
@@ -89,15 +95,13 @@ def test_an_outcome_belongs_to_the_snapshots_that_lie_before_it_by_no_more_than_
     """A snapshot that was taken after the outcome, but before it was heard of, is none of its positives."""
     joiner = make()
     serve(joiner, 1_000, 5)
-    assert (
-        joiner.outcome([5], at=at, now=max(at, 2_000) if at <= 1_000 + HORIZON else 1_000 + HORIZON) == counts
-    )
+    assert order(joiner, 5, at=at, now=max(at, 2_000) if at <= 1_000 + HORIZON else 1_000 + HORIZON) == counts
 
 
 def test_an_outcome_that_is_heard_of_when_its_snapshot_is_mature_is_counted_and_changes_nothing() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)
-    assert joiner.outcome([5], at=2_000, now=1_001 + HORIZON) == 0
+    assert order(joiner, 5, at=2_000, now=1_001 + HORIZON) == 0
     assert joiner.too_late == 1
     assert [line[2] for line in told(joiner.resolve(1_001 + HORIZON))] == [False, False]
 
@@ -105,8 +109,8 @@ def test_an_outcome_that_is_heard_of_when_its_snapshot_is_mature_is_counted_and_
 def test_only_the_first_outcome_of_a_snapshot_is_its_outcome() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)
-    assert joiner.outcome([5], at=2_000, now=2_000, value=1) == 1
-    assert joiner.outcome([5], at=3_000, now=3_000, value=2) == 0
+    assert order(joiner, 5, at=2_000, now=2_000, value=1) == 1
+    assert order(joiner, 5, at=3_000, now=3_000, value=2) == 0
     assert told(joiner.resolve(4_000)) == [(0, "OBSERVED", True, 2_000, 1_000)]
 
 
@@ -122,53 +126,162 @@ def test_a_window_outside_of_the_horizon_is_refused() -> None:
         Joiner(width=1, columns=1, horizon_ms=1_000, window_ms=1_001, room_of=str)
 
 
+def refund(joiner: Joiner, row: int, at: int, now: int) -> int:
+    return joiner.hear([row], f"v{row}", Heard(What.REFUND, at), now)
+
+
+def decline(joiner: Joiner, row: int, at: int, now: int) -> int:
+    return joiner.hear([row], f"v{row}", Heard(What.DECLINED, at), now)
+
+
+def ends(lessons: Lessons) -> list[tuple[str, bool, str, float]]:
+    columns = (lessons.stage, lessons.outcome, lessons.ending, lessons.value)
+    return [
+        (Stage(stage).name, bool(outcome), Ending(ending).name, float(value))
+        for stage, outcome, ending, value in zip(*columns, strict=True)
+    ]
+
+
+def test_a_refund_takes_back_what_was_learnt_of_a_late_order() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    order(joiner, 5, at=600_000, now=600_000, value=990)
+    assert refund(joiner, 5, at=700_000, now=700_000) == 1
+    assert ends(joiner.resolve(700_250)) == [
+        ("OBSERVED", False, "NONE", 0.0),
+        ("LATE", True, "SUCCESS", 990.0),
+        ("WITHDRAWN", False, "RETURNED", 0.0),
+    ]
+    assert ends(joiner.resolve(1_001 + HORIZON)) == [("MATURE", False, "RETURNED", 0.0)]
+
+
+def test_a_refund_of_an_order_that_came_within_the_window_leaves_a_negative_in_its_place() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    order(joiner, 5, at=5_000, now=5_000)
+    refund(joiner, 5, at=300_000, now=300_000)
+    assert ends(joiner.resolve(300_250)) == [
+        ("OBSERVED", True, "SUCCESS", 0.0),
+        ("OBSERVED", False, "RETURNED", 0.0),
+        ("WITHDRAWN", False, "RETURNED", 0.0),
+    ]
+
+
+def test_a_refund_after_the_horizon_changes_nothing() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    order(joiner, 5, at=5_000, now=5_000)
+    assert refund(joiner, 5, at=1_001 + HORIZON, now=1_001 + HORIZON) == 0
+    assert ends(joiner.resolve(1_001 + HORIZON))[-1] == ("MATURE", True, "SUCCESS", 0.0)
+
+
+def test_whoever_is_not_interested_is_a_negative_at_once_and_a_positive_if_they_buy_after_all() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5, 6)
+    assert decline(joiner, 5, at=20_000, now=20_000) == 1
+    assert joiner.urgent
+    assert ends(joiner.resolve(20_250)) == [("OBSERVED", False, "DECLINED", 0.0)]
+    assert decline(joiner, 5, at=30_000, now=30_000) == 0
+    order(joiner, 5, at=40_000, now=40_000)
+    assert ends(joiner.resolve(40_250)) == [("LATE", True, "SUCCESS", 0.0)]
+    lessons = joiner.resolve(1_001 + HORIZON)
+    assert ends(lessons.take(lessons.snapshot == 0)) == [("MATURE", True, "SUCCESS", 0.0)]
+    assert ends(lessons.take(lessons.snapshot == 1)) == [
+        ("OBSERVED", False, "NONE", 0.0),
+        ("MATURE", False, "NONE", 0.0),
+    ]
+
+
+def test_another_order_stands_in_for_one_that_is_taken_back() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    order(joiner, 5, at=5_000, now=5_000, value=100)
+    order(joiner, 5, at=6_000, now=6_000, value=200)
+    assert refund(joiner, 5, at=5_500, now=7_000) == 0, (
+        "the first one; of the second one the snapshot is a positive too"
+    )
+    assert ends(joiner.resolve(7_250)) == [("OBSERVED", True, "SUCCESS", 100.0)]
+    assert ends(joiner.resolve(1_001 + HORIZON)) == [("MATURE", True, "SUCCESS", 200.0)]
+
+
 @dataclass
 class _Snapshot:
     row: int
     at: int
-    heard: int | None = None
+    words: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # all that was heard in time, and when it happened
+    observed: bool = False
+    positive: bool = False
+    early: bool = False
+
+
+Line = tuple[int, int, int, bool]  # resolved at, snapshot, stage, outcome
 
 
 class _Plainly:
-    """The same by a list of objects: what the columns are held against."""
+    """The same by a list of objects, each judged anew by all that was heard: what the columns are held against."""
 
     def __init__(self) -> None:
         self.snapshots: list[_Snapshot] = []
-        self.told: list[tuple[int, int, int, bool]] = []
-        self.before = 0
+        self.told: list[Line] = []
 
-    def outcome(self, rows: list[int], at: int, now: int) -> None:
-        for each in self.snapshots:
-            if (
-                each.row in rows
-                and each.heard is None
-                and each.at <= at <= each.at + HORIZON
-                and now <= each.at + HORIZON
-            ):
-                each.heard = now
-
-    def all_until(self, now: int) -> list[tuple[int, int, int, bool]]:
-        """Return (resolved_at, snapshot, stage, outcome) of everything that is known before ``now``, in order."""
-        found = []
+    def hear(self, what: str, row: int, at: int, now: int) -> None:
+        self.until(now - 1)
         for number, each in enumerate(self.snapshots):
-            window, end = each.at + WINDOW, each.at + HORIZON
-            if each.heard is not None and each.heard <= window:
-                found.append((each.heard, number, int(Stage.OBSERVED), True))
-            else:
-                if window < now:
-                    found.append((window, number, int(Stage.OBSERVED), False))
-                if each.heard is not None:
-                    found.append((each.heard, number, int(Stage.LATE), True))
-            if end < now:
-                found.append((end, number, int(Stage.MATURE), each.heard is not None))
-        return sorted(found)
+            if each.row != row or now > each.at + HORIZON:
+                continue
+            each.words.append((what, at))
+            fresh = not each.observed and now <= each.at + WINDOW
+            if what == "decline":
+                if fresh and each.at <= at <= each.at + HORIZON:
+                    self.told.append((now, number, int(Stage.OBSERVED), False))
+                    each.observed = True
+                continue
+            positive = self.bought(each)
+            if positive and not each.positive:
+                self.told.append((now, number, int(Stage.OBSERVED if fresh else Stage.LATE), True))
+                each.early = fresh
+                each.observed |= fresh
+            elif each.positive and not positive:
+                self.told.append((now, number, int(Stage.WITHDRAWN), False))
+                if each.early:
+                    self.told.append((now, number, int(Stage.OBSERVED), False))
+                each.early = False
+            each.positive = positive
+
+    @staticmethod
+    def bought(each: _Snapshot) -> bool:
+        """Whether an order is left once each refund has taken the last order before it."""
+        orders = sorted(at for what, at in each.words if what == "outcome")
+        for refunded in sorted(at for what, at in each.words if what == "refund"):
+            before = [at for at in orders if at <= refunded]
+            if before:
+                orders.remove(before[-1])
+        return any(each.at <= at <= each.at + HORIZON for at in orders)
+
+    def until(self, now: int) -> None:
+        """Let windows end that lie before ``now``."""
+        for number, each in enumerate(self.snapshots):
+            if not each.observed and each.at + WINDOW < now:
+                self.told.append((each.at + WINDOW, number, int(Stage.OBSERVED), False))
+                each.observed = True
+
+    def all_until(self, now: int) -> list[Line]:
+        """Return everything that is known before ``now``, in order."""
+        self.until(now)
+        final = [
+            (each.at + HORIZON, number, int(Stage.MATURE), self.bought(each))
+            for number, each in enumerate(self.snapshots)
+        ]
+        return sorted([*self.told, *(line for line in final if line[0] < now)])
 
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["serve", "outcome", "resolve", "keep"]),
-        st.integers(0, 5),
-        st.integers(0, WINDOW * 4),
+        st.sampled_from(["serve", "outcome", "outcome", "refund", "decline", "resolve", "keep"]),
+        st.integers(0, 3),
+        st.integers(0, WINDOW * 4) | st.integers(0, WINDOW // 4),
         st.integers(0, HORIZON),
     ),
     max_size=60,
@@ -182,27 +295,24 @@ def test_columns_tell_what_plain_objects_tell_each_thing_once_and_in_order(
 ) -> None:
     joiner, plainly = make(), _Plainly()
     now = 1_000_000
-    got: list[tuple[int, int, int, bool]] = []
+    got: list[Line] = []
+    say = {"outcome": order, "refund": refund, "decline": decline}
 
     def resolve() -> None:
         lessons = joiner.resolve(now)
-        part = [
-            (int(a), int(b), int(c), bool(d))
-            for a, b, c, d in zip(
-                lessons.resolved_at, lessons.snapshot, lessons.stage, lessons.outcome, strict=True
-            )
-        ]
-        assert part == sorted(part)
+        columns = (lessons.resolved_at, lessons.snapshot, lessons.stage, lessons.outcome)
+        part = [(int(a), int(b), int(c), bool(d)) for a, b, c, d in zip(*columns, strict=True)]
+        assert [line[:3] for line in part] == sorted(line[:3] for line in part)
         got.extend(part)
 
-    for what, row, step, back in steps:
+    for what, row, step, behind in steps:
         now += step
         if what == "serve":
             serve(joiner, now, row)
             plainly.snapshots.append(_Snapshot(row, now))
-        elif what == "outcome":
-            joiner.outcome([row], at=now - back // 4, now=now)
-            plainly.outcome([row], now - back // 4, now)
+        elif what in say:
+            say[what](joiner, row, at=now - behind // 4, now=now)
+            plainly.hear(what, row, now - behind // 4, now)
         elif what == "resolve":
             resolve()
         else:  # a restart
@@ -214,12 +324,37 @@ def test_columns_tell_what_plain_objects_tell_each_thing_once_and_in_order(
     assert sorted(got) == plainly.all_until(now)
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["outcome", "refund", "decline"]), st.integers(0, HORIZON)), max_size=7
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_in_any_order_of_arrival_the_final_lessons_are_the_same(
+    said: list[tuple[str, int]], dice: random.Random
+) -> None:
+    """Orders, refunds and sales' words overtake each other on the way; what is judged by must not."""
+    say = {"outcome": order, "refund": refund, "decline": decline}
+
+    def final(words: list[tuple[str, int]]) -> list[tuple[str, bool, str, float]]:
+        joiner = make()
+        for served_at in (1_000, 400_000, 1_200_000):
+            serve(joiner, served_at, 5)
+        for what, at in words:
+            say[what](joiner, 5, at=1_000 + at, now=1_300_000)
+            joiner.resolve(1_300_000)
+        lessons = joiner.resolve(2 * HORIZON)
+        return ends(lessons.take(lessons.stage == Stage.MATURE))
+
+    assert final(said) == final(dice.sample(said, len(said)))
+
+
 def test_an_order_after_several_snapshots_is_one_cause_of_several_positives() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)
     serve(joiner, 150_000, 5, 6)
-    joiner.outcome([5], at=200_000, now=200_000)
-    joiner.outcome([6], at=210_000, now=210_000)
+    order(joiner, 5, at=200_000, now=200_000)
+    order(joiner, 6, at=210_000, now=210_000)
     lessons = joiner.resolve(210_250)
     positive = lessons.take(lessons.outcome)
     assert list(zip(positive.snapshot.tolist(), positive.cause.tolist(), strict=True)) == [

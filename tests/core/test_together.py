@@ -17,6 +17,7 @@ from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import DEFAULT_RULES, Policy, Rule
 from frontrow.core.ports import Attic
 from frontrow_models.learner import Learner
@@ -27,7 +28,7 @@ TEXTS = ("好看", "多少钱", "还有货吗 怎么买", "@主播 价格", "哈
 KINDS = (
     ("like", 30), ("comment", 30), ("enter", 18), ("gift", 4), ("product_click", 4), ("cart_add", 2), ("leave", 2),
     ("stay", 1), ("follow", 2), ("lottery_join", 2), ("order_paid", 1), ("form_submit", 1), ("hologram", 1),
-    ("lead_note", 1), ("room_stats", 1), ("product_on_show", 1), ("host_change", 1),
+    ("lead_note", 1), ("order_refunded", 1), ("lead_outcome", 1), ("room_stats", 1), ("product_on_show", 1), ("host_change", 1),
 )  # fmt: skip
 
 
@@ -52,6 +53,8 @@ def crowd(seed: int, events: int = 1500) -> list[Event]:
             fields["value"] = dice.choice((None, -5, 100, 10_000))
         elif kind == "stay":
             fields["seconds"] = dice.choice((3.0, 700.5, 1000.0))
+        elif kind == "lead_outcome":
+            fields["outcome"] = dice.choice(("not_interested", "ordered"))
         elif kind == "room_stats":
             viewer, fields["viewers"] = None, dice.randrange(10_000)
         elif kind == "product_on_show":
@@ -93,6 +96,7 @@ def make(options: dict[str, Any], policy: Policy | None, attic: Attic | None = N
     """Return an engine whose model learns and whose sessions end within these short streams."""
     model = Learner(ModelOptions(warm_up=30, min_labels=10, min_positives=2), window_ms=20_000)
     times: dict[str, Any] = {
+        "outcome": OutcomeRules(won=frozenset({"ordered"})),
         "horizon_ms": 120_000,
         "window_ms": 20_000,
         "snapshot_every_ms": 20_000,

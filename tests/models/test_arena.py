@@ -22,6 +22,7 @@ class Knows:
     """Says the true chance, and notes when it was asked and taught."""
 
     share = 1.0
+    unlearns = True
 
     def __init__(self) -> None:
         self.taught: list[tuple[float, bool, float]] = []
@@ -85,6 +86,7 @@ def batch(
             value=np.zeros(count),
             cause=np.where(outcome, numbers, -1),
             stage=np.full(count, stage, np.uint8),
+            ending=outcome.astype(np.uint8),
         )
 
     return told, words, lessons(Stage.OBSERVED, at + WINDOW), lessons(Stage.MATURE, at + 3_600_000)

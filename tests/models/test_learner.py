@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from frontrow.core.features import COUNT
 from frontrow.core.lessons import Joiner, Lessons, Stage
+from frontrow.core.outcomes import Heard, What
 from frontrow.core.scoring import sigmoid
 from frontrow_models.evaluation.guard import GuardOptions
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
 from frontrow_models.versions import Position, Version
+from tests.support.lessons import fresh_lessons
 
 HORIZON, WINDOW = 3_600_000, 120_000
 OPTIONS = ModelOptions(warm_up=200, min_labels=200, min_positives=20)
@@ -58,7 +60,7 @@ class World:
         due = [order for order in self._orders if order[0] <= self.now]
         self._orders = [order for order in self._orders if order[0] > self.now]
         for _, row in sorted(due):
-            self.joiner.outcome([row], self.now, self.now)
+            self.joiner.hear([row], str(row), Heard(What.SUCCESS, self.now), self.now)
         lessons = self.joiner.resolve(self.now)
         parts = [lessons.take(part) for part in np.array_split(np.arange(len(lessons)), cut)]
         for part in parts:
@@ -104,9 +106,38 @@ def test_an_outcome_changes_the_served_weights_in_the_same_call() -> None:
     for _ in range(100):
         world.step(learner)
     before = learner.version
-    world.joiner.outcome([world._row - 1], world.now, world.now)
+    world.joiner.hear([world._row - 1], "last", Heard(What.SUCCESS, world.now), world.now)
     learner.learn(world.joiner.resolve(world.now))
     assert learner.version != before
+
+
+def test_what_is_taken_back_is_unlearnt() -> None:
+    """All orders of viewers who ask are refunded: the model becomes what it would be had they never ordered.
+
+    Not to the bit: a step is reversed at the weights of the refund, and those have moved on since the order.
+    """
+    dice = np.random.default_rng(5)
+    refunded, never, believing = make(), make(), make()
+    for _ in range(40):
+        inputs = np.zeros((100, COUNT), np.float32)
+        inputs[:, :2] = dice.random((100, 2)) > 0.5
+        ordered = dice.random(100) < 0.3
+        back = ordered & (inputs[:, 1] > 0)
+        for learner, outcome in ((refunded, ordered), (never, ordered & ~back), (believing, ordered)):
+            learner.serve(inputs.astype(np.float64), ["sim/a"] * 100, np.zeros(100, np.int64))
+            learner.learn(fresh_lessons(inputs, outcome))
+        none = np.zeros(np.count_nonzero(back), np.bool_)
+        withdrawn = np.full(len(none), Stage.WITHDRAWN, np.uint8)
+        refunded.learn(fresh_lessons(inputs[back], none, stage=withdrawn))
+        refunded.learn(fresh_lessons(inputs[back], none))
+    asking = np.zeros((1, COUNT))
+    asking[0, 1] = 1.0
+    told, true, naive = (
+        float(learner.weights().probabilities(asking)[0]) for learner in (refunded, never, believing)
+    )
+    assert abs(told - true) < 0.2 * (naive - true)
+    assert naive > 2.0 * told
+    assert (refunded.labels, refunded.positives) == (never.labels, never.positives)
 
 
 def test_what_is_learnt_and_what_is_told_survive_a_restart_to_the_bit() -> None:

@@ -49,11 +49,11 @@ def test_the_columns_are_those_of_this_version() -> None:
         for name, of in columns.TABLES.items()
     ]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    assert (columns.COLUMNS_VERSION, digest[:16]) == (1, "d34e83e54cb11577")
+    assert (columns.COLUMNS_VERSION, digest[:16]) == (2, "996ceeabec8859ca")
     names = [column.name for column in columns.SNAPSHOTS]
     assert names[:6] == ["platform", "room", "session", "viewer", "snapshot", "served_at"]
-    assert names[-9:] == [
-        "shown", "champion", "base_rate", "points", "recency", "outcome", "delay_ms", "value", "stage"
+    assert names[-10:] == [
+        "shown", "champion", "base_rate", "points", "recency", "outcome", "delay_ms", "value", "stage", "ending"
     ]  # fmt: skip
     assert [column.name for column in columns.SNAPSHOTS if column.personal] == ["viewer"]
 
@@ -184,7 +184,7 @@ def test_parquet_keeps_types_missing_values_and_says_what_it_is(
         assert read[column.name].null_count() == int(np.ma.getmaskarray(values).sum())
         assert read[column.name].to_list() == values.tolist()
     told = polars.read_parquet_metadata(tmp_path / "snapshots.parquet")
-    assert told["frontrow.columns_version"] == "1"
+    assert told["frontrow.columns_version"] == "2"
     assert (told["frontrow.table"], told["frontrow.personal"]) == ("snapshots", "viewer")
 
 

@@ -1,5 +1,7 @@
 """Weights of lessons: what is learnt early teaches, in expectation, what the final outcomes would."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,6 +31,40 @@ def test_without_knowing_delays_positives_that_were_learnt_as_negatives_first_ar
     assert chance * positive / (1.0 * negative) == pytest.approx(chance / (1 - chance), rel=1e-9)
 
 
+@pytest.mark.parametrize("chance", [0.001, 0.03, 0.3])
+@pytest.mark.parametrize("within", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("given_back", [0.0, 0.1, 0.6])
+def test_whatever_share_is_given_back_a_snapshot_weighs_what_is_kept_of_it(
+    chance: float, within: float, given_back: float
+) -> None:
+    """``chance`` is that of an outcome that is kept; the withdrawn ones came as positives first, early or late."""
+    ordered = chance / (1.0 - given_back)
+    policy = DelayPolicy(120_000)
+    policy.see(_mature([60_000] * 10_000 if within == 1.0 else _spread(within)))
+    early, late = ordered * within, ordered * (1.0 - within)
+    share = [  # stage, outcome, how often
+        (Stage.OBSERVED, True, early),
+        (Stage.OBSERVED, False, late + 1.0 - ordered),
+        (Stage.LATE, True, late),
+        (Stage.WITHDRAWN, False, given_back * ordered),
+        (Stage.OBSERVED, False, given_back * early),
+    ]
+    lessons = replace(
+        _mature([-1] * len(share)),
+        stage=np.array([stage for stage, _, _ in share], np.uint8),
+        outcome=np.array([outcome for _, outcome, _ in share]),
+    )
+    outcomes, weights = policy.steps(np.full(len(share), chance), lessons)
+    often = np.array([often for *_, often in share])
+    yes, no = (often * weights)[outcomes].sum(), (often * weights)[~outcomes].sum()
+    assert yes / no == pytest.approx(chance / (1.0 - chance), rel=0.02)
+
+
+def _spread(within: float) -> list[int]:
+    dice = np.random.default_rng(3)
+    return [60_000 if early else 600_000 for early in (dice.random(40_000) < within).tolist()]
+
+
 def test_no_lesson_weighs_more_than_the_bound_whatever_the_model_believes() -> None:
     for chance in (0.0, 1.0, 1.0 - 1e-16):
         for outcome in (True, False):
@@ -54,6 +90,7 @@ def _mature(delays_ms: list[int]) -> Lessons:
         value=np.zeros(count),
         cause=np.full(count, -1),
         stage=np.full(count, Stage.MATURE, np.uint8),
+        ending=np.zeros(count, np.uint8),
     )
 
 

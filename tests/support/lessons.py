@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frontrow.core.lessons import Lessons, Stage
+from frontrow.core.lessons import Ending, Lessons, Stage
 from frontrow_models.served import SERVED
 
 
@@ -25,5 +25,6 @@ def fresh_lessons(inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], **co
         "value": np.zeros(count),
         "cause": np.where(outcomes, np.arange(count), -1),
         "stage": np.full(count, Stage.OBSERVED, np.uint8),
+        "ending": np.where(outcomes, Ending.SUCCESS, Ending.NONE).astype(np.uint8),
     }
     return Lessons(**given | columns)

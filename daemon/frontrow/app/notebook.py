@@ -34,7 +34,7 @@ from frontrow.config import Config, OutcomeConfig
 from frontrow.core.engine import Effects, Engine
 from frontrow.core.errors import FrontrowError
 from frontrow.core.features import NAMES
-from frontrow.core.lessons import Lessons, Served, Stage
+from frontrow.core.lessons import Ending, Lessons, Served, Stage
 from frontrow.core.scoring import sigmoid
 from frontrow_models.evaluation.judging import Judged
 from frontrow_models.evaluation.rolling import Report
@@ -44,8 +44,9 @@ from frontrow_models.served import LOGITS, SERVED
 from frontrow_models.tables import Table, table_html
 
 MOST = 500_000  # snapshots that are handed out at once; some 300 MB
-STAGES = ("waiting", "observed", "late", "mature")
-_OF_STAGE = {Stage.OBSERVED: 1, Stage.LATE: 2, Stage.MATURE: 3}
+STAGES = ("waiting", "observed", "late", "mature", "withdrawn")
+_OF_STAGE = {Stage.OBSERVED: 1, Stage.LATE: 2, Stage.MATURE: 3, Stage.WITHDRAWN: 4}
+ENDINGS = tuple(ending.name.lower() for ending in Ending)
 
 
 class TooMuch(FrontrowError):
@@ -107,9 +108,9 @@ class RecordedJournal:
         )
 
     def outcomes(self) -> Table:
-        """Return every outcome as the configuration counts them, in the order of arrival."""
+        """Return every outcome as the configuration counts them, and what took one back, in the order of arrival."""
         found = self._run[2].found
-        names = ("platform", "room", "viewer", "kind", "at", "value")
+        names = ("platform", "room", "viewer", "kind", "said", "at", "value")
         return Table.of("outcomes", {name: [row[place] for row in found] for place, name in enumerate(names)})
 
     def report(self) -> "Judgement":
@@ -276,15 +277,15 @@ class _Outcomes:
     """Every outcome; grows with their number alone."""
 
     def __init__(self, outcome: OutcomeConfig) -> None:
-        self._outcome = outcome
-        self.found: list[tuple[str, str, str | None, str, int, int | None]] = []
+        self._rules = outcome.rules
+        self.found: list[tuple[str, str, str | None, str, str, int, int | None]] = []
 
     def see(self, engine: Engine, effects: Effects, learning: Learning) -> None:
         del engine, learning
         frame = effects.kept
         self.found += [
-            (frame.platforms[at], frame.rooms[at], frame.viewers[at], frame.kinds[at], frame.ats[at], frame.values[at])
-            for at in outcomes_of(frame, self._outcome)
+            (frame.platforms[at], frame.rooms[at], frame.viewers[at], frame.kinds[at], what.name.lower(), frame.ats[at], frame.values[at])
+            for at, what in outcomes_of(frame, self._rules)
         ]  # fmt: skip
 
 
@@ -295,7 +296,8 @@ class _Looks:
         self._since, self._until = since or 0, until
         self._sessions = Sessions()
         self._parts: list[Served] = []
-        self._known: dict[int, tuple[int, bool, int, float]] = {}  # snapshot → stage, outcome, delay, value
+        # By snapshot: stage, outcome, delay, value, ending.
+        self._known: dict[int, tuple[int, bool, int, float, str]] = {}
         self._count = 0
         self._too_many = False
 
@@ -321,7 +323,7 @@ class _Looks:
         said[:, :LOGITS] = sigmoid(said[:, :LOGITS])
         said[np.isnan(served)] = np.nan  # what was not said is no probability
         inputs = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *(part.inputs for part in parts)])
-        none = (0, None, None, None)
+        none = (0, None, None, None, None)
         known = [self._known.get(number, none) for number in snapshot.tolist()]
         return Table.of(
             "snapshots",
@@ -334,10 +336,11 @@ class _Looks:
                 "served_at": _joined([part.served_at for part in parts], np.int64),
                 **{name: inputs[:, place] for place, name in enumerate(NAMES)},
                 **{column.name: said[:, place] for place, column in enumerate(SERVED)},
-                "outcome": [outcome for _, outcome, _, _ in known],
-                "delay_ms": [delay if outcome else None for _, outcome, delay, _ in known],
-                "value": [value if outcome else None for _, outcome, _, value in known],
+                "outcome": [outcome for _, outcome, *_ in known],
+                "delay_ms": [delay if outcome else None for _, outcome, delay, *_ in known],
+                "value": [value if outcome else None for _, outcome, _, value, _ in known],
                 "stage": [STAGES[stage] for stage, *_ in known],
+                "ending": [ending for *_, ending in known],
             },
         )
 
@@ -368,7 +371,12 @@ class _Looks:
             return
         stages = [_OF_STAGE[Stage(stage)] for stage in lessons.stage.tolist()]
         values = zip(
-            stages, lessons.outcome.tolist(), lessons.delay_ms.tolist(), lessons.value.tolist(), strict=True
+            stages,
+            lessons.outcome.tolist(),
+            lessons.delay_ms.tolist(),
+            lessons.value.tolist(),
+            [ENDINGS[ending] for ending in lessons.ending.tolist()],
+            strict=True,
         )
         self._known.update(zip(lessons.snapshot.tolist(), values, strict=True))
 

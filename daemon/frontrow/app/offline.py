@@ -19,6 +19,7 @@ from frontrow.config import Config, OutcomeConfig
 from frontrow.core.engine import Effects, Engine
 from frontrow.core.frames import Frame
 from frontrow.core.lessons import Lessons, Served, Stage
+from frontrow.core.outcomes import Ledger, OutcomeRules, What
 from frontrow.core.scoring import Matrix, sigmoid
 from frontrow.runtime import collector
 from frontrow_models.arena import Arena, Standing
@@ -169,10 +170,6 @@ class Followed:
     probability: float | None
     outcome: Outcome | None = None
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.platform, self.room, self.viewer
-
 
 @dataclass(frozen=True, slots=True)
 class Turnout:
@@ -196,14 +193,19 @@ class LeadsFollowed:
     """Watches leads until their horizon has passed.
 
     An outcome counts for a lead if it happened at or after the decision, within the horizon, and came behind the very
-    event that decided: a form that makes its sender hot is no success of that lead.
+    event that decided: a form that makes its sender hot is no success of that lead. One that is taken back before the
+    horizon has passed is none.
     """
 
     def __init__(self, outcome: OutcomeConfig) -> None:
-        self._outcome = outcome
+        self._rules = outcome.rules
         self._horizon_ms = outcome.horizon_s * 1000
-        self._kinds = frozenset(outcome.kinds)
-        self._waiting: dict[tuple[str, str, str], list[Followed]] = {}
+        self._ledger = Ledger(self._horizon_ms)
+        self._kind_of: dict[int, str] = {}  # by cause
+        self._waiting: dict[
+            str, list[tuple[Followed, int]]
+        ] = {}  # by viewer; with the first cause that counts
+        self._viewer_of: dict[str, str] = {}  # by lead
         self._end = 0
         self.leads: list[Followed] = []
 
@@ -212,12 +214,12 @@ class LeadsFollowed:
         frame, before = effects.kept, self._end
         self._end = engine.now
         decided = deque(zip(effects.lead_positions, effects.leads, strict=True))
-        if not self._kinds.isdisjoint(frame.kinds):
+        if said := outcomes_of(frame, self._rules):
             now = np.maximum.accumulate(np.maximum(np.array(frame.arrivals(), np.int64), before))
-            for position in outcomes_of(frame, self._outcome):
+            for position, _ in said:
                 while decided and decided[0][0] < position:
                     self._follow(decided.popleft()[1])
-                self._happened(frame, position, min(frame.ats[position], int(now[position])))
+                self._happened(frame, position, int(now[position]))
         for _, lead in decided:
             self._follow(lead)
 
@@ -258,34 +260,44 @@ class LeadsFollowed:
             lead.decided_at, lead.points, lead.probability,
         )  # fmt: skip
         self.leads.append(made)
-        self._waiting.setdefault(made.key, []).append(made)
+        key = f"{made.platform}/{made.room}/{made.viewer}"
+        self._waiting.setdefault(key, []).append((made, self._ledger.causes))
+        self._viewer_of[made.lead] = key
 
-    def _happened(self, frame: Frame, position: int, at: int) -> None:
-        key = (frame.platforms[position], frame.rooms[position], frame.viewers[position] or "")
-        still: list[Followed] = []
-        for lead in self._waiting.pop(key, ()):
-            after_ms = at - lead.decided_at
-            if 0 <= after_ms <= self._horizon_ms:
-                lead.outcome = Outcome(frame.kinds[position], at, after_ms, frame.values[position])
-            elif after_ms < 0:
-                still.append(lead)
-        if still:
-            self._waiting[key] = still
+    def _happened(self, frame: Frame, position: int, now: int) -> None:
+        heard = self._rules.heard(frame, position, min(frame.ats[position], now))
+        if heard is None or heard.what is What.DECLINED:
+            return
+        key = f"{frame.platforms[position]}/{frame.rooms[position]}/{frame.viewers[position] or ''}"
+        key = self._viewer_of.get(frame.seldom.get("lead", {}).get(position, ""), key)
+        self._kind_of[self._ledger.causes] = frame.kinds[position]
+        successes = self._ledger.hear(key, heard, now)
+        for lead, since in self._waiting.get(key, ()):
+            until = lead.decided_at + self._horizon_ms
+            if now > until:
+                continue
+            its = (each for each in successes if each.stands and each.cause >= since)
+            first = next((each for each in its if lead.decided_at <= each.at <= until), None)
+            lead.outcome = None
+            if first is not None:
+                kind, after_ms = self._kind_of[first.cause], first.at - lead.decided_at
+                lead.outcome = Outcome(kind, first.at, after_ms, first.value or None)
 
 
-def outcomes_of(frame: Frame, outcome: OutcomeConfig) -> list[int]:
-    """Return the positions of a frame's outcomes, as the engine counts them: of viewers, not of staff or of tests."""
-    renewals, consents = frame.seldom.get("renewal", {}), frame.seldom.get("consent", {})
-    return [
-        position
-        for position, kind in enumerate(frame.kinds)
-        if kind in outcome.kinds
-        and frame.viewers[position] is not None
-        and not frame.tests[position]
-        and not frame.staffs[position]
-        and (outcome.renewals or not renewals.get(position))
-        and (kind != "form_submit" or consents.get(position))
-    ]
+def outcomes_of(frame: Frame, rules: OutcomeRules) -> list[tuple[int, What]]:
+    """Return the positions of a frame's outcomes, as the engine counts them, and what each says."""
+    kinds = rules.kinds | rules.refunds | {"lead_outcome"}
+    if kinds.isdisjoint(frame.kinds):
+        return []
+    found: list[tuple[int, What]] = []
+    for position, kind in enumerate(frame.kinds):
+        if kind not in kinds or frame.tests[position] or frame.staffs[position]:
+            continue
+        if kind != "lead_outcome" and frame.viewers[position] is None:
+            continue
+        if (heard := rules.heard(frame, position, frame.ats[position])) is not None:
+            found.append((position, heard.what))
+    return found
 
 
 # ---------------------------------------------------------------------- what was served and resolved

@@ -274,8 +274,8 @@ class Rival:
     def _learn(self, lessons: Lessons) -> None:
         if len(lessons):
             believed = np.array([self._said[number] for number in lessons.snapshot.tolist()])
-            weights = self._policy.weights(believed, lessons.outcome)
-            self._model.learn(lessons.inputs, lessons.outcome, weights)
+            outcomes, weights = self._policy.steps(believed, lessons)
+            self._model.learn(lessons.inputs, outcomes, weights)
 
 
 class _Recorder:

@@ -9,7 +9,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from frontrow.config.document import Document
 from frontrow.config.positions import KeyPath, show_path
-from frontrow.config.schema import IntakeConfig, ModelConfig
+from frontrow.config.schema import IntakeConfig, ModelConfig, OutcomeConfig
 from frontrow.config.walk import nearest, shown
 from frontrow.core.events import VIEWER_KINDS
 from frontrow.core.points import Policy, Rule, policy_mistakes
@@ -103,10 +103,38 @@ class Checks:
                 self._document.add(path, f"{reason}, but room {shown(room)} is of {shown(wanted)}")
 
     def _outcome(self) -> None:
-        for path, kind in self._values.items():
-            if path[:2] == ("outcome", "kinds") and kind not in VIEWER_KINDS:
+        listed = {name: self._listed("outcome", name) for name in ("kinds", "refunds", "won", "lost")}
+        for path, kind in (*listed["kinds"].items(), *listed["refunds"].items()):
+            if kind not in VIEWER_KINDS:
                 hint = nearest(kind, sorted(VIEWER_KINDS))
                 self._document.add(path, f"no viewer's event is of the kind {shown(kind)}", hint)
+        default = OutcomeConfig()
+        for name, other, theirs in (("refunds", "kinds", default.kinds), ("lost", "won", default.won)):
+            known = set(listed[other].values()) or set(theirs)
+            for path, word in listed[name].items():
+                if word in known:
+                    self._document.add(path, f"{shown(word)} is one of outcome.{other}: it cannot be both")
+        if not listed["refunds"]:
+            for path, kind in listed["kinds"].items():
+                if kind in default.refunds:
+                    reason = (
+                        f"{shown(kind)} is one of outcome.refunds, whose default it is: it cannot be both"
+                    )
+                    self._document.add(path, reason)
+        known = {*(listed["kinds"].values() or default.kinds), *listed["won"].values()}
+        for path in self._values:
+            if path[:2] == ("outcome", "values") and len(path) == 3 and str(path[2]) not in known:
+                hint = nearest(str(path[2]), sorted(known))
+                reason = "neither in outcome.kinds nor in outcome.won, nothing is worth this"
+                self._document.add(path, reason, hint)
+
+    def _listed(self, section: str, key: str) -> dict[KeyPath, str]:
+        """Return the values of a list of texts, by path."""
+        return {
+            path: value
+            for path, value in self._values.items()
+            if path[:2] == (section, key) and len(path) == 3 and isinstance(value, str)
+        }
 
     def _known_challengers(self) -> None:
         for path, name in self._values.items():

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from frontrow.core.events import RoomRef
+from frontrow.core.events import MAX_VALUE, RoomRef
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import Policy
 
 Id = Annotated[
@@ -94,16 +95,34 @@ class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the model learns to predict: that one of ``kinds`` follows within ``horizon_s``.
+    """What the model learns to predict: that one of ``kinds`` follows within ``horizon_s``, and is not taken back.
 
     A form counts only with its sender's consent, a subscription that is only renewed only with ``renewals``. What is known
-    ``window_s`` after a viewer was looked at (or at the horizon, if that is earlier) is learnt from first.
+    ``window_s`` after a viewer was looked at (or at the horizon, if that is earlier) is learnt from first. Events of
+    ``refunds`` take back what came before them. ``won`` and ``lost`` are what sales say of a lead, the ``outcome`` of a
+    ``lead_outcome``. ``values`` is the worth of successes whose event tells no money, in minor units.
     """
 
     kinds: Annotated[tuple[str, ...], Meta(min_length=1)] = ("order_paid", "form_submit")
     renewals: bool = False
     horizon_s: Annotated[int, Meta(ge=60, le=86_400)] = 3_600
     window_s: Annotated[int, Meta(ge=1, le=86_400)] = 120
+    refunds: tuple[str, ...] = ("order_refunded",)
+    won: tuple[Word, ...] = ()
+    lost: tuple[Word, ...] = ("not_interested",)
+    values: dict[str, Annotated[int, Meta(ge=0, le=MAX_VALUE)]] = {}
+
+    @property
+    def rules(self) -> OutcomeRules:
+        """Which events say what, as the engine takes it."""
+        return OutcomeRules(
+            kinds=frozenset(self.kinds),
+            refunds=frozenset(self.refunds),
+            renewals=self.renewals,
+            won=frozenset(self.won),
+            lost=frozenset(self.lost),
+            values=self.values,
+        )
 
 
 class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, grades_after, lead_id
 from frontrow.core.lessons import Joiner, Lessons, Served
+from frontrow.core.outcomes import Heard, OutcomeRules, What
 from frontrow.core.points import PointsBoard, Policy, Tally
 from frontrow.core.ports import GROUP_BYTES, Attic, Model
 from frontrow.core.promotions import Promotion, Succession, promotions_of
@@ -63,8 +64,7 @@ _LANDMARK = struct.Struct("<q")
 class EngineOptions(Struct, frozen=True, kw_only=True):
     """What the engine must know besides the points table. Times in milliseconds.
 
-    ``outcome_kinds`` happen or do not within ``horizon_ms`` of a snapshot; a renewal of a subscription is an outcome only
-    with ``renewals``, a form only if its sender consented. What is known after ``window_ms`` (at most the horizon) is learnt first. A viewer is snapshot at most once in
+    ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. What is known after ``window_ms`` (at most the horizon) is learnt first. A viewer is snapshot at most once in
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
     ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Whoever was silent for
     ``idle_ms`` leaves memory, where there is an attic to go to.
@@ -73,8 +73,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     silence_ms: int = 1_800_000
     grace_ms: int = 300_000
     dedupe_ms: Annotated[int, Meta(ge=24 * HOUR_MS)] = 24 * HOUR_MS
-    outcome_kinds: frozenset[str] = frozenset({"order_paid", "form_submit"})
-    renewals: bool = False
+    outcome: OutcomeRules = OutcomeRules()
     horizon_ms: int = 3_600_000
     window_ms: int = 120_000
     snapshot_every_ms: int = 120_000
@@ -214,6 +213,7 @@ class _Work:
         if landmark_ms != self.landmark_ms:
             self.landmark_ms = landmark_ms
             self.weights = features.fading_weights(self.at, landmark_ms)
+            self.weights[:, (self.bits & signs.REFUND) > 0] = 0.0
 
 
 def _all_equal(column: Sequence[Any]) -> bool:
@@ -368,10 +368,11 @@ class Engine:
         self.viewers = Viewers(self._sessions)
         self._capacity = 0
         self._effects = Effects()  # of the frame that is being applied
-        self._signs = signs.Signs(self.board, options.outcome_kinds)
+        self._signs = signs.Signs(self.board, options.outcome)
         self._fading: features.FadingColumns | None = None
         self._watch_ms = min(self.board.watch_bounds_ms, default=None)
         self._leads: dict[int, str] = {}
+        self._row_of_lead: dict[str, int] = {}
         self._hot_at: dict[int, int] = {}  # engine time at which a row first turned hot
         self._hot_by_probability: set[int] = set()
         self._decided: list[
@@ -440,6 +441,9 @@ class Engine:
         if bits & signs.SILENT:
             return  # a tick has done its work by moving time; the others are kept for those who read them
         frame, at = work.frame, int(work.at[position])
+        if bits & signs.OF_LEAD:
+            self._hear_of_lead(frame, position, at)
+            return
         room = self._room(frame.platforms[position], frame.rooms[position])
         test = frame.tests[position]
         session = room.sessions.of(frame.sessions[position], at, frame.kinds[position], counts=not test)
@@ -477,7 +481,8 @@ class Engine:
         stay_ms = None
         if kind == "stay" and (seconds := frame.seldom.get("seconds", {}).get(position)) is not None:
             stay_ms = math.ceil(seconds * 1000.0)
-        viewers.watch(row, kind, at, stay_ms)
+        if not bits & signs.REFUND or viewers.first_at.view[row] == NEVER:
+            viewers.watch(row, kind, at, stay_ms)
         board = self.board
         if self._watch_ms is not None:
             watched_ms = viewers.watched_ms(row)
@@ -495,9 +500,11 @@ class Engine:
                 if facts & mask and column.view[row] < INTENT_BOUND:
                     column.view[row] += 1
         if bits & signs.OUTCOME:
-            if self._counts(frame, position):
-                self._outcome(row, at, frame.values[position] or 0)
-                self._count_order(row, frame.viewers[position], float(work.weights[_LONG, position]))
+            heard = self.options.outcome.heard(frame, position, at)
+            if heard is not None:
+                self._hear(self._room_of[viewers.session.view[row]], frame.viewers[position] or "", heard)
+                if heard.what is What.SUCCESS:
+                    self._count_order(row, frame.viewers[position], float(work.weights[_LONG, position]))
         else:
             assert self._fading is not None
             columns = self._fading.known(kind, facts)
@@ -566,22 +573,30 @@ class Engine:
         if grade == HOT and row not in self._leads:
             self._make_lead(row, now, effects)
 
-    def _counts(self, frame: Frame, position: int) -> bool:
-        """Return whether an event of an outcome's kind is one."""
-        seldom = frame.seldom
-        if not self.options.renewals and seldom.get("renewal", {}).get(position):
-            return False
-        return frame.kinds[position] != "form_submit" or bool(seldom.get("consent", {}).get(position))
+    def _hear_of_lead(self, frame: Frame, position: int, at: int) -> None:
+        """Take what sales say of a lead; of one that is not known here, of the viewer that the event names."""
+        heard = None if frame.tests[position] else self.options.outcome.heard(frame, position, at)
+        if heard is None:
+            return
+        self._serve()
+        row = self._row_of_lead.get(frame.seldom.get("lead", {}).get(position, ""), -1)
+        viewer = frame.viewers[position]
+        room = self._rooms.get((frame.platforms[position], frame.rooms[position]))
+        if row >= 0:
+            room, viewer = self._room_of[self.viewers.session.view[row]], self.viewers.directory.viewer(row)
+        if room is not None and viewer is not None:
+            self._hear(room, viewer, heard)
 
-    def _outcome(self, row: int, at: int, value: int) -> None:
-        """Join an outcome to what was served of the viewer, over all sessions of the room."""
+    def _hear(self, room: RoomState, viewer: str, heard: Heard) -> None:
+        """Join what was heard of a viewer to what was served of them, over all sessions of the room."""
         directory = self.viewers.directory
-        room, viewer = self._room_of[self.viewers.session.view[row]], directory.viewer(row)
-        recent = room.sessions.since(at - self.options.horizon_ms)
-        others = (directory.row_of(session.number, viewer) for session in recent)
-        self.labels.outcome([other for other in others if other >= 0], at, self.now, value)
-        # A snapshot that is still to be taken would already lie after its own outcome.
-        self._touched.pop(row, None)
+        recent = room.sessions.since(heard.at - self.options.horizon_ms)
+        found = (directory.row_of(session.number, viewer) for session in recent)
+        rows = [row for row in found if row >= 0]
+        self.labels.hear(rows, f"{room.platform}/{room.room}/{viewer}", heard, self.now)
+        if heard.what is What.SUCCESS:
+            for row in rows:  # a snapshot that is still to be taken would already lie after its own outcome
+                self._touched.pop(row, None)
 
     def _make_lead(self, row: int, now: int, effects: Effects) -> None:
         if self.model is not None:
@@ -590,6 +605,7 @@ class Engine:
         viewer = self.viewers.directory.viewer(row)
         lead = lead_id(room.platform, room.room, session.id, viewer)
         self._leads[row] = lead
+        self._row_of_lead[lead] = row
         self._hot_at[row] = now
         session.leads += 1
         effects.lead_rows.append(row)
@@ -950,7 +966,7 @@ class Engine:
         assert self._fading is not None
         for row in rows.tolist():
             self.viewers.session_of(row).warm.pop(row, None)
-            self._leads.pop(row, None)
+            self._row_of_lead.pop(self._leads.pop(row, ""), None)
             self._hot_at.pop(row, None)
             self._hot_by_probability.discard(row)
         self.viewers.free(rows)
@@ -999,6 +1015,7 @@ class Engine:
         more = msgspec.msgpack.decode(packed[offset:])
         if more:
             self._leads[row], self._hot_at[row], by_probability = more
+            self._row_of_lead[self._leads[row]] = row
             if by_probability:
                 self._hot_by_probability.add(row)
 
@@ -1255,6 +1272,7 @@ class Engine:
         self._next_session = meta["next_session"]
         self._open_sessions = [self._sessions[number] for number in meta["open_sessions"]]
         self._leads = dict(meta["leads"])
+        self._row_of_lead = {lead: row for row, lead in self._leads.items()}
         self._hot_at = dict(meta["hot_at"])
         self._hot_by_probability = set(meta["hot_by_probability"])
         self._touched = dict(meta["touched"])

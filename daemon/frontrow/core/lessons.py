@@ -1,26 +1,30 @@
 """From what was served and what happened later to lessons: what a model may learn from, and what it is judged by.
 
 A *snapshot* is what the models saw of a viewer at one mark, and what they said. The joiner waits for what becomes of
-it, in event time, and tells of it in up to three lessons:
+it, in event time, and tells of it in lessons:
 
 * *observed*: after a short window (two minutes), or at the outcome if that comes within it. Fresh, and not yet certain:
   a negative here may still buy;
 * *late*: the outcome came after the window. The snapshot comes again, as a positive;
+* *withdrawn*: the outcome was taken back: the order's money was returned. What was learnt of it is to be undone. If it had
+  come within the window, the snapshot is besides observed to be a negative, as it would have been without the order;
 * *mature*: the horizon has passed, the outcome is final. Too old to learn from in a room that changes by the minute, but the
   only one to be judged by.
 
-A learner weighs the first two so that what it learns in the end is what the third would have taught it (see
+A learner weighs all but the last so that what it learns in the end is what that would have taught it (see
 ``frontrow_models.policies``). Lessons leave in the order (time of resolution, snapshot), so that a replay learns in the
 same order.
 
 An outcome counts for the snapshots of its viewer that lie before it in event time by no more than the horizon, and
-only if it is heard of before they are mature. One heard later is counted, and changes nothing.
+only if it is heard of before they are mature. One heard later is counted, and changes nothing. So it is with what takes it
+back. "Not interested" ends the waiting of the window: the snapshot is a negative at once, and an order that comes all the
+same is a late one. What is final depends on what was heard, and not on the order in which it was.
 
 Snapshots lie in columns, in the order of serving, which is the order of maturing; each knows the one before it of the
 same row. So a million of them are a few large arrays, and the newest of a row leads to all others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Self
@@ -30,11 +34,17 @@ from numpy.typing import NDArray
 
 from frontrow.core.columns import Column, zeros
 from frontrow.core.images import Image
+from frontrow.core.outcomes import Heard, Ledger, Success, What
 
 _FIRST = 4096  # snapshots that there is room for at first
 _NONE = -1
 _LONGEST_MS = (1 << 31) - 1  # delays are told apart up to here, 24 days
-_QUIET, _WITHIN, _LATE = 0, 1, 2  # no outcome was heard of; one within the window; one after it
+# What a snapshot's state is made of.
+_OBSERVED = 1  # an observed lesson was told
+_POSITIVE = 2  # its outcome was heard of, and stands
+_EARLY = 4  # ... and was told as observed
+_RETURNED = 8  # an outcome of it was taken back
+_DECLINED = 16
 
 Numbers = NDArray[Any]
 
@@ -45,6 +55,16 @@ class Stage(IntEnum):
     OBSERVED = 0
     LATE = 1
     MATURE = 2
+    WITHDRAWN = 3
+
+
+class Ending(IntEnum):
+    """What is known of how it ended with a snapshot's viewer."""
+
+    NONE = 0  # nothing was heard
+    SUCCESS = 1
+    RETURNED = 2  # a success that was taken back
+    DECLINED = 3  # "not interested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +75,8 @@ class Lessons:
     engine's number of the session, ``room`` its room's name, "platform/room". ``inputs`` (lessons, features) and ``served`` (lessons, columns) are what the models saw and said.
     ``outcome`` says whether it happened, ``delay_ms`` how long after serving it was heard of (-1: it was not), ``value``
     its money in minor units (0: none was told), ``cause`` which outcome it was: an order after five snapshots is five
-    positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`.
+    positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn
+    lesson's outcome is False, and what is undone is a positive.
     """
 
     snapshot: NDArray[np.int64]
@@ -70,6 +91,7 @@ class Lessons:
     value: NDArray[np.float64]
     cause: NDArray[np.int64]
     stage: NDArray[np.uint8]
+    ending: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.snapshot)
@@ -144,13 +166,13 @@ class Joiner:
         self._session = np.zeros(_FIRST, np.int32)
         self._before = np.zeros(_FIRST, np.int32)  # how far back the same row's former one is; 0: none
         self._state = np.zeros(_FIRST, np.uint8)
-        # By snapshot, of those whose outcome was heard of: few are. Its delay (ms), value and cause.
+        # By snapshot, of those whose outcome stands: few are. Its delay (ms), value and cause.
         self._happened: dict[int, tuple[int, int, int]] = {}
-        self._outcomes = 0
+        self._ledger = Ledger(horizon_ms)
         self._newest = Column(np.int64)  # by row: the number after that of its newest snapshot, or 0
-        self._heard: list[
-            tuple[int, int]
-        ] = []  # snapshots whose outcome is not told yet, and when it was heard of
+        # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending; delay, value and cause of
+        # an outcome that stands.
+        self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
         self.refused = 0  # snapshots beyond the bound
         self.too_late = 0  # outcomes that were heard of when a snapshot they belong to was mature
 
@@ -198,41 +220,34 @@ class Joiner:
         self._served_at[place] = at[:taken]
         self._session[place] = sessions[:taken]
         self._before[place] = np.where(newest >= self._begin, numbers - newest, 0)
-        self._state[place] = _QUIET
+        self._state[place] = 0
         self._newest.array[rows] = numbers + 1
         self._end += taken
 
-    def outcome(self, rows: Sequence[int], at: int, now: int, value: int = 0) -> int:
-        """Join an outcome at event time ``at``, heard of at engine time ``now``, to the snapshots of its viewer's rows.
+    @property
+    def left_out(self) -> int:
+        """How many words on viewers were not taken: somebody had too many."""
+        return self._ledger.left_out
 
-        ``value`` is its money in minor units. Return of how many snapshots it is the first outcome.
+    def hear(self, rows: Sequence[int], viewer: str, heard: Heard, now: int) -> int:
+        """Join what was heard at engine time ``now`` to the snapshots of its viewer's rows.
+
+        ``viewer`` is a name of its own, the same whatever rows they have. Return for how many snapshots it is another
+        outcome than before, or of how many it ended the waiting.
         """
         places: list[int] = []
         too_late = False
-        for row in rows:
-            number: int = self._newest.view[row] - 1
-            while number >= self._begin:
-                place = number - self._base
-                served_at = int(self._served_at[place])
-                if self._state[place] == _QUIET and served_at <= at <= served_at + self._horizon_ms:
-                    if now <= served_at + self._horizon_ms:
-                        places.append(place)
-                    else:
-                        too_late = True
-                step = int(self._before[place])
-                if not step:
-                    break
-                number -= step
+        for place in self._places_of(rows):
+            served_at = int(self._served_at[place])
+            if now <= served_at + self._horizon_ms:
+                places.append(place)
+            elif heard.what is What.SUCCESS and not self._state[place] & _POSITIVE:
+                too_late |= served_at <= heard.at <= served_at + self._horizon_ms
         self.too_late += too_late
-        if places:
-            where = np.array(sorted(places), np.int64)
-            delays = now - self._served_at[where]
-            self._state[where] = np.where(delays <= self._window_ms, _WITHIN, _LATE)
-            for number, delay in zip((where + self._base).tolist(), delays.tolist(), strict=True):
-                self._happened[number] = (delay, value, self._outcomes)
-            self._outcomes += 1
-            self._heard += [(number, now) for number in (where + self._base).tolist()]
-        return len(places)
+        if heard.what is What.DECLINED:
+            return sum(self._decline(place, heard.at, now) for place in places)
+        successes = self._ledger.hear(viewer, heard, now)
+        return sum(self._judge(place, successes, now) for place in places)
 
     @property
     def urgent(self) -> bool:
@@ -248,24 +263,23 @@ class Joiner:
 
     def resolve(self, now: int) -> Lessons:
         """Return every lesson that engine time ``now`` gives, in order; what is mature is forgotten."""
-        heard = np.array(self._heard, np.int64).reshape(-1, 2)
-        self._heard.clear()
-        told = heard[:, 0] - self._base
-        stages = np.where(self._state[told] == _WITHIN, Stage.OBSERVED, Stage.LATE)
-        parts = [self._lessons(told, heard[:, 1], True, stages)]
+        parts = [self._told()]
         first = self._watched - self._base
         watched = self._places_until(self._watched, now - self._window_ms)
-        # Whose outcome came within the window has been told as it came.
-        quiet = first + np.flatnonzero(self._state[first:watched] != _WITHIN)
-        parts.append(self._lessons(quiet, self._served_at[quiet] + self._window_ms, False, Stage.OBSERVED))
+        # Of whom something was told within the window, that was it.
+        quiet = first + np.flatnonzero((self._state[first:watched] & _OBSERVED) == 0)
+        self._state[quiet] |= _OBSERVED
+        parts.append(self._lessons(quiet, self._served_at[quiet] + self._window_ms, Stage.OBSERVED))
         self._watched = watched + self._base
         ripe = np.arange(
             self._begin - self._base, self._places_until(self._begin, now - self._horizon_ms), dtype=np.int64
         )
-        happened = self._state[ripe] != _QUIET
-        parts.append(self._lessons(ripe, self._served_at[ripe] + self._horizon_ms, happened, Stage.MATURE))
-        for number in (ripe[happened] + self._base).tolist():
-            del self._happened[number]
+        final = self._lessons(ripe, self._served_at[ripe] + self._horizon_ms, Stage.MATURE)
+        state = self._state[ripe]
+        final.ending[:] = _ending(state)
+        for index in np.flatnonzero(state & _POSITIVE).tolist():
+            self._fill(final, index, self._happened.pop(int(ripe[index]) + self._base))
+        parts.append(final)
         self._begin += len(ripe)
         lessons = Lessons.joined(parts)
         return lessons.take(np.lexsort((lessons.stage, lessons.snapshot, lessons.resolved_at)))
@@ -280,7 +294,7 @@ class Joiner:
                 "end": self._end,
                 "refused": self.refused,
                 "too_late": self.too_late,
-                "outcomes": self._outcomes,
+                "ledger": self._ledger.image(),
                 "heard": [list(each) for each in self._heard],
                 "happened": [[number, *told] for number, told in self._happened.items()],
             },
@@ -294,12 +308,15 @@ class Joiner:
         self._base = self._begin = meta["begin"]
         self._watched, self._end = meta["watched"], meta["end"]
         self.refused, self.too_late = meta["refused"], meta["too_late"]
-        self._outcomes = meta["outcomes"]
+        self._ledger.load(meta["ledger"])
         self._happened = {number: (delay, value, cause) for number, delay, value, cause in meta["happened"]}
         for name in self._COLUMNS:
             setattr(self, f"_{name}", arrays[name].copy())
         self._newest.load(arrays["newest"])
-        self._heard = [(number, now) for number, now in meta["heard"]]
+        self._heard = [
+            (number, now, stage, ending, None if told is None else (told[0], told[1], told[2]))
+            for number, now, stage, ending, told in meta["heard"]
+        ]
 
     def _at(self, number: int) -> int:
         return int(self._served_at[number - self._base])
@@ -309,16 +326,82 @@ class Joiner:
         first, end = number - self._base, self._end - self._base
         return first + int(np.searchsorted(self._served_at[first:end], served_before, side="left"))
 
-    def _lessons(self, places: Numbers, resolved_at: Numbers, outcome: Any, stage: Any) -> Lessons:
+    def _places_of(self, rows: Sequence[int]) -> Iterator[int]:
+        """Yield the places of all snapshots of some rows that wait, of each row the newest first."""
+        for row in rows:
+            number: int = self._newest.view[row] - 1
+            while number >= self._begin:
+                place = number - self._base
+                yield place
+                step = int(self._before[place])
+                if not step:
+                    break
+                number -= step
+
+    def _judge(self, place: int, successes: Sequence[Success], now: int) -> bool:
+        """Let a snapshot's outcome be what its viewer's ``successes`` say; return whether it is another than before."""
+        served_at, state = int(self._served_at[place]), int(self._state[place])
+        until = served_at + self._horizon_ms
+        its = [each for each in successes if served_at <= each.at <= until]
+        success = next((each for each in its if each.stands), None)
+        before, number = bool(state & _POSITIVE), place + self._base
+        state &= ~_RETURNED
+        if len(its) and not all(each.stands for each in its):
+            state |= _RETURNED
+        if success is not None and not before:
+            early = not state & _OBSERVED and now - served_at <= self._window_ms
+            state |= _POSITIVE | (_EARLY | _OBSERVED if early else 0)
+            self._happened[number] = (now - served_at, success.value, success.cause)
+            self._tell(number, now, Stage.OBSERVED if early else Stage.LATE, state)
+        elif success is not None:  # it was known of another one
+            self._happened[number] = (self._happened[number][0], success.value, success.cause)
+        elif before:
+            early = bool(state & _EARLY)
+            state &= ~(_POSITIVE | _EARLY)
+            del self._happened[number]
+            self._tell(number, now, Stage.WITHDRAWN, state)
+            if early:
+                self._tell(number, now, Stage.OBSERVED, state)
+        self._state[place] = state
+        return before != (success is not None)
+
+    def _decline(self, place: int, at: int, now: int) -> bool:
+        """Let a snapshot's viewer have declined; return whether that ended the waiting of its window."""
+        served_at, state = int(self._served_at[place]), int(self._state[place])
+        if not served_at <= at <= served_at + self._horizon_ms:
+            return False
+        state |= _DECLINED
+        ended = not state & _OBSERVED and now - served_at <= self._window_ms
+        if ended:
+            state |= _OBSERVED
+            self._tell(place + self._base, now, Stage.OBSERVED, state)
+        self._state[place] = state
+        return ended
+
+    def _tell(self, number: int, now: int, stage: Stage, state: int) -> None:
+        ending = int(_ending(np.array([state]))[0])
+        self._heard.append((number, now, int(stage), ending, self._happened.get(number)))
+
+    def _told(self) -> Lessons:
+        """Return the lessons of what was heard since the last time."""
+        heard, self._heard = self._heard, []
+        numbers = np.array([number for number, *_ in heard], np.int64)
+        moments = np.array([now for _, now, *_ in heard], np.int64)
+        lessons = self._lessons(numbers - self._base, moments, 0)
+        for index, (_, _, stage, ending, happened) in enumerate(heard):
+            lessons.stage[index], lessons.ending[index] = stage, ending
+            if happened is not None:
+                self._fill(lessons, index, happened)
+        return lessons
+
+    @staticmethod
+    def _fill(lessons: Lessons, index: int, happened: tuple[int, int, int]) -> None:
+        lessons.outcome[index] = True
+        lessons.delay_ms[index], lessons.value[index], lessons.cause[index] = happened
+
+    def _lessons(self, places: Numbers, resolved_at: Numbers, stage: int) -> Lessons:
+        """Return lessons of no outcome."""
         count = len(places)
-        happened = np.broadcast_to(np.asarray(outcome, np.bool_), count).copy()
-        delay_ms, value, cause = (
-            np.full(count, _NONE, np.int32),
-            np.zeros(count),
-            np.full(count, _NONE, np.int64),
-        )
-        for index in np.flatnonzero(happened).tolist():
-            delay_ms[index], value[index], cause[index] = self._happened[int(places[index]) + self._base]
         session = self._session[places]
         different, which = np.unique(session, return_inverse=True)
         rooms = np.array([self._room_of(number) for number in different.tolist()], np.object_)
@@ -330,11 +413,12 @@ class Joiner:
             room=rooms[which],
             inputs=self._inputs[places],
             served=self._served[places],
-            outcome=happened,
-            delay_ms=delay_ms,
-            value=value,
-            cause=cause,
-            stage=np.broadcast_to(np.asarray(stage, np.uint8), count).copy(),
+            outcome=np.zeros(count, np.bool_),
+            delay_ms=np.full(count, _NONE, np.int32),
+            value=np.zeros(count),
+            cause=np.full(count, _NONE, np.int64),
+            stage=np.full(count, stage, np.uint8),
+            ending=np.full(count, Ending.NONE, np.uint8),
         )
 
     def _make_room(self, more: int) -> None:
@@ -352,3 +436,11 @@ class Joiner:
             new[:held] = old[start:end]
             setattr(self, f"_{name}", new)
         self._base = self._begin
+
+
+def _ending(state: Numbers) -> NDArray[np.uint8]:
+    """Return the ending that each of some states stands for."""
+    declined = np.where(state & _DECLINED, Ending.DECLINED, Ending.NONE)
+    returned = np.where(state & _RETURNED, Ending.RETURNED, declined)
+    ending: NDArray[np.uint8] = np.where(state & _POSITIVE, Ending.SUCCESS, returned).astype(np.uint8)
+    return ending

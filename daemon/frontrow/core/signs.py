@@ -4,7 +4,7 @@ A frame's events have few different kinds and facts. Each pair gets a number her
 by that number, so that a thousand events are told apart by indexing.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from frontrow.core import facts as fact
 from frontrow.core.events import DAEMON_KINDS, KINDS, PEOPLE_KINDS, ROOM_KINDS
 from frontrow.core.features import columns_of
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import PointsBoard
 
 # What an event is, as bits.
@@ -25,6 +26,8 @@ GIFT = 32
 QUESTION = 64
 OUTCOME = 128
 VISIT = 256  # says how a visit ended or how long it was
+REFUND = 512  # takes an outcome back; also an OUTCOME, since it is there only because of one
+OF_LEAD = 1024  # what sales say of an outcome; also OF_ROOM, to be taken by itself
 
 _MOST_COLUMNS = len(columns_of("comment", ~0))  # that one event can add to: a comment with all facts
 _BOUND = 16_384  # pairs that are remembered; kinds come from outside
@@ -33,9 +36,9 @@ _BOUND = 16_384  # pairs that are remembered; kinds come from outside
 class Signs:
     """The tables. ``bits``, ``hits`` and ``columns`` may be replaced whenever :meth:`of` is called."""
 
-    def __init__(self, board: PointsBoard, outcome_kinds: Collection[str]) -> None:
+    def __init__(self, board: PointsBoard, outcome: OutcomeRules) -> None:
         self._board = board
-        self._outcome_kinds = frozenset(outcome_kinds)
+        self._outcome = outcome
         self._rules = len(board.policy.rules)
         self._begin()
 
@@ -76,18 +79,23 @@ class Signs:
         self.columns = np.concatenate((self.columns, columns))
 
     def _feeds_nothing(self, kind: str) -> bool:
-        return kind in self._outcome_kinds  # a label's own event is no feature
+        # A label's own event is no feature, nor what exists only because of it.
+        return kind in self._outcome.kinds or kind in self._outcome.refunds
 
     def _bits(self, kind: str, facts: int) -> int:
         if kind not in KINDS:
             return SILENT | UNKNOWN
+        if kind == "lead_outcome" and (self._outcome.won or self._outcome.lost):
+            return OF_LEAD | OF_ROOM
         if kind in DAEMON_KINDS or kind in PEOPLE_KINDS:
             return SILENT
         bits = {"enter": ENTER, "like": LIKE, "gift": GIFT, "leave": VISIT, "stay": VISIT}.get(kind, 0)
         if kind in ROOM_KINDS:
             bits |= OF_ROOM
-        if kind in self._outcome_kinds:
+        if kind in self._outcome.kinds:
             bits |= OUTCOME
+        if kind in self._outcome.refunds:
+            bits |= OUTCOME | REFUND
         if kind == "comment" and facts & fact.QUESTION:
             bits |= QUESTION
         return bits

@@ -20,6 +20,8 @@ class Challenger(Protocol):
 
     share: float
     """Which share of the snapshots it learns from, in (0, 1]; chosen by the snapshot's number, and weighing more for it."""
+    unlearns: bool
+    """Whether a weight below 0 takes back what was learnt; if not, such rows are kept from it."""
 
     def predict(self, inputs: NDArray[np.float32], words: Sequence[str | None]) -> Probabilities:
         """Return the probability of each row, NaN where it cannot tell.

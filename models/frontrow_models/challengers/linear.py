@@ -14,6 +14,7 @@ class Linear:
     """An :class:`OnlineModel` on trial: what it has become can be made a version and promoted."""
 
     share = 1.0
+    unlearns = True
 
     def __init__(self, options: ModelOptions) -> None:
         self._model = OnlineModel(options)

@@ -35,6 +35,7 @@ class Text:
     """Logistic regression with AdaGrad, so that rare runs learn in large steps."""
 
     share = 1.0
+    unlearns = True
 
     def __init__(self) -> None:
         from river import linear_model, optim

@@ -19,6 +19,7 @@ MEGABYTES = 32.0  # of a tree, as River estimates it
 
 class _River:
     share = 1.0
+    unlearns = False  # a branch that has split cannot be merged again
 
     def __init__(self, model: Any) -> None:
         self._model = model
