@@ -262,6 +262,14 @@ ONE_MISTAKE = {
         "[outcome]\nvalues = {form_sumbit = 5_000}",
         "2:11: outcome.values.form_sumbit: neither in outcome.kinds nor in outcome.won, nothing is worth this (did you mean 'form_submit'?)",
     ),
+    "everybody near enough to explore": (
+        "[model]\nexploration = 0.1\nexploration_points = 80",
+        "3:1: model.exploration_points: exploration_points (80) must be below points.hot (80): everybody would be near it",
+    ),
+    "more exploration than judgement": (
+        "[model]\nexploration = 0.6",
+        "2:1: model.exploration: must be from 0 to 0.5, not 0.6",
+    ),
     "a value below nothing": (
         "[outcome]\nvalues = {form_submit = -1}",
         "2:11: outcome.values.form_submit: must be from 0 to 1_000_000_000_000, not -1",

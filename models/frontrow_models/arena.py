@@ -17,7 +17,6 @@ from frontrow.core.scoring import sigmoid
 from frontrow_models.challengers import Challenger
 from frontrow_models.evaluation.duel import Duel
 from frontrow_models.evaluation.judging import Column
-from frontrow_models.evaluation.keys import room_keys
 from frontrow_models.evaluation.rolling import Report, Rolling, Rows
 from frontrow_models.evaluation.verdict import Verdict, verdict
 from frontrow_models.policies import DelayPolicy
@@ -112,10 +111,8 @@ class Arena:
         served = lessons.served.astype(np.float64)
         served[:, :LOGITS] = sigmoid(served[:, :LOGITS])
         columns = np.hstack((served, said.reshape(len(lessons), -1)))
-        rooms = room_keys(lessons.room.tolist())
-        self._rolling.add(
-            Rows(columns, lessons.outcome, lessons.served_at, lessons.resolved_at, rooms, lessons.cause)
-        )
+        rows = Rows.of(columns, lessons)
+        self._rolling.add(rows)
         for place, name in enumerate(self._challengers, len(SERVED)):
             self._policies[name].see(lessons)
             which = np.isfinite(columns[:, place]) & (lessons.served_at >= self._since)
@@ -125,7 +122,7 @@ class Arena:
                 lessons.outcome[which],
                 served_at=lessons.served_at[which],
                 blocks=lessons.session[which].astype(np.int64),
-                rooms=rooms[which],
+                rooms=rows.rooms[which],
                 causes=lessons.cause[which],
             )
 

@@ -11,7 +11,7 @@ x = (raw logit, 1), residual r = y − p, w = p (1 − p), prior N(θ₀ = (1, 0
 
     Λ ← γ (Λ − Λ₀) + Λ₀ + w x xᵀ,      θ ← θ + Λ⁻¹ (r x − (1 − γ) Λ₀ (θ − θ₀)),
 
-and the same in one dimension for a room's bias around 0, which is the shrinkage: a room with few labels has hardly a bias
+(a label that stands for more counts in w and r as many times) and the same in one dimension for a room's bias around 0, which is the shrinkage: a room with few labels has hardly a bias
 of its own. It needs no rate to be tuned: its first steps are as large as what is known is little, and later ones are one
 part in the labels of a half-life. Rejected: plain gradient steps. A rate slow enough not to follow noise (logits and bias
 are correlated when outcomes are rare) had not arrived after 5,000 labels.
@@ -145,16 +145,19 @@ class Calibrator:
             )
         return self._current
 
-    def learn(self, rooms: Sequence[str], raw: Matrix, outcomes: Numbers) -> None:
+    def learn(
+        self, rooms: Sequence[str], raw: Matrix, outcomes: Numbers, weights: Numbers | None = None
+    ) -> None:
         """Take mature labels in order, each with its room and the raw logit as served; the cut into calls is nothing.
 
-        A logit that is not finite is refused and counted.
+        Each stands for its weight, None: 1. A logit that is not finite is refused and counted.
         """
+        counts = np.ones(len(raw)) if weights is None else weights
         good = np.isfinite(raw)
         self.refused += len(good) - int(np.count_nonzero(good))
         z = np.clip(raw, -LOGIT_BOUND, LOGIT_BOUND)[good].tolist()
         named = rooms if good.all() else [room for room, finite in zip(rooms, good, strict=True) if finite]
-        self._steps(named, z, np.asarray(outcomes, bool)[good].tolist())
+        self._steps(named, z, np.asarray(outcomes, bool)[good].tolist(), counts[good].tolist())
         self._current = None
 
     def state(self) -> dict[str, Any]:
@@ -176,17 +179,19 @@ class Calibrator:
         self.labels, self.positives, self.refused = state["labels"], state["positives"], state["refused"]
         self._current = None
 
-    def _steps(self, rooms: Sequence[str], logits: Sequence[float], outcomes: Sequence[bool]) -> None:
+    def _steps(
+        self, rooms: Sequence[str], logits: Sequence[float], outcomes: Sequence[bool], counts: Sequence[float]
+    ) -> None:
         known, exp, (least, most) = self._rooms, math.exp, SLOPE
         keep, room_keep = self._keep, self._room_keep
         prior_slope, prior_bias, prior_room = self._priors
         forget_slope, forget_bias = (1.0 - keep) * prior_slope, (1.0 - keep) * prior_bias
         forget_room = (1.0 - room_keep) * prior_room
         slope, bias, (k0, k1, k2) = self._slope, self._bias, self._known
-        for room, z, outcome in zip(rooms, logits, outcomes, strict=True):
+        for room, z, outcome, count in zip(rooms, logits, outcomes, counts, strict=True):
             own, own_known = known.pop(room, (0.0, 0.0))
             p = 1.0 / (1.0 + exp(-(slope * z + bias + own)))
-            residual, w = outcome - p, p * (1.0 - p)
+            residual, w = count * (outcome - p), count * p * (1.0 - p)
 
             k0, k1, k2 = keep * k0 + w * z * z, keep * k1 + w * z, keep * k2 + w
             to_slope = residual * z - forget_slope * (slope - 1.0)

@@ -54,6 +54,7 @@ SNAPSHOTS: tuple[Column, ...] = (
         "comments",
         "how recently the viewer had commented, the engine's own number; larger is later",
     ),
+    Column("weight", "float32", "", "how many looks it stands for: more than 1 where not all were kept"),
     Column(
         "outcome",
         "bool",
@@ -69,6 +70,13 @@ SNAPSHOTS: tuple[Column, ...] = (
         "text",
         "",
         "what was heard: none, success, returned (one that was taken back) or declined",
+        missing="nothing is known yet",
+    ),
+    Column(
+        "reached",
+        "float32",
+        "probability",
+        "the chance at which sales had been told of the viewer: 1 for the hot, less for those shown to find out, 0 for others",
         missing="nothing is known yet",
     ),
 )

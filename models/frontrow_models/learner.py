@@ -26,7 +26,6 @@ from frontrow_models.calibration import CalibrationOptions, Calibrator
 from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.baselines import BaseRate
 from frontrow_models.evaluation.guard import Alarm, Guard, GuardOptions
-from frontrow_models.evaluation.keys import room_keys
 from frontrow_models.evaluation.rolling import Report, Rolling, Rows, report
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
@@ -225,14 +224,11 @@ class Learner:
         served = lessons.served.astype(np.float64)
         # What the model of now says of them: what it said an hour ago tells what its numbers were worth then.
         raw = self._online.weights().logits(lessons.inputs.astype(np.float64))
-        self._calibrator.learn(lessons.room.tolist(), raw, lessons.outcome)
+        self._calibrator.learn(lessons.room.tolist(), raw, lessons.outcome, lessons.weight)
         served[:, :LOGITS] = sigmoid(served[:, :LOGITS])
-        self._base.learn(lessons.outcome)
+        self._base.learn(lessons.outcome, lessons.weight)
         self._policy.see(lessons)
-        rooms = room_keys(lessons.room.tolist())
-        self._rolling.add(
-            Rows(served, lessons.outcome, lessons.served_at, lessons.resolved_at, rooms, lessons.cause)
-        )
+        self._rolling.add(Rows.of(served, lessons))
         told = np.isfinite(served[:, 0]) & (lessons.served_at >= self.since)
         if told.any():
             shown = lessons.take(told)

@@ -83,19 +83,23 @@ class DelayPolicy:
     def steps(self, probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
         """Return what is to be learnt of lessons that are not final: the outcome of each, and its weight.
 
-        What was withdrawn is a positive of negative weight: see above.
+        What was withdrawn is a positive of negative weight: see above. Whatever stands for more than :data:`MOST` counts
+        as so many: all of one time stand for as many, so that only the pace is bounded, and yes and no alike.
         """
         withdrawn = lessons.stage == Stage.WITHDRAWN
         outcome: NDArray[np.bool_] = lessons.outcome | withdrawn
-        return outcome, np.where(withdrawn, -1.0, 1.0) * self.weights(probability, outcome)
+        stands_for = np.minimum(lessons.weight.astype(np.float64), MOST)
+        return outcome, np.where(withdrawn, -stands_for, stands_for) * self.weights(probability, outcome)
 
     def see(self, lessons: Lessons) -> None:
         """Take note of the delays of mature lessons. Only whole cohorts tell of delays: early ones lack the late."""
-        delays = lessons.delay_ms[lessons.outcome & (lessons.stage == Stage.MATURE)]
+        which = lessons.outcome & (lessons.stage == Stage.MATURE)
+        early, stands_for = lessons.delay_ms[which] <= self._window_ms, lessons.weight[which]
         fade = 1.0 - 1.0 / FORGET_AFTER
-        for early in (delays <= self._window_ms).tolist():  # one by one, so that no cut into batches shows
-            self._positives = self._positives * fade + 1.0
-            self._within = self._within * fade + early
+        # One by one, so that no cut into batches shows.
+        for within, weight in zip(early.tolist(), stands_for.tolist(), strict=True):
+            self._positives = self._positives * fade + weight
+            self._within = self._within * fade + within * weight
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values; :meth:`load` takes it over."""

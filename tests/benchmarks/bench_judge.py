@@ -42,7 +42,22 @@ def labels() -> list[tuple[list[str], list[str], Rows]]:
         session = [str(moment // HOUR_MS) for moment in at.tolist()]
         keys = room_keys(room)
         causes = np.where(outcomes[rows], rows // 5, -1)
-        found.append((room, session, Rows(served[rows], outcomes[rows], at, at + HOUR_MS, keys, causes)))
+        found.append(
+            (
+                room,
+                session,
+                Rows(
+                    served[rows],
+                    outcomes[rows],
+                    at,
+                    at + HOUR_MS,
+                    keys,
+                    causes,
+                    np.ones(MARK),
+                    np.zeros(MARK),
+                ),
+            )
+        )
     return found
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from frontrow.core.features import COUNT
 from frontrow.core.lessons import Joiner, Served, Stage
+from frontrow.core.outcomes import Heard, What
 from frontrow.core.scoring import sigmoid
 from frontrow_models.beside import Beside
 from frontrow_models.learner import Learner
@@ -70,13 +71,24 @@ class Room:
             first = self._joiner.end
             self._joiner.serve(rows, sessions, at, kept, served)
             for row in self._orders.pop(self._mark, ()):
-                self._joiner.outcome([row], now, now)
+                self._joiner.hear([row], str(row), Heard(What.SUCCESS, now), now)
             lessons = self._joiner.resolve(now)
         with self._timed("final ones: calibrated, judged, watched"):
             self.learner.learn(lessons.take(lessons.stage == Stage.MATURE))
         with self._timed("fresh ones: weighed, watched, learnt"):
             self.learner.learn(lessons.take(lessons.stage != Stage.MATURE))
-        told = Served(np.arange(first, first + MARK), at, sessions, rows, rooms, rooms, rooms, kept, served)
+        told = Served(
+            np.arange(first, first + MARK),
+            at,
+            sessions,
+            rows,
+            rooms,
+            rooms,
+            rooms,
+            kept,
+            served,
+            np.ones(MARK, np.float32),
+        )
         with self._timed("the hand-over to the challengers' process"):
             self.beside.serve(told, [None] * MARK)
             self.beside.learn(lessons)

@@ -114,11 +114,83 @@ def test_only_the_first_outcome_of_a_snapshot_is_its_outcome() -> None:
     assert told(joiner.resolve(4_000)) == [(0, "OBSERVED", True, 2_000, 1_000)]
 
 
-def test_beyond_the_bound_nothing_is_taken_and_that_is_counted() -> None:
-    joiner = make(bound=3)
-    serve(joiner, 1_000, 1, 2)
-    serve(joiner, 2_000, 3, 4)
-    assert (len(joiner), joiner.refused) == (3, 1)
+def test_all_are_kept_while_they_fit_and_never_more_than_the_bound() -> None:
+    joiner = make(bound=3_000)
+    for step in range(40):  # 30 a minute over an hour are 1,800
+        serve(joiner, 1_000 + step * 60_000, *range(30))
+    assert (len(joiner), joiner.passed_over) == (1_200, 0)
+    for step in range(400):
+        serve(joiner, 3_000_000 + step, *range(64))
+    assert 2_000 < len(joiner) <= 3_000
+    assert len(joiner) + joiner.passed_over == 1_200 + 400 * 64
+
+
+def test_who_is_kept_stands_for_those_who_are_not() -> None:
+    """Eight times too many for the bound: what is kept, weighed, is as many positives and negatives as there were."""
+    joiner = make(bound=4_000)
+    joiner.grow(1 << 16)
+    dice = np.random.default_rng(4)
+    found: list[Lessons] = []
+    served = positives = 0
+    for step in range(400):
+        now = 1_000 + step * 60_000
+        rows = dice.choice(1 << 16, 500, replace=False)
+        buys = rows[dice.random(500) < 0.1]
+        serve(joiner, now, *rows.tolist())
+        served, positives = served + 500, positives + len(buys)
+        for row in buys.tolist():
+            joiner.hear([row], f"{row}/{step}", Heard(What.SUCCESS, now), now)
+        found.append(joiner.resolve(now + 1))
+        assert len(joiner) <= 4_000
+    lessons = Lessons.joined(found)
+    early = lessons.take(lessons.stage == Stage.OBSERVED)
+    assert 2_000 < len(joiner) < 3_600
+    assert {8.0, 16.0} <= set(np.unique(early.weight)) <= {1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0}
+    assert early.weight.sum() == pytest.approx(served, rel=0.03)
+    assert early.weight[early.outcome].sum() == pytest.approx(positives, rel=0.1)
+
+
+def test_an_outcome_of_whom_nothing_was_kept_is_counted() -> None:
+    joiner = make(bound=8)
+    for step in range(60):
+        serve(joiner, 1_000 + step, *range(20))
+    kept = {int(row) for row in joiner.resolve(1_100 + WINDOW).inputs[:, 0]}
+    assert 0 < len(kept) < 9
+    for row in range(20):
+        order(joiner, row, at=200_000, now=200_000)
+    assert joiner.lost == 20 - len(kept)
+    order(joiner, 30, at=200_000, now=200_000)  # never served
+    order(joiner, 19 if 19 not in kept else 18, at=2 * HORIZON, now=2 * HORIZON)
+    assert joiner.lost == 20 - len(kept), "long after, it would have been none of theirs"
+    again = make(bound=8)
+    again.load(joiner.image(64))
+    order(again, min(set(range(20)) - kept), at=300_000, now=300_000)
+    assert again.lost == joiner.lost + 1
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(0, 25), st.integers(4, 40))
+def test_who_is_kept_is_not_a_matter_of_how_many_are_served_in_one_call(
+    counts: list[int], cut: int, bound: int
+) -> None:
+    """Marks may be served one by one or all at once."""
+
+    def kept(parts: list[list[int]]) -> tuple[list[float], list[float]]:
+        joiner, mark = make(bound=bound), 0
+        for part in parts:
+            rows = [row for count in part for row in range(count)]
+            marks = [at for place, count in enumerate(part) for at in [1_000 + mark + place] * count]
+            mark += len(part)
+            joiner.serve(
+                np.array(rows, np.int64),
+                np.zeros(len(rows), np.int32),
+                np.array(marks, np.int64),
+                np.array(rows, np.float32).reshape(-1, 1),
+                np.zeros((len(rows), 2), np.float32),
+            )
+        lessons = joiner.resolve(2 * HORIZON)
+        return lessons.inputs[:, 0].tolist(), lessons.weight.tolist()
+
+    assert kept([counts]) == kept([[count] for count in counts]) == kept([counts[:cut], counts[cut:]])
 
 
 def test_a_window_outside_of_the_horizon_is_refused() -> None:

@@ -150,12 +150,20 @@ def outcome_of(seed: int, size: int, options: dict[str, Any], policy: Policy | N
 def test_many_at_once_gives_the_same_as_one_after_another(
     seed: int, grade_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"grade_by": grade_by, "hot_probability": 0.3}
+    options = {"grade_by": grade_by, "hot_probability": 0.3, "exploration": 0.4, "exploration_points": 50}
     monkeypatch.setattr(module, "FEW", 10**9)
     each = outcome_of(seed, 512, options, None)
     for few, size in ((0, 1500), (0, 97), (24, 512), (24, 1024), (3, 11)):
         monkeypatch.setattr(module, "FEW", few)
         assert outcome_of(seed, size, options, None) == each
+
+
+def test_who_is_kept_where_too_many_wait_is_the_same_in_any_cut() -> None:
+    options = {"snapshot_bound": 40}
+    under_test = make(options, None)
+    run(under_test, 2, 0, len(STREAMS[2]), 512)
+    assert under_test.labels.passed_over > 50
+    assert outcome_of(2, 1500, options, None) == outcome_of(2, 13, options, None)
 
 
 @pytest.mark.parametrize("seed", STREAMS)
@@ -182,7 +190,7 @@ def kept(images: dict[str, Image]) -> dict[str, Image]:
 @pytest.mark.parametrize("grade_by", ["points", "points_or_probability"])
 def test_an_image_and_the_events_after_it_give_what_all_events_give(seed: int, grade_by: str) -> None:
     """A snapshot only shortens a restart: at whatever event it was taken, nothing else may come of the stream."""
-    options = {"grade_by": grade_by, "hot_probability": 0.3}
+    options = {"grade_by": grade_by, "hot_probability": 0.3, "exploration": 0.4, "exploration_points": 50}
     whole = make(options, None)
     expected = state_of(whole, run(whole, seed, 0, len(STREAMS[seed]), 100))
     dice = random.Random(seed)
@@ -216,7 +224,7 @@ def test_an_image_holds_whatever_a_policy_keeps(rules: tuple[Rule, ...]) -> None
 @pytest.mark.parametrize("seed", STREAMS)
 @pytest.mark.parametrize("grade_by", ["points", "points_or_probability"])
 def test_whoever_leaves_memory_comes_back_as_they_were(seed: int, grade_by: str) -> None:
-    options = {"grade_by": grade_by, "hot_probability": 0.3}
+    options = {"grade_by": grade_by, "hot_probability": 0.3, "exploration": 0.4, "exploration_points": 50}
     here = make(options, None)
     expected = run(here, seed, 0, len(STREAMS[seed]), 100)
     attic = MemoryAttic()

@@ -66,6 +66,7 @@ def batch(
         [f"v{number}" for number in numbers],
         inputs,
         served,
+        np.ones(count, np.float32),
     )
     words = [
         ("多少钱" if happened else "哈哈") if number % 3 else None
@@ -87,6 +88,8 @@ def batch(
             cause=np.where(outcome, numbers, -1),
             stage=np.full(count, stage, np.uint8),
             ending=outcome.astype(np.uint8),
+            weight=np.ones(count, np.float32),
+            reached=np.zeros(count, np.float32),
         )
 
     return told, words, lessons(Stage.OBSERVED, at + WINDOW), lessons(Stage.MATURE, at + 3_600_000)

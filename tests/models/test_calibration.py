@@ -235,3 +235,18 @@ def test_reasons_sum_to_the_raw_and_to_the_calibrated_logit(
     assert abs(calibrated - found.logit) < 1e-9
     assert found.raw_logit == plain.raw_logit
     assert found.calibrated_intercept - other.calibrated_intercept == pytest.approx(own, abs=1e-9)
+
+
+def test_a_label_that_stands_for_four_calibrates_as_four_do() -> None:
+    """A quarter of the snapshots is kept while too many come: the other half of the labels must not outweigh them."""
+    dice = np.random.default_rng(8)
+    raw = np.full(8_000, -1.0)
+    first = dice.random(4_000) < 0.5  # all are kept
+    then = dice.random(4_000) < 0.1  # of four times as many
+    outcomes = np.concatenate((first, then))
+    order = dice.permutation(8_000)
+    weights = np.repeat([1.0, 4.0], 4_000)
+    calibrator = Calibrator(CalibrationOptions(half_life=1e6, room_half_life=1e6))
+    calibrator.learn(["a/1"] * 8_000, raw[order], outcomes[order], weights[order])
+    told = float(calibrator.calibration.probabilities(np.array([-1.0]), ["a/1"])[0])
+    assert abs(told - (0.5 + 4 * 0.1) / 5) < 0.02

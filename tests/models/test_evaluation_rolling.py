@@ -12,7 +12,7 @@ from frontrow_models.evaluation.baselines import BaseRate
 from frontrow_models.evaluation.judging import BASELINES, Column, Judged, judge
 from frontrow_models.evaluation.keys import HOUR_MS, room_hours, room_keys
 from frontrow_models.evaluation.ranking import roc_auc
-from frontrow_models.evaluation.rolling import Rolling, Rows
+from frontrow_models.evaluation.rolling import Rolling, Rows, report
 
 COLUMNS = (Column("shown"), Column("champion"), Column("challenger"), *BASELINES)
 ROOMS = room_keys(["p/a", "p/b", "p/c"])
@@ -34,6 +34,8 @@ def stream(seed: int, labels: int, *, holes: bool = True) -> Rows:
         resolved_at=at + HOUR_MS,
         rooms=ROOMS[dice.integers(0, 3, labels)],
         causes=np.where(outcomes, np.arange(labels) // 5, -1),
+        weights=dice.choice((1.0, 1.0, 4.0), labels),
+        reached=dice.choice((0.0, 0.1, 1.0), labels),
     )
 
 
@@ -45,7 +47,7 @@ def cut(rows: Rows, places: list[int]) -> list[Rows]:
 def offline(rows: Rows) -> list[Judged]:
     groups = room_hours(rows.rooms, rows.served_at)
     return [
-        judge(column, rows.served[:, place].copy(), rows.outcomes, groups, rows.causes)
+        judge(column, rows.served[:, place].copy(), rows.outcomes, groups, rows.causes, weights=rows.weights)
         for place, column in enumerate(COLUMNS)
     ]
 
@@ -104,7 +106,7 @@ def test_memory_does_not_grow() -> None:
         rolling.add(stream(seed, 100))
         sizes.add(sum(array.nbytes for array in rolling.image().arrays.values()))
         assert rolling.report().labels == 64
-    assert sizes == {64 * (6 * 8 + 4 * 8 + 1)}
+    assert sizes == {64 * (6 * 8 + 6 * 8 + 1)}
 
 
 def test_a_state_of_other_columns_is_refused() -> None:
@@ -122,7 +124,9 @@ def test_rows_that_a_challenger_broke_on_are_left_out_of_its_numbers_and_told() 
     found = {judged.column: judged for judged in rolling.report().columns}
     good = np.isfinite(rows.served[:, 2])
     assert 0 < found["challenger"].left_out == (~good).sum() and found["champion"].left_out == 0
-    assert found["challenger"].roc_auc == roc_auc(rows.served[good, 2], rows.outcomes[good])
+    assert found["challenger"].roc_auc == roc_auc(
+        rows.served[good, 2], rows.outcomes[good], rows.weights[good]
+    )
 
 
 def test_what_only_orders_is_not_judged_as_a_probability() -> None:
@@ -167,3 +171,29 @@ def test_the_base_rate_forgets() -> None:
     rate.learn(np.ones(5_000))
     rate.learn(np.zeros(5_000))
     assert rate.rate < 0.05
+
+
+def test_those_who_were_shown_by_chance_stand_for_all_who_might_have_been() -> None:
+    """Sales tell outcomes only of whom they were told: the hot always, a quarter of the others."""
+    dice = np.random.default_rng(2)
+    count = 20_000
+    p = dice.beta(1.0, 6.0, count)
+    outcomes = dice.random(count) < p
+    hot = p > 0.3
+    reached = np.where(hot, 1.0, np.where(dice.random(count) < 0.25, 0.25, 0.0))
+    causes = np.where(outcomes, np.arange(count), -1)
+    at = np.arange(count) * 1_000
+    rooms = np.zeros(count, np.int64)
+    rows = Rows(p[:, None] * 1.0, outcomes, at, at, rooms, causes, np.ones(count), reached)
+    told = report([Column("champion")], rows)
+    whole, [weighed] = told.columns[0], told.reached
+    naive = judge(
+        Column("champion"), p[reached > 0], outcomes[reached > 0], at[reached > 0] * 0, causes[reached > 0]
+    )
+    assert whole.roc_auc and weighed.roc_auc and naive.roc_auc
+    assert whole.log_loss and weighed.log_loss and naive.log_loss
+    assert abs(weighed.log_loss - whole.log_loss) < 0.015 < naive.log_loss - whole.log_loss
+    assert abs(weighed.roc_auc - whole.roc_auc) < 0.015
+    assert weighed.labels == int((reached > 0).sum())
+    rows = rows.at(reached != 0.25)
+    assert report([Column("champion")], rows).reached == [], "without exploration there is nothing to weigh"

@@ -49,11 +49,11 @@ def test_the_columns_are_those_of_this_version() -> None:
         for name, of in columns.TABLES.items()
     ]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    assert (columns.COLUMNS_VERSION, digest[:16]) == (2, "996ceeabec8859ca")
+    assert (columns.COLUMNS_VERSION, digest[:16]) == (2, "13cf3f992aa45262")
     names = [column.name for column in columns.SNAPSHOTS]
     assert names[:6] == ["platform", "room", "session", "viewer", "snapshot", "served_at"]
-    assert names[-10:] == [
-        "shown", "champion", "base_rate", "points", "recency", "outcome", "delay_ms", "value", "stage", "ending"
+    assert names[-12:] == [
+        "shown", "champion", "base_rate", "points", "recency", "weight", "outcome", "delay_ms", "value", "stage", "ending", "reached"
     ]  # fmt: skip
     assert [column.name for column in columns.SNAPSHOTS if column.personal] == ["viewer"]
 
@@ -86,7 +86,7 @@ def test_the_report_can_be_recomputed_from_the_snapshots(journal: RecordedJourna
 def test_a_snapshot_tells_how_certain_its_outcome_is(journal: RecordedJournal) -> None:
     table = journal.snapshots()
     stages, outcome = table["stage"], table["outcome"]
-    assert set(stages) == {"waiting", "observed", "late", "mature"}
+    assert set(stages) == {"waiting", "observed", "late", "mature", "withdrawn"}
     assert np.array_equal(np.ma.getmaskarray(outcome), stages == "waiting")
     assert outcome[stages == "late"].all()
     happened = np.ma.filled(outcome, False)
@@ -112,10 +112,12 @@ def test_every_outcome_is_there_once(journal: RecordedJournal, stream: Path) -> 
     for line in stream.read_bytes().splitlines():
         told = json.loads(line)
         if told["kind"] == "order_paid" or (told["kind"] == "form_submit" and told.get("consent")):
-            events[told["id"]] = (told["viewer"], told["at"])
+            events[told["id"]] = (told["viewer"], told["at"], "success")
+        elif told["kind"] == "order_refunded":
+            events[told["id"]] = (told["viewer"], told["at"], "refund")
     table = journal.outcomes()
-    found = sorted(zip(table["viewer"].tolist(), table["at"].tolist(), strict=True))
-    assert found == sorted(events.values())
+    found = zip(table["viewer"].tolist(), table["at"].tolist(), table["said"].tolist(), strict=True)
+    assert sorted(found) == sorted(events.values())
 
 
 def test_a_part_of_the_time_has_the_same_rows(journal: RecordedJournal, stream: Path) -> None:

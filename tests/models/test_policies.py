@@ -91,6 +91,8 @@ def _mature(delays_ms: list[int]) -> Lessons:
         cause=np.full(count, -1),
         stage=np.full(count, Stage.MATURE, np.uint8),
         ending=np.zeros(count, np.uint8),
+        weight=np.ones(count, np.float32),
+        reached=np.zeros(count, np.float32),
     )
 
 

@@ -26,5 +26,7 @@ def fresh_lessons(inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], **co
         "cause": np.where(outcomes, np.arange(count), -1),
         "stage": np.full(count, Stage.OBSERVED, np.uint8),
         "ending": np.where(outcomes, Ending.SUCCESS, Ending.NONE).astype(np.uint8),
+        "weight": np.ones(count, np.float32),
+        "reached": np.zeros(count, np.float32),
     }
     return Lessons(**given | columns)

@@ -117,7 +117,11 @@ def told(rows: int = 20_000, **more: Any) -> Json:
                               truth + dice.normal(0, 4, rows)))  # fmt: skip
     causes = np.where(outcomes, np.arange(rows), -1)
     at = NOW + np.arange(rows) * 1_000
-    judged = report(SERVED, Rows(served, outcomes, at, at, np.zeros(rows, np.int64), causes), waiting=900)
+    judged = report(
+        SERVED,
+        Rows(served, outcomes, at, at, np.zeros(rows, np.int64), causes, np.ones(rows), np.zeros(rows)),
+        waiting=900,
+    )
     trial = judge(Column("slow"), sigmoid(truth - 0.1), outcomes, at // 3_600_000, causes)
     compared = Comparison(
         labels=rows, outcomes=int(outcomes.sum()), blocks=31, rooms=4, clipped=0,

@@ -502,6 +502,9 @@ class Daemon:
         return Gauges(
             viewers=engine.rows,
             labels_pending=len(engine.labels),
+            labels_passed_over=engine.labels.passed_over,
+            outcomes_lost=engine.labels.lost,
+            outcomes_late=engine.labels.too_late,
             queue_events=intake.queued,
             journal_seq=store.store.seq,
             outbox={

@@ -296,8 +296,8 @@ class _Looks:
         self._since, self._until = since or 0, until
         self._sessions = Sessions()
         self._parts: list[Served] = []
-        # By snapshot: stage, outcome, delay, value, ending.
-        self._known: dict[int, tuple[int, bool, int, float, str]] = {}
+        # By snapshot: stage, outcome, delay, value, ending, reached.
+        self._known: dict[int, tuple[int, bool, int, float, str, float]] = {}
         self._count = 0
         self._too_many = False
 
@@ -323,7 +323,7 @@ class _Looks:
         said[:, :LOGITS] = sigmoid(said[:, :LOGITS])
         said[np.isnan(served)] = np.nan  # what was not said is no probability
         inputs = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *(part.inputs for part in parts)])
-        none = (0, None, None, None, None)
+        none = (0, None, None, None, None, None)
         known = [self._known.get(number, none) for number in snapshot.tolist()]
         return Table.of(
             "snapshots",
@@ -336,11 +336,13 @@ class _Looks:
                 "served_at": _joined([part.served_at for part in parts], np.int64),
                 **{name: inputs[:, place] for place, name in enumerate(NAMES)},
                 **{column.name: said[:, place] for place, column in enumerate(SERVED)},
+                "weight": _joined([part.weight for part in parts], np.float32),
                 "outcome": [outcome for _, outcome, *_ in known],
                 "delay_ms": [delay if outcome else None for _, outcome, delay, *_ in known],
-                "value": [value if outcome else None for _, outcome, _, value, _ in known],
+                "value": [value if outcome else None for _, outcome, _, value, *_ in known],
                 "stage": [STAGES[stage] for stage, *_ in known],
-                "ending": [ending for *_, ending in known],
+                "ending": [ending for *_, ending, _ in known],
+                "reached": [reached for *_, reached in known],
             },
         )
 
@@ -363,6 +365,7 @@ class _Looks:
                     viewers=viewers,
                     inputs=served.inputs[which],
                     served=served.served[which],
+                    weight=served.weight[which],
                 )
             )
 
@@ -376,6 +379,7 @@ class _Looks:
             lessons.delay_ms.tolist(),
             lessons.value.tolist(),
             [ENDINGS[ending] for ending in lessons.ending.tolist()],
+            lessons.reached.tolist(),
             strict=True,
         )
         self._known.update(zip(lessons.snapshot.tolist(), values, strict=True))

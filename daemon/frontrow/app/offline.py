@@ -24,7 +24,6 @@ from frontrow.core.scoring import Matrix, sigmoid
 from frontrow.runtime import collector
 from frontrow_models.arena import Arena, Standing
 from frontrow_models.challengers import make_challenger
-from frontrow_models.evaluation.keys import room_keys
 from frontrow_models.evaluation.latency import NEVER, HotToOutcome, hot_to_outcome
 from frontrow_models.evaluation.reliability import wilson
 from frontrow_models.evaluation.rolling import LABELS, Rows
@@ -193,7 +192,8 @@ class LeadsFollowed:
     """Watches leads until their horizon has passed.
 
     An outcome counts for a lead if it happened at or after the decision, within the horizon, and came behind the very
-    event that decided: a form that makes its sender hot is no success of that lead. One that is taken back before the
+    event that decided: a form that makes its sender hot is no success of that lead. Leads that were shown to find out are not
+    among them, as they are not what the policy believes in. One that is taken back before the
     horizon has passed is none.
     """
 
@@ -226,10 +226,16 @@ class LeadsFollowed:
     def keep(self, most: int) -> None:
         """Forget all but the last leads, and among the others who still may have an outcome: for who watches without end."""
         self.leads = self.leads[-most:]
-        self._waiting = {}
-        for lead in self.leads:
-            if lead.outcome is None and not self.known(lead):
-                self._waiting.setdefault(lead.key, []).append(lead)
+        held = {lead.lead for lead in self.leads if not self.known(lead)}
+        waiting = {
+            key: [each for each in leads if each[0].lead in held] for key, leads in self._waiting.items()
+        }
+        self._waiting = {key: leads for key, leads in waiting.items() if leads}
+        self._viewer_of = {lead: key for lead, key in self._viewer_of.items() if lead in held}
+        first = min(
+            (since for leads in self._waiting.values() for _, since in leads), default=self._ledger.causes
+        )
+        self._kind_of = {cause: kind for cause, kind in self._kind_of.items() if cause >= first}
 
     def known(self, lead: Followed) -> bool:
         """Return whether all is known of a lead: its horizon has passed."""
@@ -259,6 +265,8 @@ class LeadsFollowed:
             lead.lead, lead.platform, lead.room, lead.session, lead.viewer,
             lead.decided_at, lead.points, lead.probability,
         )  # fmt: skip
+        if lead.propensity is not None:
+            return
         self.leads.append(made)
         key = f"{made.platform}/{made.room}/{made.viewer}"
         self._waiting.setdefault(key, []).append((made, self._ledger.causes))
@@ -422,5 +430,4 @@ def rows_of(lessons: Lessons) -> Rows:
     """Return final lessons as the judge takes them: logits are probabilities, rooms are keys."""
     served = lessons.served.astype(np.float64)
     served[:, :LOGITS] = sigmoid(served[:, :LOGITS])
-    rooms = room_keys(lessons.room.tolist())
-    return Rows(served, lessons.outcome, lessons.served_at, lessons.resolved_at, rooms, lessons.cause)
+    return Rows.of(served, lessons)

@@ -159,6 +159,19 @@ class Checks:
         intake, model = IntakeConfig(), ModelConfig()
         self._at_least("intake", "queue_events", intake.queue_events, "frame_events", intake.frame_events)
         self._at_least("model", "min_labels", model.min_labels, "min_positives", model.min_positives)
+        self._explored(model)
+
+    def _explored(self, model: ModelConfig) -> None:
+        below, hot = ("model", "exploration_points"), ("points", "hot")
+        if self._document.wrong & {below, hot} or not self._values.get(
+            ("model", "exploration"), model.exploration
+        ):
+            return
+        points, bound = self._values.get(below, model.exploration_points), self._values.get(hot, Policy().hot)
+        if points >= bound:
+            given = below if below in self._values else hot
+            reason = f"exploration_points ({points:_}) must be below points.hot ({bound:_}): everybody would be near it"
+            self._document.add(given, reason)
 
     def _points(self) -> None:
         """Check the points table as far as it can be read: a wrong rule must not hide what contradicts elsewhere."""

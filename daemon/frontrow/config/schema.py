@@ -131,10 +131,12 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``learning_rate`` and ``l2`` are those of its gradient descent; ``expected_rate`` is the share of looks at viewers that are
     believed to be followed by an outcome before anything is learnt. Its probability is shown, and may decide, once it
     has learnt from ``min_labels`` labels with ``min_positives`` positives, and as many negatives, among them. A viewer is looked at for
-    learning at most every ``snapshot_every_s``. ``challengers`` are models that learn beside it in a process of their own, are
+    learning at most every ``snapshot_every_s``; not more than ``snapshot_bound`` such looks wait for their outcome, and of more a
+    share is kept, by hash. ``challengers`` are models that learn beside it in a process of their own, are
     judged by the same outcomes and decide nothing. When one is proven better, ``promotion`` "ask" proposes it to people, "policy"
     lets it lead, once an hour at most. ``grade`` says who decides: points alone, or either of both, where a
-    probability from ``hot_probability`` is hot.
+    probability from ``hot_probability`` is hot. Sales are told of a share ``exploration`` of viewers who are less than
+    ``exploration_points`` below hot, of ``exploration_per_hour`` in a room and hour at most, so that it is known what becomes of them.
     """
 
     enabled: bool = True
@@ -144,10 +146,14 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     min_labels: Annotated[int, Meta(ge=1)] = 200
     min_positives: Annotated[int, Meta(ge=1)] = 20
     snapshot_every_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
+    snapshot_bound: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
     challengers: tuple[str, ...] = ()
     promotion: Literal["ask", "policy"] = "ask"
     grade: Literal["points", "points_or_probability"] = "points"
     hot_probability: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    exploration: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
+    exploration_points: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    exploration_per_hour: Annotated[int, Meta(ge=1, le=1_000)] = 4
 
 
 class IntentsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from frontrow.core import features, signs
 from frontrow.core.alerts import Reason
 from frontrow.core.explaining import as_reasons, largest_parts
+from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, grades_after, lead_id
@@ -66,8 +67,9 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
 
     ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. What is known after ``window_ms`` (at most the horizon) is learnt first. A viewer is snapshot at most once in
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
-    ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Whoever was silent for
-    ``idle_ms`` leaves memory, where there is an attic to go to.
+    ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Of viewers less than
+    ``exploration_points`` below hot a share ``exploration`` is shown all the same, ``exploration_per_hour`` in a room at most.
+    Whoever was silent for ``idle_ms`` leaves memory, where there is an attic to go to.
     """
 
     silence_ms: int = 1_800_000
@@ -80,6 +82,9 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     snapshot_bound: int = 1_000_000
     grade_by: Literal["points", "points_or_probability"] = "points"
     hot_probability: float = 0.5
+    exploration: float = 0.0
+    exploration_points: int = 20
+    exploration_per_hour: int = 4
     report_closed: bool = False
     report_learning: bool = False
     idle_ms: int = 7_200_000
@@ -355,6 +360,7 @@ class Engine:
             horizon_ms=options.horizon_ms,
             window_ms=min(options.window_ms, options.horizon_ms),
             room_of=self._room_name,
+            names_of=self._names_of,
             bound=options.snapshot_bound,
         )
         self.now = 0  # engine time, UTC ms; 0 before the first event
@@ -388,7 +394,10 @@ class Engine:
         self._due: list[
             tuple[Rows, int, Matrix, NDArray[np.int64]]
         ] = []  # rows whose mark has passed, the mark, their facts and their points then
-        self._active: set[int] = set()  # rows touched since the last mark, where probability may make hot
+        # Rows touched since the last mark, where something is decided of them there.
+        self._active: set[int] = set()
+        self._watching = model is not None and (options.grade_by != "points" or options.exploration > 0.0)
+        self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
 
     # ------------------------------------------------------------------ applying
 
@@ -545,7 +554,7 @@ class Engine:
         if self.viewers.bucket.view[row] != bucket:
             self.viewers.bucket.view[row] = bucket
             self._touched[row] = self.events + position
-        if self.options.grade_by != "points":
+        if self._watching:
             self._active.add(row)
 
     def _bucket(self) -> int:
@@ -572,6 +581,11 @@ class Engine:
             session.warm[row] = None
         if grade == HOT and row not in self._leads:
             self._make_lead(row, now, effects)
+        elif grade == HOT and row not in self._hot_at:  # shown already, and would be now
+            if self.model is not None:
+                self._serve()
+            self._hot_at[row] = now
+            self.labels.reach(row, 1.0, now)
 
     def _hear_of_lead(self, frame: Frame, position: int, at: int) -> None:
         """Take what sales say of a lead; of one that is not known here, of the viewer that the event names."""
@@ -598,7 +612,7 @@ class Engine:
             for row in rows:  # a snapshot that is still to be taken would already lie after its own outcome
                 self._touched.pop(row, None)
 
-    def _make_lead(self, row: int, now: int, effects: Effects) -> None:
+    def _make_lead(self, row: int, now: int, effects: Effects, *, propensity: float | None = None) -> None:
         if self.model is not None:
             self._serve()  # what a lead names of the model must not depend on which viewers came along in its frame
         room, session = self.session_of(row)
@@ -606,7 +620,9 @@ class Engine:
         lead = lead_id(room.platform, room.room, session.id, viewer)
         self._leads[row] = lead
         self._row_of_lead[lead] = row
-        self._hot_at[row] = now
+        if propensity is None:
+            self._hot_at[row] = now
+        self.labels.reach(row, 1.0 if propensity is None else propensity, now)
         session.leads += 1
         effects.lead_rows.append(row)
         effects.lead_positions.append(self._position)
@@ -619,7 +635,7 @@ class Engine:
             viewer=viewer,
             customer=None,
             store=None,
-            grade="hot",
+            grade="hot" if propensity is None else GRADES[self.viewers.grade.view[row]],
             quality=None,
             points=self.board.points(row, now),
             probability=None,
@@ -630,6 +646,7 @@ class Engine:
             host=session.host,
             product=session.product,
             campaign=session.campaign,
+            propensity=propensity,
         )
         if self.model is None:
             effects.leads.append(decided)
@@ -828,7 +845,7 @@ class Engine:
             buckets[fresh] = bucket
             first = self.events + positions[new][where]
             self._touched.update(zip(fresh.tolist(), first.tolist(), strict=True))
-        if self.options.grade_by != "points":
+        if self._watching:
             self._active.update(rows.tolist())
 
     # ------------------------------------------------------------------ time
@@ -881,7 +898,27 @@ class Engine:
             self.viewers.due.array[rows] = 1
             self._touched.clear()
         if self._active:
-            self._grade_by_probability(mark, effects)
+            near = list(self._active) if self.options.exploration > 0.0 else []
+            if self.options.grade_by != "points":
+                self._grade_by_probability(mark, effects)
+            self._active.clear()
+            self._explore(near, mark, effects)
+
+    def _explore(self, rows: Sequence[int], mark: int, effects: Effects) -> None:
+        """Show some of those who are just not hot, so that it is known what would become of them."""
+        viewers, hot = self.viewers, self.policy.hot
+        near: list[int] = []
+        for row in rows:
+            if row in self._leads or viewers.staff.view[row] or viewers.grade.view[row] == HOT:
+                continue
+            if 0 < hot - self.board.points(row, mark) < self.options.exploration_points:
+                near.append(row)
+        near.sort(key=self._name_of)
+        for row, name in zip(near, self._names_of(np.array(near, np.int64)), strict=True):
+            room, _ = self.session_of(row)
+            if self._exploration.chooses(self._room_name(viewers.session.view[row]), name, mark):
+                effects.rooms.add((room.platform, room.room))
+                self._make_lead(row, mark, effects, propensity=self._exploration.rate)
 
     def _grade_by_probability(self, mark: int, effects: Effects) -> None:
         viewers = self.viewers
@@ -998,7 +1035,8 @@ class Engine:
         viewers = self.viewers.directory.viewers(rows)
         for row, viewer, line in zip(rows.tolist(), viewers, lines, strict=True):
             lead = self._leads.get(row)
-            more = [lead, self._hot_at.get(row), row in self._hot_by_probability] if lead else []
+            told = (lead, self._hot_at.get(row), row in self._hot_by_probability, self.labels.reach_of(row))
+            more = told if lead else ()
             packed = landmark + line.tobytes() + msgspec.msgpack.encode(more)
             found.append((_attic_key(self.viewers.session_of(row), viewer), packed))
         return found
@@ -1014,7 +1052,10 @@ class Engine:
         self._fading.move_row(row, *_LANDMARK.unpack_from(packed))
         more = msgspec.msgpack.decode(packed[offset:])
         if more:
-            self._leads[row], self._hot_at[row], by_probability = more
+            self._leads[row], hot_at, by_probability, reach = more
+            if hot_at is not None:
+                self._hot_at[row] = hot_at
+            self.labels.reach(row, reach)
             self._row_of_lead[self._leads[row]] = row
             if by_probability:
                 self._hot_by_probability.add(row)
@@ -1065,20 +1106,20 @@ class Engine:
         served = self.model.serve(inputs, rooms, points)
         kept = inputs.astype(np.float32)
         first = self.labels.end
-        self.labels.serve(rows, sessions, marks, kept, served)
+        taken = self.labels.serve(rows, sessions, marks, kept, served)
         if self.options.report_learning:
-            taken = slice(0, self.labels.end - first)  # beyond its bound the joiner takes none
             self._effects.served.append(
                 Served(
                     snapshot=np.arange(first, self.labels.end),
                     served_at=marks[taken],
                     session=sessions[taken],
                     rows=rows[taken],
-                    rooms=rooms[taken],
+                    rooms=[rooms[place] for place in taken.tolist()],
                     broadcasts=[self._sessions[number].id for number in sessions[taken].tolist()],
                     viewers=self.viewers.directory.viewers(rows[taken]),
                     inputs=kept[taken],
                     served=served[taken],
+                    weight=self.labels.weights(first),
                 )
             )
 
@@ -1164,6 +1205,9 @@ class Engine:
         self.board.grow(self._capacity)
         self.labels.grow(self._capacity)
 
+    def _names_of(self, rows: Rows) -> list[str]:
+        return ["/".join(self._name_of(row)) for row in rows.tolist()]
+
     def _name_of(self, row: int) -> tuple[str, str, str, str]:
         room, session = self.session_of(row)
         return room.platform, room.room, session.id, self.viewers.directory.viewer(row)
@@ -1230,6 +1274,7 @@ class Engine:
                 "hot_by_probability": sorted(self._hot_by_probability),
                 "touched": [[row, number] for row, number in self._touched.items()],
                 "active": sorted(self._active),
+                "exploration": self._exploration.state(),
                 "due": [[rows.tolist(), mark, points.tolist()] for rows, mark, _, points in self._due],
             },
             arrays={
@@ -1277,6 +1322,7 @@ class Engine:
         self._hot_by_probability = set(meta["hot_by_probability"])
         self._touched = dict(meta["touched"])
         self._active = set(meta["active"])
+        self._exploration.load(meta["exploration"])
         start = 0
         for rows, mark, points in meta["due"]:
             facts = image.arrays["due"][start : start + len(rows)]

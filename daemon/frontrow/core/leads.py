@@ -16,10 +16,12 @@ GRADES: tuple[Grade, Grade, Grade] = ("cold", "warm", "hot")
 
 
 class Lead(Struct, frozen=True):
-    """A raw lead: one per viewer and session that turned hot. Unknown is None.
+    """A raw lead: one per viewer and session that turned hot, or was shown to find out. Unknown is None.
 
     ``points``, ``probability`` and ``reasons`` are those of the moment ``decided_at`` (engine time, UTC ms); they do
     not change afterwards. ``probability`` is None while the model has learnt too little to be believed. ``policy`` and ``model`` name the points table and the weights that decided.
+    ``propensity`` is None where the viewer was hot; else they were under the threshold and shown for the sake of learning, with this
+    chance, and ``grade`` is theirs (:mod:`frontrow.core.exploration`).
     """
 
     lead: str
@@ -40,6 +42,7 @@ class Lead(Struct, frozen=True):
     host: str | None
     product: str | None
     campaign: str | None
+    propensity: float | None = None
 
 
 def lead_id(platform: str, room: str, session: str, viewer: str) -> str:

@@ -20,6 +20,9 @@ only if it is heard of before they are mature. One heard later is counted, and c
 back. "Not interested" ends the waiting of the window: the snapshot is a negative at once, and an order that comes all the
 same is a late one. What is final depends on what was heard, and not on the order in which it was.
 
+Not more than a bound of snapshots wait. Where more would, a share is chosen by hash (:mod:`frontrow.core.sampling`), and each
+one that is kept weighs as many as it stands for. An outcome none of whose snapshots was kept is counted.
+
 Snapshots lie in columns, in the order of serving, which is the order of maturing; each knows the one before it of the
 same row. So a million of them are a few large arrays, and the newest of a row leads to all others.
 """
@@ -35,9 +38,11 @@ from numpy.typing import NDArray
 from frontrow.core.columns import Column, zeros
 from frontrow.core.images import Image
 from frontrow.core.outcomes import Heard, Ledger, Success, What
+from frontrow.core.sampling import chances, halvings, weights
 
 _FIRST = 4096  # snapshots that there is room for at first
 _NONE = -1
+_LEAST_ELAPSED = 64  # a part of the horizon: how many come in it is not told from less
 _LONGEST_MS = (1 << 31) - 1  # delays are told apart up to here, 24 days
 # What a snapshot's state is made of.
 _OBSERVED = 1  # an observed lesson was told
@@ -76,7 +81,8 @@ class Lessons:
     ``outcome`` says whether it happened, ``delay_ms`` how long after serving it was heard of (-1: it was not), ``value``
     its money in minor units (0: none was told), ``cause`` which outcome it was: an order after five snapshots is five
     positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn
-    lesson's outcome is False, and what is undone is a positive.
+    lesson's outcome is False, and what is undone is a positive. ``weight`` is how many snapshots this one stands for.
+    ``reached`` is the chance at which sales had been told of the viewer by then, 1 for whoever was hot, 0 if they had not been.
     """
 
     snapshot: NDArray[np.int64]
@@ -92,6 +98,8 @@ class Lessons:
     cause: NDArray[np.int64]
     stage: NDArray[np.uint8]
     ending: NDArray[np.uint8]
+    weight: NDArray[np.float32]
+    reached: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.snapshot)
@@ -123,15 +131,20 @@ class Served:
     viewers: Sequence[str]
     inputs: NDArray[np.float32]
     served: NDArray[np.float32]
+    weight: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.snapshot)
 
 
-class Joiner:
-    """Snapshots that wait for their outcome. Bounded: beyond ``bound`` a new snapshot is not taken, and counted."""
+def _numbers(rows: NDArray[np.int64]) -> list[str]:
+    return list(map(str, rows.tolist()))
 
-    _COLUMNS = ("inputs", "served", "served_at", "session", "before", "state")
+
+class Joiner:
+    """Snapshots that wait for their outcome, not more than ``bound``."""
+
+    _COLUMNS = ("inputs", "served", "served_at", "session", "before", "state", "halved", "reached")
 
     def __init__(
         self,
@@ -141,11 +154,13 @@ class Joiner:
         horizon_ms: int,
         window_ms: int,
         room_of: Callable[[int], str],
+        names_of: Callable[[NDArray[np.int64]], Sequence[str]] = _numbers,
         bound: int = 1_000_000,
     ) -> None:
         """Make an empty joiner for inputs of ``width`` numbers with ``columns`` numbers served beside each.
 
-        ``room_of`` returns the name of the room of a session's number, for as long as a snapshot of it waits.
+        ``room_of`` returns the name of the room of a session's number, for as long as a snapshot of it waits. ``names_of``
+        returns what rows are called in every replay: by that, and the time, it is chosen who is kept.
 
         Raises:
             ValueError: The window is longer than the horizon, or the horizon than 24 days.
@@ -154,6 +169,7 @@ class Joiner:
             raise ValueError("the window must lie within the horizon, and that within 24 days")
         self._width = width
         self._room_of = room_of
+        self._names_of = names_of
         self._horizon_ms = horizon_ms
         self._window_ms = window_ms
         self._bound = bound
@@ -166,14 +182,22 @@ class Joiner:
         self._session = np.zeros(_FIRST, np.int32)
         self._before = np.zeros(_FIRST, np.int32)  # how far back the same row's former one is; 0: none
         self._state = np.zeros(_FIRST, np.uint8)
+        self._halved = np.zeros(_FIRST, np.uint8)  # how often the share that was kept
         # By snapshot, of those whose outcome stands: few are. Its delay (ms), value and cause.
         self._happened: dict[int, tuple[int, int, int]] = {}
         self._ledger = Ledger(horizon_ms)
         self._newest = Column(np.int64)  # by row: the number after that of its newest snapshot, or 0
+        self._reach = Column(np.float32)  # by row: the chance at which sales were told of it, or 0
+        self._passed_over: Column | None = (
+            None  # by row: when its last snapshot that was not kept was served, or 0
+        )
         # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending; delay, value and cause of
         # an outcome that stands.
         self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
-        self.refused = 0  # snapshots beyond the bound
+        self._reached = np.zeros(_FIRST, np.float32)
+        self._stand_for = 0  # how many those stand for that are held
+        self.passed_over = 0  # snapshots that were not kept
+        self.lost = 0  # outcomes none of whose snapshots was kept
         self.too_late = 0  # outcomes that were heard of when a snapshot they belong to was mature
 
     def __len__(self) -> int:
@@ -187,14 +211,33 @@ class Joiner:
     def grow(self, rows: int) -> None:
         """Make room for at least so many rows."""
         self._newest.grow(rows)
+        self._reach.grow(rows)
+        if self._passed_over is not None:
+            self._passed_over.grow(rows)
 
     def clear(self, rows: NDArray[np.int64]) -> None:
         """Give rows back; they have no snapshots that wait."""
         self._newest.array[rows] = 0
+        self._reach.array[rows] = 0.0
+        if self._passed_over is not None:
+            self._passed_over.array[rows] = 0
 
     def waiting(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return for each row whether its newest snapshot is still held."""
         return self._newest.array[rows] > self._begin
+
+    def reach(self, row: int, chance: float, now: int | None = None) -> None:
+        """Let sales have been told of a row's viewer, with that chance; at engine time ``now``, so that a snapshot of that very
+        time is one of whom they were told."""
+        self._reach.view[row] = chance
+        newest: int = self._newest.view[row] - 1
+        if newest >= self._begin and self._at(newest) == now:
+            self._reached[newest - self._base] = chance
+
+    def reach_of(self, row: int) -> float:
+        """Return the chance at which sales were told of a row's viewer; 0: they were not."""
+        chance: float = self._reach.view[row]
+        return chance
 
     def serve(
         self,
@@ -203,22 +246,81 @@ class Joiner:
         at: NDArray[np.int64],
         inputs: NDArray[np.float32],
         served: NDArray[np.float32],
+    ) -> NDArray[np.int64]:
+        """Keep what was served of different rows, each at its engine time ``at``; times never fall, nor from call to call.
+
+        Return the places of those that were kept; they got the next numbers, in this order.
+        """
+        if not len(rows):
+            return np.zeros(0, np.int64)
+        room = self._bound - len(self) - len(rows)
+        if room >= 0 and self._expected(int(at[0]), len(rows)) <= 2.0 * room:  # so it is at all of the times
+            self._keep(rows, sessions, at, inputs, served, 0)
+            return np.arange(len(rows))
+        # One time after another, so that it does not matter how many are served in one call.
+        ends = np.append(np.flatnonzero(np.diff(at)) + 1, len(rows)).tolist()
+        kept: list[NDArray[np.int64]] = []
+        for start, end in zip([0, *ends], ends, strict=False):
+            now = int(at[start])
+            often = halvings(len(self), end - start, self._bound, self._expected(now))
+            which = self._chosen(rows[start:end], now, often) + start
+            self._keep(rows[which], sessions[which], at[which], inputs[which], served[which], often)
+            kept.append(which)
+        return np.concatenate(kept)
+
+    def _expected(self, now: int, more: int = 0) -> float:
+        """Return how many snapshots come within the horizon, kept or not, as far as those tell that are held, and ``more``."""
+        elapsed_ms = now - self._at(self._begin) if self._begin < self._end else 0
+        return (
+            (self._stand_for + more) * self._horizon_ms / max(elapsed_ms, self._horizon_ms / _LEAST_ELAPSED)
+        )
+
+    def weights(self, first: int) -> NDArray[np.float32]:
+        """Return how many each snapshot stands for, from the number ``first`` on."""
+        return weights(self._halved[first - self._base : self._end - self._base])
+
+    def _chosen(self, rows: NDArray[np.int64], at: int, often: int) -> NDArray[np.int64]:
+        """Return the places of those rows that are kept of all that were served at a time, and count the others."""
+        if not often:
+            return np.arange(len(rows))
+        drawn = chances(f"{name}/{at}" for name in self._names_of(rows))
+        which = np.flatnonzero(drawn < 0.5**often)
+        room = max(0, self._bound - len(self))
+        if len(which) > room:  # seldom: twice as many as were to be expected, or no room at all
+            which = np.sort(which[np.argsort(drawn[which], kind="stable")[:room]])
+        if self._passed_over is None:
+            self._passed_over = Column(np.int64)
+            self._passed_over.grow(len(self._newest))
+        over = np.ones(len(rows), np.bool_)
+        over[which] = False
+        self._passed_over.array[rows[over]] = at
+        self.passed_over += len(rows) - len(which)
+        return which
+
+    def _keep(
+        self,
+        rows: NDArray[np.int64],
+        sessions: NDArray[np.int32],
+        at: NDArray[np.int64],
+        inputs: NDArray[np.float32],
+        served: NDArray[np.float32],
+        often: int,
     ) -> None:
-        """Keep what was served of different rows, each at its engine time ``at``; times never fall from call to call."""
-        taken = min(len(rows), max(0, self._bound - len(self)))
-        self.refused += len(rows) - taken
+        taken = len(rows)
         if not taken:
             return
         self._make_room(taken)
-        rows = rows[:taken]
         start = self._end - self._base
         numbers = np.arange(self._end, self._end + taken)
         place = slice(start, start + taken)
         newest = self._newest.array[rows] - 1
-        self._inputs[place] = inputs[:taken]
-        self._served[place] = served[:taken]
-        self._served_at[place] = at[:taken]
-        self._session[place] = sessions[:taken]
+        self._inputs[place] = inputs
+        self._served[place] = served
+        self._served_at[place] = at
+        self._session[place] = sessions
+        self._halved[place] = often
+        self._reached[place] = self._reach.array[rows]
+        self._stand_for += taken << often
         self._before[place] = np.where(newest >= self._begin, numbers - newest, 0)
         self._state[place] = 0
         self._newest.array[rows] = numbers + 1
@@ -236,14 +338,18 @@ class Joiner:
         outcome than before, or of how many it ended the waiting.
         """
         places: list[int] = []
-        too_late = False
+        too_late = kept = False
         for place in self._places_of(rows):
             served_at = int(self._served_at[place])
+            kept |= served_at <= heard.at <= served_at + self._horizon_ms
             if now <= served_at + self._horizon_ms:
                 places.append(place)
             elif heard.what is What.SUCCESS and not self._state[place] & _POSITIVE:
                 too_late |= served_at <= heard.at <= served_at + self._horizon_ms
         self.too_late += too_late
+        if heard.what is What.SUCCESS and not kept and self._passed_over is not None:
+            last = max((int(self._passed_over.view[row]) for row in rows), default=0)
+            self.lost += last > 0 and last <= heard.at <= last + self._horizon_ms
         if heard.what is What.DECLINED:
             return sum(self._decline(place, heard.at, now) for place in places)
         successes = self._ledger.hear(viewer, heard, now)
@@ -281,6 +387,7 @@ class Joiner:
             self._fill(final, index, self._happened.pop(int(ripe[index]) + self._base))
         parts.append(final)
         self._begin += len(ripe)
+        self._stand_for -= int(final.weight.sum(dtype=np.float64))
         lessons = Lessons.joined(parts)
         return lessons.take(np.lexsort((lessons.stage, lessons.snapshot, lessons.resolved_at)))
 
@@ -292,14 +399,21 @@ class Joiner:
                 "begin": self._begin,
                 "watched": self._watched,
                 "end": self._end,
-                "refused": self.refused,
+                "passed_over": self.passed_over,
+                "lost": self.lost,
                 "too_late": self.too_late,
                 "ledger": self._ledger.image(),
                 "heard": [list(each) for each in self._heard],
                 "happened": [[number, *told] for number, told in self._happened.items()],
             },
             arrays={name: getattr(self, f"_{name}")[held].copy() for name in self._COLUMNS}
-            | {"newest": self._newest.array[:rows].copy()},
+            | {
+                "newest": self._newest.array[:rows].copy(),
+                "reach": self._reach.array[:rows].copy(),
+                "passed_over": np.zeros(0, np.int64)
+                if self._passed_over is None
+                else self._passed_over.array[:rows].copy(),
+            },
         )
 
     def load(self, image: Image) -> None:
@@ -307,12 +421,18 @@ class Joiner:
         meta, arrays = image.meta, image.arrays
         self._base = self._begin = meta["begin"]
         self._watched, self._end = meta["watched"], meta["end"]
-        self.refused, self.too_late = meta["refused"], meta["too_late"]
+        self._stand_for = int(weights(arrays["halved"]).sum(dtype=np.float64))
+        self.passed_over, self.lost, self.too_late = meta["passed_over"], meta["lost"], meta["too_late"]
+        if len(arrays["passed_over"]):
+            self._passed_over = Column(np.int64)
+            self._passed_over.grow(len(self._newest))
+            self._passed_over.load(arrays["passed_over"])
         self._ledger.load(meta["ledger"])
         self._happened = {number: (delay, value, cause) for number, delay, value, cause in meta["happened"]}
         for name in self._COLUMNS:
             setattr(self, f"_{name}", arrays[name].copy())
         self._newest.load(arrays["newest"])
+        self._reach.load(arrays["reach"])
         self._heard = [
             (number, now, stage, ending, None if told is None else (told[0], told[1], told[2]))
             for number, now, stage, ending, told in meta["heard"]
@@ -419,6 +539,8 @@ class Joiner:
             cause=np.full(count, _NONE, np.int64),
             stage=np.full(count, stage, np.uint8),
             ending=np.full(count, Ending.NONE, np.uint8),
+            weight=weights(self._halved[places]),
+            reached=self._reached[places],
         )
 
     def _make_room(self, more: int) -> None:

@@ -221,6 +221,7 @@ class Pipeline:
             decided_at=lead.decided_at,
             product=None if lead.product is None else mask_numbers(lead.product),
             words=None if words is None else mask_numbers(words),
+            extra=None if lead.propensity is None else {"propensity": lead.propensity},
         )
 
     def _room_id(self, platform: str, room: str) -> str:

@@ -37,6 +37,9 @@ class Gauges:
 
     viewers: int
     labels_pending: int
+    labels_passed_over: int
+    outcomes_lost: int
+    outcomes_late: int
     queue_events: int
     journal_seq: int
     outbox: dict[str, tuple[int, int, float]]  # sink → pending, dead, age of the oldest pending in seconds
@@ -299,6 +302,21 @@ class _AtScrape(Collector):
         now = self._metrics.gauges()
         yield _gauge("frontrow_viewers_active", "Viewers in sessions that are held.", now.viewers)
         yield _gauge("frontrow_labels_pending", "Snapshots that wait for their outcome.", now.labels_pending)
+        yield _gauge(
+            "frontrow_labels_passed_over",
+            "Snapshots that were not kept, as too many waited, since the journal's start.",
+            now.labels_passed_over,
+        )
+        yield _gauge(
+            "frontrow_outcomes_lost",
+            "Outcomes none of whose snapshots was kept, since the journal's start.",
+            now.outcomes_lost,
+        )
+        yield _gauge(
+            "frontrow_outcomes_late",
+            "Outcomes that were heard of after their snapshot was final, since the journal's start.",
+            now.outcomes_late,
+        )
         yield _gauge("frontrow_intake_queue_events", "Events that wait to be applied.", now.queue_events)
         yield _gauge("frontrow_journal_frames", "The number of the last durable frame.", now.journal_seq)
         yield _gauge("frontrow_model_labels", "Labels learnt.", now.model_labels)

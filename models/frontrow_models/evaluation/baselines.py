@@ -26,12 +26,13 @@ class BaseRate:
         """What to serve now, between 0 and 1."""
         return (self._positives + self._prior_labels * self._prior) / (self._labels + self._prior_labels)
 
-    def learn(self, outcomes: NDArray[Any]) -> None:
-        """Take mature outcomes in order; how they are cut into calls does not matter."""
+    def learn(self, outcomes: NDArray[Any], weights: NDArray[Any] | None = None) -> None:
+        """Take mature outcomes in order, each standing for its weight (None: 1); the cut into calls does not matter."""
         keep, labels, positives = self._keep, self._labels, self._positives
-        for outcome in np.asarray(outcomes, np.float64).tolist():
-            labels = keep * labels + 1.0
-            positives = keep * positives + outcome
+        counts = np.ones(len(outcomes)) if weights is None else weights
+        for outcome, count in zip(np.asarray(outcomes, np.float64).tolist(), counts.tolist(), strict=True):
+            labels = keep * labels + count
+            positives = keep * positives + outcome * count
         self._labels, self._positives = labels, positives
 
     def state(self) -> list[float]:

@@ -57,31 +57,41 @@ class Judged(Struct, frozen=True):
 
 
 def judge(
-    column: Column, scores: Numbers, outcomes: Numbers, groups: Numbers, causes: Numbers, *, k: int = SHOWN
+    column: Column,
+    scores: Numbers,
+    outcomes: Numbers,
+    groups: Numbers,
+    causes: Numbers,
+    *,
+    weights: Numbers | None = None,
+    k: int = SHOWN,
 ) -> Judged:
     """Judge one column.
 
-    ``groups`` are room-hours and ``causes`` numbers of outcomes (below 0: none), as integers.
+    ``groups`` are room-hours and ``causes`` numbers of outcomes (below 0: none), as integers. ``weights`` are how many each
+    row stands for, None: one. Counts are of rows, and the precision is that of the rows that are there: who would have
+    been among the best of all cannot be told from a sample.
     """
     good = np.isfinite(scores)
     left_out = len(good) - int(good.sum())
     if left_out:
         scores, outcomes, groups, causes = scores[good], outcomes[good], groups[good], causes[good]
+        weights = None if weights is None else weights[good]
     keys, precision, _ = precision_at(k, scores, outcomes, groups)
-    curve = reliability_curve(scores, outcomes) if column.probability else []
+    curve = reliability_curve(scores, outcomes, weights) if column.probability else []
     return Judged(
         column=column.name,
         labels=len(scores),
         left_out=left_out,
         positives=int(np.count_nonzero(outcomes)),
         outcomes=len(np.unique(causes[causes >= 0])),
-        roc_auc=roc_auc(scores, outcomes),
-        pr_auc=average_precision(scores, outcomes),
+        roc_auc=roc_auc(scores, outcomes, weights),
+        pr_auc=average_precision(scores, outcomes, weights),
         precision=float(precision.mean()) if len(keys) else None,
         room_hours=len(keys),
-        log_loss=log_loss(scores, outcomes) if column.probability else None,
+        log_loss=log_loss(scores, outcomes, weights) if column.probability else None,
         calibration_error=calibration_error(curve),
         debiased_calibration_error=debiased_calibration_error(curve),
-        ratio=calibration_ratio(scores, outcomes) if column.probability else None,
+        ratio=calibration_ratio(scores, outcomes, weights) if column.probability else None,
         curve=curve,
     )

@@ -14,8 +14,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from frontrow.core.images import Image
+from frontrow.core.lessons import Lessons
 from frontrow_models.evaluation.judging import SHOWN, Column, Judged, judge
-from frontrow_models.evaluation.keys import room_hours
+from frontrow_models.evaluation.keys import room_hours, room_keys
 
 Numbers = NDArray[Any]
 
@@ -32,6 +33,22 @@ class Rows:
     resolved_at: NDArray[np.int64]
     rooms: NDArray[np.int64]
     causes: NDArray[np.int64]
+    weights: NDArray[np.float64]  # how many each one stands for
+    reached: NDArray[np.float64]  # the chance at which sales had been told of the viewer; 0: they had not
+
+    @classmethod
+    def of(cls, served: NDArray[np.float64], lessons: Lessons) -> "Rows":
+        """Return mature lessons as rows, with the numbers that were served of them."""
+        return cls(
+            served=served,
+            outcomes=lessons.outcome,
+            served_at=lessons.served_at,
+            resolved_at=lessons.resolved_at,
+            rooms=room_keys(lessons.room.tolist()),
+            causes=lessons.cause,
+            weights=lessons.weight.astype(np.float64),
+            reached=lessons.reached.astype(np.float64),
+        )
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -40,35 +57,59 @@ class Rows:
         """Return some rows: a slice, a mask or an array of places."""
         return Rows(
             self.served[which], self.outcomes[which], self.served_at[which],
-            self.resolved_at[which], self.rooms[which], self.causes[which],
+            self.resolved_at[which], self.rooms[which], self.causes[which], self.weights[which], self.reached[which],
         )  # fmt: skip
 
 
 class Report(Struct, frozen=True):
-    """The window's judgement: each column's, and which share of what was served still waits for its outcome."""
+    """The window's judgement: each column's, and which share of what was served still waits for its outcome.
+
+    ``reached`` judges those alone of whom sales had been told, where some of them were shown by chance: each weighs the
+    inverse of its chance, so that they stand for all who might have been. For outcomes that only sales can tell (``outcome.won``)
+    it is the one to read: whoever nobody was told of cannot have any. Empty without exploration.
+    """
 
     labels: int
     immature: float | None
     columns: list[Judged]
+    reached: list[Judged] = []
 
 
 def report(columns: Sequence[Column], rows: Rows, *, shown: int = SHOWN, waiting: int = 0) -> Report:
     """Judge every column of ``rows``; ``waiting`` snapshots were served besides and have not matured."""
-    groups = room_hours(rows.rooms, rows.served_at)
+    told = np.flatnonzero(rows.reached > 0.0)
+    explored = bool((rows.reached[told] < 1.0).any())
     return Report(
         labels=len(rows),
         immature=waiting / (waiting + len(rows)) if waiting + len(rows) else None,
-        columns=[
-            judge(column, rows.served[:, place], rows.outcomes, groups, rows.causes, k=shown)
-            for place, column in enumerate(columns)
-        ],
+        columns=_judged(columns, rows, rows.weights, shown),
+        reached=_judged(columns, rows.at(told), rows.weights[told] / rows.reached[told], shown)
+        if explored
+        else [],
     )
+
+
+def _judged(columns: Sequence[Column], rows: Rows, weights: NDArray[np.float64], shown: int) -> list[Judged]:
+    groups = room_hours(rows.rooms, rows.served_at)
+    plain = bool((weights == 1.0).all())
+    return [
+        judge(
+            column,
+            rows.served[:, place],
+            rows.outcomes,
+            groups,
+            rows.causes,
+            weights=None if plain else weights,
+            k=shown,
+        )
+        for place, column in enumerate(columns)
+    ]
 
 
 class Rolling:
     """Keeps the last ``labels`` mature labels, of these those resolved in the last ``window_ms`` if that is given.
 
-    Memory is fixed: 33 bytes a label and 8 for each column of it.
+    Memory is fixed: 49 bytes a label and 8 for each column of it.
     """
 
     def __init__(
@@ -90,6 +131,8 @@ class Rolling:
             resolved_at=np.zeros(labels, np.int64),
             rooms=np.zeros(labels, np.int64),
             causes=np.zeros(labels, np.int64),
+            weights=np.zeros(labels),
+            reached=np.zeros(labels),
         )
 
     def add(self, rows: Rows) -> None:
