@@ -33,7 +33,7 @@ NUMPY = installed("numpy")
 OPTIMISER, SLOT = "AdaGrad", "squares"
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 8  # of what other modules keep in a version: options, label policy, calibration
-# Inputs are log1p of at most 1e9, so below 21, and clipped to 8 standard deviations. Weights that served well on
+# Inputs are log1p of at most 1e9, so below 21, and clipped to 2 standard deviations. Weights that served well on
 # recorded streams stay below 3; with one of 100 a single step of a feature would decide everything.
 MOST_WEIGHT = 100.0
 MOST_MEAN = 1_000.0

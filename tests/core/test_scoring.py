@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from frontrow.core.features import COUNT, NAMES
 from frontrow.core.scoring import sigmoid
+from frontrow.core.viewers import USUAL_RATE
 from frontrow_models.online import ModelOptions, OnlineModel
 
 ROWS = hnp.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(COUNT)), elements=st.floats(0, 25))
@@ -36,13 +37,30 @@ def test_arrays_score_as_river_does_one_by_one(inputs: np.ndarray) -> None:
     np.testing.assert_allclose(ours, rivers, rtol=0, atol=1e-12)
 
 
-def test_an_untaught_model_and_features_that_never_varied_count_nothing() -> None:
+def looked_at(**counts: float) -> np.ndarray:
+    """One input of a viewer nothing is known of but these counts."""
+    row = np.zeros((1, COUNT))
+    row[0, NAMES.index("order_rate")] = np.log1p(1000.0 * USUAL_RATE)
+    for name, count in counts.items():
+        row[0, NAMES.index(name)] = np.log1p(count)
+    return row
+
+
+def test_an_untaught_model_believes_in_the_expected_rate() -> None:
     model = OnlineModel(ModelOptions())
-    inputs = np.full((2, COUNT), 7.0)
-    assert model.weights().probabilities(inputs).tolist() == pytest.approx([0.005, 0.005])
-    assert model.predict_one(inputs[0].tolist()) == pytest.approx(0.005)
-    parts = MODEL.weights().parts(inputs)
-    assert parts[:, :3].tolist() == [[0.0] * 3] * 2
+    assert model.weights().probabilities(looked_at())[0] == pytest.approx(0.005)
+    assert model.predict_one(looked_at()[0].tolist()) == pytest.approx(0.005)
+
+
+def test_from_the_first_minute_on_who_clicks_fills_a_cart_and_asks_is_believed_by_the_points() -> None:
+    """A new room has learnt nothing; a click is 30 points there, a cart 20, a question 15, and 80 tenfold odds."""
+    logits = OnlineModel(ModelOptions()).weights().logits
+    nobody = logits(looked_at())[0]
+    for feature, points in (("clicks_30m", 30), ("carts_30m", 20), ("questions_30m", 15)):
+        assert logits(looked_at(**{feature: 1.0}))[0] - nobody == pytest.approx(points / 80 * np.log(10.0))
+    all_three = logits(looked_at(clicks_30m=1.0, carts_30m=1.0, questions_30m=1.0))[0]
+    assert all_three - nobody == pytest.approx(65 / 80 * np.log(10.0))
+    assert logits(looked_at(comments_30m=50.0, watched_min=90.0))[0] == nobody
 
 
 @settings(max_examples=50, deadline=None)
@@ -105,7 +123,7 @@ def test_a_spread_of_rounding_noise_is_no_spread() -> None:
     model.learn(np.full((500, COUNT), 20.0, np.float32), np.arange(500) % 2 == 1)
     weights = model.weights()
     assert np.abs(weights.weights).max() < 10
-    assert (weights.parts(np.full((1, COUNT), 20.0))[0][1:] == 0).all()
+    assert np.ptp(weights.parts(inputs)[:, 1:], axis=0).max() < 1e-7
 
 
 def test_nothing_is_learnt_before_the_scaler_is_frozen_and_nothing_is_lost() -> None:
@@ -149,12 +167,14 @@ def test_the_scaler_stands_still_until_its_inputs_have_doubled_and_the_function_
     assert model.unchanged_for == 500
 
 
-def test_what_varies_only_later_begins_to_count_when_the_scaler_is_taken_over() -> None:
+def test_what_varies_only_later_has_a_weight_of_its_own_from_then_on() -> None:
     model = taught(6, constant=3)
-    assert (model.weights().scales[:3] == 0.0).all()
-    model.observe(np.random.default_rng(9).random((200, COUNT)) * 9)
-    assert (model.weights().scales > 0.0).all()
-    assert (model.weights().weights[:3] == 0.0).all()
+    assert (model.weights().weights[:3] == 0.0).all()  # as it came: it has told nothing apart
+    inputs = np.tile(model.weights().means, (200, 1))
+    inputs[1::2, 0] += 2.0
+    model.learn(inputs.astype(np.float32), np.arange(200) % 2 == 1)
+    assert model.weights().weights[0] > 0.05
+    assert model.weights().weights[1:3] == pytest.approx([0.0, 0.0], abs=1e-3)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 100])

@@ -44,7 +44,7 @@ from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
-ENGINE_VERSION = 5  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 6  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
