@@ -1,0 +1,205 @@
+"""What only a simulated shop can tell: whether probabilities are true, what waiting for labels costs, what a paid crowd does.
+
+Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_shop.py``
+It takes about three minutes of processor time: six rooms of 1,200 viewers over four hours, once as they are and once with a
+paid crowd of 20 % of the viewers on top, and two single rooms of 1,000 over two hours, under the shocks and drift of the simulator's defaults; the outcome is an order
+within an hour. How the engine runs and what is kept of it: ``shop.py``. All but the first table are judged on snapshots
+served after the first 5,000 final labels.
+
+**Ranking.** Of all snapshots from the first on, when nothing is learnt: the model's raw probability, points alone, and the
+truth. Pooled, and of snapshots of one room within five minutes (pairs; each counts once), which is what a host sees: pooled areas
+also tell how the room's rate moved. *precision@10*: of each hour of a room the ten viewers with the highest scores.
+
+**Calibration.** ECE over bins of equal mass (``calibration_error``). A room-hour counts where Σp ≥ 20; its ratio is Σp / Σy. Since an order
+is the outcome of several snapshots, twenty positives are a handful of orders, and chance alone throws the ratio out of
+[0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that chance.
+
+**Waiting.** The excess log loss over the truth is the mean Kullback-Leibler divergence of what was said (p) from the truth
+(p*): ``E = mean(p* ln(p*/p) + (1-p*) ln((1-p*)/(1-p)))``, the expectation of the difference of log losses over the outcomes,
+without their noise. A model of what can be seen never reaches 0. So three that differ in nothing but when they learn are
+compared on the same snapshots: the shipped one; one that *waits* for the full hour; one that is told each outcome *at
+once*, which nobody can be. ``E shipped / E waiting`` holds the floor in both parts; ``(E shipped - E at once) / (E waiting
+- E at once)`` is the share of what waiting costs that the shipped one still pays. Intervals draw rooms with
+replacement; there are six, so they are rough.
+
+**Crowd.** The paid viewers come on top; all others do the very same with and without them (same seed). precision@10 as above,
+by what was shown.
+"""
+
+import numpy as np
+import pytest
+
+from frontrow_models.evaluation.ranking import roc_auc
+from frontrow_models.evaluation.reliability import calibration_error, reliability_curve
+from frontrow_models.simulate import Scenario, room_names
+from tests.benchmarks.harness import table
+from tests.benchmarks.judging import Flags, Floats, Judgement, draws, interval
+from tests.benchmarks.shop import PLACE, Shop, among, at_once, shop, waits
+
+pytestmark = pytest.mark.timeout(1_800)
+
+SEED = 7
+SMALL = 11, 12  # seeds of single rooms
+LABELS = 5_000  # final ones, from which on what is shown must be true
+LEAST = 20.0  # expected positives of a room-hour
+BAND = 0.8, 1.25
+DRAWS = 1_000
+NEAR_MS = 300_000
+
+
+def scenario(paid: float = 0.0) -> Scenario:
+    return Scenario(
+        seed=SEED, viewers=1_200, events_per_s=4.0, rooms=room_names(6), duration_s=4 * 3600, paid=paid
+    )
+
+
+@pytest.fixture(scope="module")
+def plain() -> Shop:
+    return shop(scenario())
+
+
+def test_ranking(plain: Shop) -> None:
+    ranking("Six simulated shops from the first snapshot on", plain)
+
+
+@pytest.mark.parametrize("seed", SMALL)
+def test_ranking_of_one_small_room(seed: int) -> None:
+    """A host's first broadcast: some hundred orders, and nothing learnt anywhere before."""
+    alone = shop(Scenario(seed=seed, viewers=1_000, events_per_s=3.0, duration_s=2 * 3600))
+    ranking(f"One simulated shop, two hours, seed {seed}", alone)
+
+
+def ranking(title: str, plain: Shop) -> None:
+    """Print how the scores rank all snapshots."""
+    scores = {
+        "the model, raw": plain.served[:, PLACE["champion"]],
+        "points alone": plain.served[:, PLACE["points"]],
+        "base rate": plain.served[:, PLACE["base_rate"]],
+        "recency (fading comments)": plain.served[:, PLACE["recency"]],
+        "the truth": plain.p_true,
+    }
+    begun = plain.at < plain.at.min() + 20 * 60_000
+    rows = []
+    for name, score in scores.items():
+        measures = Judgement(plain.field, score).measures()
+        near = [_near(plain, score, where) for where in (begun, np.ones(len(begun), np.bool_))]
+        rows.append([name, *(f"{value:.3f}" for value in (*near, *measures))])
+    head = ("score", "ROC AUC near, first 20 min", "near, all", "pooled", "PR AUC", "precision@10")
+    table(title, head, rows, _told(plain))
+
+
+def test_what_is_shown_is_true(plain: Shop) -> None:
+    where = _after(plain)
+    shown, truth = plain.served[where, PLACE["shown"]], plain.p_true[where]
+    field = among(plain.field, where)
+    errors = [calibration_error(reliability_curve(p, field.outcome)) for p in (shown, truth)]
+    group = field.block * 1_000 + field.hour
+    keys = np.unique(group)
+    sums = np.array([[p[group == key].sum() for p in (shown, truth, field.outcome)] for key in keys])
+    sums = sums[sums[:, 0] >= LEAST]
+    ratios = {
+        "shown / what came": sums[:, 0] / sums[:, 2],
+        "shown / truth": sums[:, 0] / sums[:, 1],
+        "truth / what came (chance alone)": sums[:, 1] / sums[:, 2],
+    }
+    table(
+        f"Calibration after {LABELS:,} final labels",
+        ("room-hours' ratio", f"within [{BAND[0]}, {BAND[1]}]", "least", "median", "most"),
+        [
+            (name, f"{_within(found):.0%}", *(f"{end:.2f}" for end in np.quantile(found, [0.0, 0.5, 1.0])))
+            for name, found in ratios.items()
+        ],
+        f"ECE {errors[0]:.4f} (to reach: < 0.02); of the truth itself {errors[1]:.4f}. Overall ratio {shown.sum() / field.outcome.sum():.2f}.",
+        f"{len(sums)} room-hours with at least {LEAST:.0f} expected positives (to reach: 90 % within). {_told(plain)}",
+    )
+
+
+def test_what_waiting_for_labels_costs(plain: Shop) -> None:
+    where = _after(plain)
+    truth, room = plain.p_true[where], plain.field.block[where]
+    said = {
+        "the shipped model": plain.served[where, PLACE["shown"]],
+        "waits for the full hour": waits(plain)[where],
+        "is told at once": at_once(plain)[where],
+    }
+    blocks = np.unique(room)
+    drawn = draws(len(blocks), DRAWS)
+    sums = {
+        name: np.array([_divergence(truth, p)[room == block].sum() for block in blocks])
+        for name, p in said.items()
+    }
+    count = np.array([np.count_nonzero(room == block) for block in blocks])
+    whole = np.ones((1, len(blocks)), np.int64)
+    ours, late, fresh = sums.values()
+    rows = []
+    for name, of_room in sums.items():
+        low, high = interval((drawn @ of_room / (drawn @ count))[:, None])
+        rows.append((name, f"{of_room.sum() / count.sum():.4f} [{low[0]:.4f}, {high[0]:.4f}]"))
+    for name, above, below in (
+        ("shipped / waiting", ours, late),
+        ("(shipped - at once) / (waiting - at once)", ours - fresh, late - fresh),
+    ):
+        low, high = interval((drawn @ above / (drawn @ below))[:, None])
+        value = (whole @ above / (whole @ below))[0]
+        rows.append((name, f"{value:.2f} [{low[0]:.2f}, {high[0]:.2f}]"))
+    table("Excess log loss over the truth, nats (to reach: 0.5 of waiting)", ("", "E"), rows, _told(plain))
+
+
+def test_a_paid_crowd(plain: Shop) -> None:
+    crowded = shop(scenario(paid=0.2))
+    found = {}
+    for name, column in (("shown", "shown"), ("points alone", "points")):
+        found[name] = [_precision(each, column) for each in (plain, crowded)]
+    table(
+        "precision@10 of room-hours under a paid crowd of 20 % (to reach: 10 % less at most)",
+        ("score", "without", "with", "drop"),
+        [
+            (name, f"{without:.3f}", f"{beset:.3f}", f"{1 - beset / without:+.1%}")
+            for name, (without, beset) in found.items()
+        ],
+        _told(plain),
+        _told(crowded),
+    )
+
+
+def _after(found: Shop) -> Flags:
+    """Return which snapshots were served after enough final labels, and with a number shown."""
+    after: Flags = (found.final >= LABELS) & np.isfinite(found.served[:, PLACE["shown"]])
+    return after
+
+
+def _precision(found: Shop, column: str) -> float:
+    where = _after(found)
+    judgement = Judgement(among(found.field, where), found.served[where, PLACE[column]])
+    return float(judgement.measures()[2])
+
+
+def _near(found: Shop, score: Floats, where: Flags) -> float:
+    """Return the area among snapshots of one room within five minutes, each such span weighing as its pairs."""
+    group = found.field.block * 100_000 + found.at // NEAR_MS % 100_000
+    right = pairs = 0.0
+    for key in np.unique(group[where & found.field.outcome]):
+        some = where & (group == key)
+        area = roc_auc(score[some], found.field.outcome[some])
+        if area is not None:
+            positives = np.count_nonzero(found.field.outcome[some])
+            weight = positives * (np.count_nonzero(some) - positives)
+            right, pairs = right + weight * area, pairs + weight
+    return right / pairs
+
+
+def _divergence(truth: Floats, said: Floats) -> Floats:
+    """Return the Kullback-Leibler divergence of each probability from the truth, in nats."""
+    p = np.clip(said, 1e-9, 1.0 - 1e-9)
+    q = np.clip(truth, 1e-12, 1.0 - 1e-12)
+    result: Floats = q * np.log(q / p) + (1.0 - q) * np.log((1.0 - q) / (1.0 - p))
+    return result
+
+
+def _within(ratios: Floats) -> float:
+    return float(np.mean((ratios >= BAND[0]) & (ratios <= BAND[1])))
+
+
+def _told(found: Shop) -> str:
+    outcome = found.field.outcome
+    return f"{len(outcome):,} snapshots, {np.count_nonzero(outcome):,} positive ({outcome.mean():.1%}), {len(found.field.blocks)} rooms."

@@ -1,0 +1,181 @@
+"""Simulated shops as the daemon sees them: what the shipped engine served, and what the simulator knows of it.
+
+The engine is that of the tree with its defaults; only an order alone counts as the outcome, since that is what the
+simulator knows the probability of. All calls of its learner are kept, so that other ways to learn can be put in
+its place afterwards, on the very same snapshots and at the same moments.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from frontrow.app.parts import make_engine, make_lexicons
+from frontrow.config import defaults
+from frontrow.core.lessons import Lessons, Stage
+from frontrow.core.preparing import Preparer
+from frontrow.core.scoring import Matrix, sigmoid
+from frontrow_models.calibration import CalibrationOptions, Calibrator
+from frontrow_models.learner import Learner
+from frontrow_models.online import ModelOptions, OnlineModel
+from frontrow_models.served import LOGITS, SERVED
+from frontrow_models.simulate import Scenario, simulate
+from tests.benchmarks.judging import Field
+
+FRAME_EVENTS = 4_096
+HOUR_MS = 3_600_000
+PLACE = {column.name: place for place, column in enumerate(SERVED)}
+
+Call = tuple[Matrix, Sequence[str]] | Lessons  # what was served, or learnt
+
+
+@dataclass(frozen=True)
+class Shop:
+    """All snapshots of a run, one line each.
+
+    ``served`` has the columns of :data:`SERVED`, logits as probabilities, NaN where nothing was shown. ``p_true`` is the
+    chance of an order within an hour of ``at`` (UTC ms), and ``field.outcome`` whether it came; blocks are rooms, hours
+    those since the start. ``final`` is how many labels were final when it was served.
+    """
+
+    field: Field
+    at: NDArray[np.int64]
+    served: Matrix
+    p_true: Matrix
+    final: NDArray[np.int64]
+    calls: list[Call]
+
+
+class _Kept(Learner):
+    """The shipped learner, which keeps what it was told."""
+
+    def __init__(self, options: ModelOptions, *, window_ms: int) -> None:
+        super().__init__(options, window_ms=window_ms)
+        self.calls: list[Call] = []
+
+    def serve(self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64]) -> NDArray[np.float32]:
+        self.calls.append((inputs.copy(), list(rooms)))
+        return super().serve(inputs, rooms, points)
+
+    def learn(self, lessons: Lessons) -> None:
+        self.calls.append(lessons)
+        super().learn(lessons)
+
+
+class Other:
+    """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        self._online = OnlineModel(options)
+        self._calibrator = Calibrator(CalibrationOptions(least=max(1, options.min_positives)))
+
+    def serve(self, inputs: Matrix, rooms: Sequence[str]) -> Matrix:
+        found, begin = np.empty(len(inputs)), 0
+        while begin < len(inputs):  # in parts between which the scaler is taken over, as Learner.serve
+            part = slice(begin, begin + self._online.unchanged_for)
+            found[part] = self._online.weights().logits(inputs[part])
+            self._online.observe(inputs[part])
+            begin = part.stop
+        return self._calibrator.calibration.probabilities(found, rooms)
+
+    def learn(self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_]) -> None:
+        self._online.learn(inputs, outcomes)
+
+    def calibrate(self, mature: Lessons) -> None:
+        raw = self._online.weights().logits(mature.inputs.astype(np.float64))
+        self._calibrator.learn(mature.room.tolist(), raw, mature.outcome)
+
+
+def shop(scenario: Scenario) -> Shop:
+    """Run the shipped engine over a scenario."""
+    run = simulate(scenario)
+    events = list(run)
+    config = defaults()
+    config = msgspec.structs.replace(
+        config, outcome=msgspec.structs.replace(config.outcome, kinds=("order_paid",))
+    )
+    lexicons = make_lexicons(config)
+    preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
+    engine = make_engine(config, report_learning=True)
+    model = engine.model = _Kept(ModelOptions(), window_ms=config.outcome.window_s * 1000)
+    rooms: list[str] = []
+    viewers: list[str] = []
+    moments: list[NDArray[np.int64]] = []
+    served: list[NDArray[np.float32]] = []
+    for start in range(0, len(events), FRAME_EVENTS):
+        part = events[start : start + FRAME_EVENTS]
+        for told in engine.apply(preparer.frame(part)).served:
+            rooms += told.rooms
+            viewers += told.viewers
+            moments.append(told.served_at)
+            served.append(told.served)
+    # A mark may lie up to a quarter of a second after the end of the broadcast.
+    at = np.minimum(np.concatenate(moments), scenario.end)
+    columns = np.concatenate(served).astype(np.float64)
+    columns[:, :LOGITS] = sigmoid(columns[:, :LOGITS])
+    return Shop(
+        field=Field(
+            outcome=run.world.pays(viewers, at, HOUR_MS),
+            block=np.unique(rooms, return_inverse=True)[1],
+            hour=(at - scenario.start) // HOUR_MS,
+            viewer=np.unique(viewers, return_inverse=True)[1],
+        ),
+        at=at,
+        served=columns,
+        p_true=run.world.p_true_many(viewers, at, HOUR_MS),
+        final=_final(model.calls),
+        calls=model.calls,
+    )
+
+
+def waits(found: Shop) -> Matrix:
+    """Return what a model had said that learns each snapshot once, when its outcome is final."""
+    other, said = Other(ModelOptions()), list[Matrix]()
+    for call in found.calls:
+        if isinstance(call, Lessons):
+            mature = call.take(call.stage == Stage.MATURE)
+            other.calibrate(mature)
+            other.learn(mature.inputs, mature.outcome)
+        else:
+            said.append(other.serve(*call))
+    return np.concatenate(said)
+
+
+def at_once(found: Shop) -> Matrix:
+    """Return what a model had said that learns each snapshot's outcome as soon as it is served: no joiner can."""
+    other, said, count = Other(ModelOptions()), list[Matrix](), 0
+    fresh: list[Matrix] = []
+    for call in found.calls:
+        if isinstance(call, Lessons):
+            inputs = np.concatenate([np.zeros((0, call.inputs.shape[1])), *fresh]).astype(np.float32)
+            other.calibrate(call.take(call.stage == Stage.MATURE))
+            other.learn(inputs, found.field.outcome[count - len(inputs) : count])
+            fresh.clear()
+        else:
+            said.append(other.serve(*call))
+            fresh.append(call[0])
+            count += len(call[0])
+    return np.concatenate(said)
+
+
+def among(field: Field, where: NDArray[np.bool_]) -> Field:
+    """Return some lines of a field."""
+    return replace(
+        field,
+        outcome=field.outcome[where],
+        block=field.block[where],
+        hour=field.hour[where],
+        viewer=field.viewer[where],
+    )
+
+
+def _final(calls: Sequence[Call]) -> NDArray[np.int64]:
+    known, found = 0, list[NDArray[np.int64]]()
+    for call in calls:
+        if isinstance(call, Lessons):
+            known += int(np.count_nonzero(call.stage == Stage.MATURE))
+        else:
+            found.append(np.full(len(call[0]), known))
+    return np.concatenate(found)
