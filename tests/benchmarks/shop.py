@@ -1,7 +1,7 @@
 """Simulated shops as the daemon sees them: what the shipped engine served, and what the simulator knows of it.
 
-The engine is that of the tree with its defaults; only an order alone counts as the outcome, since that is what the
-simulator knows the probability of. All calls of its learner are kept, so that other ways to learn can be put in
+The engine is that of the tree with its defaults; only an order alone counts as the outcome, returned or not, since that
+is what the simulator knows the probability of. All calls of its learner are kept, so that other ways to learn can be put in
 its place afterwards, on the very same snapshots and at the same moments.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import defaults
+from frontrow.core.leads import Lead
 from frontrow.core.lessons import Lessons, Stage
 from frontrow.core.preparing import Preparer
 from frontrow.core.scoring import Matrix, sigmoid
@@ -37,7 +38,8 @@ class Shop:
 
     ``served`` has the columns of :data:`SERVED`, logits as probabilities, NaN where nothing was shown. ``p_true`` is the
     chance of an order within an hour of ``at`` (UTC ms), and ``field.outcome`` whether it came; blocks are rooms, hours
-    those since the start. ``final`` is how many labels were final when it was served.
+    those since the start. ``final`` is how many labels were final when it was served. ``leads`` says of each viewer whom the
+    product called hot, in the order of decision, whether an order came within an hour of that.
     """
 
     field: Field
@@ -45,6 +47,7 @@ class Shop:
     served: Matrix
     p_true: Matrix
     final: NDArray[np.int64]
+    leads: NDArray[np.bool_]
     calls: list[Call]
 
 
@@ -93,9 +96,8 @@ def shop(scenario: Scenario) -> Shop:
     run = simulate(scenario)
     events = list(run)
     config = defaults()
-    config = msgspec.structs.replace(
-        config, outcome=msgspec.structs.replace(config.outcome, kinds=("order_paid",))
-    )
+    outcome = msgspec.structs.replace(config.outcome, kinds=("order_paid",), refunds=())
+    config = msgspec.structs.replace(config, outcome=outcome)
     lexicons = make_lexicons(config)
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
     engine = make_engine(config, report_learning=True)
@@ -104,9 +106,12 @@ def shop(scenario: Scenario) -> Shop:
     viewers: list[str] = []
     moments: list[NDArray[np.int64]] = []
     served: list[NDArray[np.float32]] = []
+    leads: list[Lead] = []
     for start in range(0, len(events), FRAME_EVENTS):
         part = events[start : start + FRAME_EVENTS]
-        for told in engine.apply(preparer.frame(part)).served:
+        effects = engine.apply(preparer.frame(part))
+        leads += effects.leads
+        for told in effects.served:
             rooms += told.rooms
             viewers += told.viewers
             moments.append(told.served_at)
@@ -126,6 +131,9 @@ def shop(scenario: Scenario) -> Shop:
         served=columns,
         p_true=run.world.p_true_many(viewers, at, HOUR_MS),
         final=_final(model.calls),
+        leads=run.world.pays(
+            [lead.viewer for lead in leads], np.array([lead.decided_at for lead in leads]), HOUR_MS
+        ),
         calls=model.calls,
     )
 
