@@ -470,6 +470,7 @@ class Baseline:
             "host": session.host,
             "product": session.product,
             "campaign": session.campaign,
+            "propensity": None,
         }
         self.leads.append(lead)
         self.journal.execute(
