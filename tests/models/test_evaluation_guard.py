@@ -159,7 +159,7 @@ def test_a_rise_is_where_river_detects_drift_upward_and_its_state_goes_on_after_
         reference.update(value)
         if reference.drift_detected:
             expected.append(place)
-        assert rises._adwin.width == reference.width
+        assert rises._window.get_width() == reference.width
     assert len(found) == 2 and len(expected) == 3  # up, down, up
     assert found == [expected[0], expected[2]]
 

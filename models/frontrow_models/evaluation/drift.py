@@ -1,10 +1,13 @@
 """River's ADWIN over one signal, told only of rises, with a state that can be kept."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# The window itself, not river.drift around it: that brings scipy.stats and two seconds of importing. A test holds both
+# together, and River's version is pinned.
+from river._river_rust.drift import AdaptiveWindowing
 
 from frontrow.core.images import Image
 from frontrow_models.online import RIVER
@@ -20,28 +23,35 @@ class Rises:
     """
 
     def __init__(self, *, delta: float) -> None:
-        # River brings all of scipy.stats, a second of importing, for which only what has a model should wait.
-        from river import drift
-
-        adwin: Any = drift.ADWIN  # untyped
-        self._adwin: Any = adwin(delta=delta)
+        self._delta = delta
+        self._window = self._new()
+        self._found = False  # a cut at the last value: the next one begins a new window
         self._count, self._sum, self._recent = 0, 0.0, 0.0  # since the last cut
 
     def update(self, values: Sequence[float]) -> list[tuple[int, float, float]]:
         """Take values in order; return (place among them, mean before, mean now) of each at which it had risen."""
-        adwin, risen = self._adwin, []
+        window, found, risen = self._window, self._found, []
         count, total, recent = self._count, self._sum, self._recent
         for place, value in enumerate(values):
-            adwin.update(value)
+            if found:
+                window = self._new()
+            found = window.update(value)
             count += 1
             total += value
             recent += (value - recent) / min(count, RECENT)
-            if adwin.drift_detected:
+            if found:
                 if recent > (before := total / count):
                     risen.append((place, before, recent))
                 count, total, recent = 0, 0.0, 0.0  # ADWIN begins anew, too
+        self._window, self._found = window, found
         self._count, self._sum, self._recent = count, total, recent
         return risen
+
+    def _new(self) -> AdaptiveWindowing:
+        # As river.drift.ADWIN makes it, all else at its defaults.
+        return AdaptiveWindowing(
+            delta=self._delta, clock=32, max_buckets=5, min_window_length=5, grace_period=10
+        )
 
     def image(self) -> Image:
         """Return a copy of the state. ADWIN's own is bytes that only the same version of River reads."""
@@ -51,9 +61,9 @@ class Rises:
                 "count": self._count,
                 "sum": self._sum,
                 "recent": self._recent,
-                "found": bool(self._adwin.drift_detected),
+                "found": self._found,
             },
-            arrays={"adwin": np.frombuffer(self._adwin._helper.__getstate__(), np.uint8).copy()},
+            arrays={"adwin": np.frombuffer(self._window.__getstate__(), np.uint8).copy()},
         )
 
     def load(self, image: Image) -> None:
@@ -68,7 +78,7 @@ class Rises:
                 f"the drift detector's state is of River {meta['river']}, and this is River {RIVER}"
             )
         state: NDArray[np.uint8] = image.arrays["adwin"]
-        self._adwin._reset()
-        self._adwin._helper.__setstate__(state.tobytes())  # River has no other way in; a test pins it
-        self._adwin._drift_detected = meta["found"]
+        self._window = self._new()
+        self._window.__setstate__(state.tobytes())
+        self._found = meta["found"]
         self._count, self._sum, self._recent = meta["count"], meta["sum"], meta["recent"]
