@@ -63,6 +63,14 @@ class Observer:
     # of the pipeline
 
     def accepted(self, frame: Frame) -> None:
+        room = frame.only_room()
+        if room is not None:  # most often: then only kinds are to be told apart
+            for kind, count in Counter(frame.kinds).items():
+                self._accepted[*room, kind] += count
+            self._arrived[room] = seen_at = frame.seen_ats[-1]
+            self._metrics.lag(room[0], 0.0 if seen_at is None else (seen_at - frame.ats[-1]) / 1000.0)
+            self._bound()
+            return
         self._accepted.update(zip(frame.platforms, frame.rooms, frame.kinds, strict=True))
         self._arrived.update(zip(zip(frame.platforms, frame.rooms, strict=True), frame.seen_ats, strict=True))
         # One observation a frame and platform: the newest event's lag is what a live room is about, and costs nothing.
