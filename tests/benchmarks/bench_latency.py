@@ -16,8 +16,8 @@ All in milliseconds, over all probes of a round; each round has a new daemon and
 rounds is told. *CPU* is the daemon's processor time (all of its threads) per second of the load, 100 % being one core.
 
 What bounds it: at a low rate nothing but design. A frame waits up to 20 ms for company (``intake.frame_ms``), a commit
-waits for the disk, and a panel is sent at most one delta in 80 ms (``DELTA_EVERY_S``): people cannot read faster, and a
-row that changes ten times in it is sent once. An event therefore waits 0 to 80 ms, 40 ms on average, for the
+waits for the disk, and a panel is sent at most one delta in 60 ms (``DELTA_EVERY_S``): people cannot read faster, and a
+row that changes ten times in it is sent once. An event therefore waits 0 to 60 ms, 30 ms on average, for the
 panel's turn. At a high rate frames of some milliseconds, one after the other, stand before the panel's turn as well.
 """
 

@@ -32,7 +32,7 @@ from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied
 from frontrow_models.reasons import Explanation
 
-DELTA_EVERY_S = 0.08
+DELTA_EVERY_S = 0.06
 STATE_EVERY_S = 1.0
 REFRESH_EVERY_S = 5.0  # probabilities fade while nothing happens; the list is looked at again this often
 REASONS_EVERY_S = 1.0  # counts and times within them may be so old
