@@ -8,11 +8,12 @@ reader has made of them so far, kept beside the versions so that the next reader
 It is derived: lost, damaged or of another journal, it is read anew. Pins are for people: they only keep files from
 being removed, and change no result.
 
-The folder may be written by several processes at once, each by one thread; :meth:`Registry.prune` is for one at a time.
+The folder may be written by several processes and threads at once; :meth:`Registry.pin` and :meth:`Registry.prune` are for
+one at a time.
 """
 
 import contextlib
-import os
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
@@ -26,6 +27,9 @@ from frontrow_models.versions import MAX_BYTES, Version, VersionRefused, check_f
 SUFFIX, UNFINISHED = ".json", ".part"
 PINS, LEDGER, PROPOSED = "pins.json", "ledger.json", "proposed.json"
 KEPT = 50  # versions, the newest, beside those that are held for a reason; 200 kB
+UNFINISHED_S = (
+    3_600.0  # after which a file that is not whole was left by a crash; younger ones may be being written
+)
 SHORTEST_PREFIX = 6  # digits by which a person may name a version
 
 
@@ -194,24 +198,33 @@ class Registry:
         """Remove old versions and return their names: all but the last ``keep``, the pinned, and those that ever led.
 
         Last is who was made last in engine time. ``ever`` are a ledger's, which must be up to date. What is not sound
-        stays, since nobody can say what it was. Raises OSError.
+        stays, since nobody can say what it was. What a crash left unfinished goes after an hour. Raises OSError.
         """
         held = self.pins() | set(ever)
         sound = [(version.created_at, version.journal.seq, name) for name, version in newest_last(self)]
         gone = [name for _, _, name in sound[: max(0, len(sound) - keep)] if name not in held]
-        left = [name for name in self._folder.names() if name.endswith(UNFINISHED)]
-        for name in [*(name + SUFFIX for name in gone), *left]:
-            self._folder.remove(name)
-        if gone or left:
+        for name in gone:
+            self._folder.remove(name + SUFFIX)
+        if self._sweep() or gone:
             self._folder.sync()
         return gone
+
+    def _sweep(self) -> int:
+        """Remove what a crash left unfinished; return how many files that were."""
+        swept = 0
+        for name in self._folder.names():
+            with contextlib.suppress(FileNotFoundError):  # it was young, and has its own name by now
+                if name.endswith(UNFINISHED) and self._folder.age_s(name) > UNFINISHED_S:
+                    self._folder.remove(name)
+                    swept += 1
+        return swept
 
     def _small(self, name: str) -> bytes:
         with contextlib.closing(self._folder.open(name)) as file:
             return file.read(MAX_BYTES)
 
     def _write(self, name: str, text: bytes) -> None:
-        unfinished = f"{name}.{os.getpid()}{UNFINISHED}"  # two processes must not write into one file
+        unfinished = f"{name}.{secrets.token_hex(8)}{UNFINISHED}"  # no two writers may share one
         try:
             with contextlib.closing(self._folder.create(unfinished)) as file:
                 file.write(text)

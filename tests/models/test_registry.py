@@ -21,7 +21,15 @@ from frontrow.storage.folder import DiskFolder
 from frontrow_models.calibration import Calibrator
 from frontrow_models.online import OnlineModel
 from frontrow_models.policies import DelayPolicy
-from frontrow_models.registry import LEDGER, PINS, SUFFIX, Ledger, Registry, weight_differences
+from frontrow_models.registry import (
+    LEDGER,
+    PINS,
+    SUFFIX,
+    UNFINISHED_S,
+    Ledger,
+    Registry,
+    weight_differences,
+)
 from frontrow_models.versions import (
     MAX_BYTES,
     MOST_WEIGHT,
@@ -431,13 +439,15 @@ def test_a_crash_at_any_moment_leaves_a_version_whole_or_not_there(power_lost: b
         try:
             registry.add(VERSION)
         except Crash:
-            found = Registry(folder.after(power_lost=power_lost))
+            left = folder.after(power_lost=power_lost)
+            found = Registry(left)
             assert found.read(kept) == other
             assert all(not isinstance(each, VersionRefused) for _, each in found.all())
             assert found.add(VERSION) == NAME
+            left.all_age_s = UNFINISHED_S + 1.0
             assert found.prune([], keep=9) == []
             assert len(found.names()) == 2
-            assert not [name for name in found._folder.names() if name.endswith(".part")]
+            assert not [name for name in left.names() if name.endswith(".part")]
         else:
             after = Registry(folder.after(power_lost=power_lost))
             assert after.read(NAME) == VERSION
@@ -455,16 +465,33 @@ def test_a_full_disk_is_told_and_nothing_half_done_stays(moment: int) -> None:
     assert Registry(folder).read(NAME) == VERSION
 
 
-def test_two_processes_do_not_write_into_one_file() -> None:
-    seen: list[str] = []
+def test_two_who_add_the_same_version_at_once_both_succeed() -> None:
+    """Wherever the second comes in while the first is writing, neither takes the other's file away."""
+    for moment in range(1, 5):  # up to the rename; then it is there, and the second writes nothing
 
-    class Watched(MemoryFolder):
-        def create(self, name: str) -> Any:
-            seen.append(name)
-            return super().create(name)
+        class Interrupted(MemoryFolder):
+            def step(self, moment: int = moment) -> None:
+                super().step()
+                if self.operations == moment:
+                    assert Registry(self).add(VERSION) == NAME
 
-    Registry(Watched()).add(VERSION)
-    assert seen == [f"{NAME}{SUFFIX}.{os.getpid()}.part"]
+        folder = Interrupted()
+        assert Registry(folder).add(VERSION) == NAME
+        assert folder.operations == 10
+        assert folder.names() == [NAME + SUFFIX]
+        assert Registry(folder).read(NAME) == VERSION
+
+
+@pytest.mark.parametrize(("age_s", "stays"), [(UNFINISHED_S - 60.0, True), (UNFINISHED_S + 60.0, False)])
+def test_what_another_process_is_just_writing_is_not_pruned(
+    tmp_path: Path, age_s: float, stays: bool
+) -> None:
+    part = tmp_path / f"{NAME}{SUFFIX}.0123456789abcdef.part"
+    part.write_bytes(TEXT[:100])
+    written = part.stat().st_mtime - age_s
+    os.utime(part, (written, written))
+    Registry(DiskFolder(tmp_path)).prune([])
+    assert part.exists() is stays
 
 
 def test_old_versions_go_but_not_the_pinned_nor_those_that_ever_led(registry: Registry) -> None:

@@ -29,6 +29,7 @@ class MemoryFolder:
     def __init__(self, *, at: int = 0, error: Callable[[], BaseException] = Crash) -> None:
         self.files: dict[str, Content] = {}
         self.operations = 0
+        self.all_age_s = 0.0  # how long ago each file was last written to
         self._synced_files: dict[str, Content] = {}
         self._at = at
         self._error = error
@@ -59,6 +60,11 @@ class MemoryFolder:
         if name not in self.files:
             raise FileNotFoundError(name)
         return io.BytesIO(self.files[name].cached)
+
+    def age_s(self, name: str) -> float:
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return self.all_age_s
 
     def rename(self, name: str, to: str) -> None:
         self.step()

@@ -115,6 +115,9 @@ class Folder(Protocol):
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
 
+    def age_s(self, name: str) -> float:
+        """Return how long ago a file was last written to, in seconds."""
+
     def rename(self, name: str, to: str) -> None:
         """Give a file another name, at once; a file of that name is replaced."""
 

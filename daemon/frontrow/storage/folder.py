@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from frontrow.clock import SystemClock
 from frontrow.core.ports import NewFile
 
 
@@ -29,6 +30,9 @@ class DiskFolder:
 
     def open(self, name: str) -> BinaryIO:
         return (self.path / name).open("rb")
+
+    def age_s(self, name: str) -> float:
+        return SystemClock().now() / 1000.0 - (self.path / name).stat().st_mtime
 
     def rename(self, name: str, to: str) -> None:
         (self.path / name).replace(self.path / to)
