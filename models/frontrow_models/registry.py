@@ -6,7 +6,7 @@ whole or not there. A changed byte no longer fits the name and is refused.
 Which version leads is not the registry's to say: promotions are events of the journal. The :class:`Ledger` is what a
 reader has made of them so far, kept beside the versions so that the next reader need not begin at the journal's start.
 It is derived: lost, damaged or of another journal, it is read anew. Pins are for people: they only keep files from
-being removed, and change no result.
+being removed, and change no result. They can be had from nowhere else, so where their list is damaged nothing is removed.
 
 The folder may be written by several processes and threads at once; :meth:`Registry.pin` and :meth:`Registry.prune` are for
 one at a time.
@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import msgspec
 from msgspec import Struct
 
+from frontrow.core.errors import FrontrowError
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Folder
 from frontrow.core.promotions import Promotion, is_version, promotions_of
@@ -79,6 +80,16 @@ class Proposal(Struct, frozen=True, forbid_unknown_fields=True):
     challenger: str
     sentence: str
     at: int
+
+
+class PinsDamaged(FrontrowError):
+    """The list of pins cannot be read, so nobody knows what is to stay; the message says what to do."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{PINS}, the list of the versions that are to be kept, {why}; nothing is pinned or removed until it is brought"
+            " back from a backup, or removed and the versions pinned anew (frontrow models pin)"
+        )
 
 
 class Registry:
@@ -159,14 +170,27 @@ class Registry:
         return name
 
     def pins(self) -> set[str]:
-        """Return the versions that somebody wants kept; a damaged list is as none."""
+        """Return the versions that somebody wants kept. Raises PinsDamaged."""
         try:
-            return set(filter(is_version, msgspec.json.decode(self._small(PINS), type=list[str])))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            pins = set(msgspec.json.decode(self._small(PINS), type=list[str]))
+        except FileNotFoundError:
             return set()
+        except OSError as error:
+            raise PinsDamaged(f"cannot be read ({error.strerror or error})") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise PinsDamaged("is damaged") from error
+        if not all(map(is_version, pins)):
+            raise PinsDamaged("is damaged")
+        return pins
 
     def pin(self, name: str, *, keep: bool = True) -> None:
-        """Keep a version whatever its age, or no longer. Raises VersionRefused if it is to be kept and is not sound."""
+        """Keep a version whatever its age, or no longer.
+
+        Raises:
+            VersionRefused: It is to be kept, and is not sound.
+            PinsDamaged: The list stays as it is.
+            OSError: It cannot be written.
+        """
         if keep:
             self.read(name)
         pins = self.pins() | {name} if keep else self.pins() - {name}
@@ -198,7 +222,11 @@ class Registry:
         """Remove old versions and return their names: all but the last ``keep``, the pinned, and those that ever led.
 
         Last is who was made last in engine time. ``ever`` are a ledger's, which must be up to date. What is not sound
-        stays, since nobody can say what it was. What a crash left unfinished goes after an hour. Raises OSError.
+        stays, since nobody can say what it was. What a crash left unfinished goes after an hour.
+
+        Raises:
+            PinsDamaged: Nothing was removed.
+            OSError: Something cannot be removed.
         """
         held = self.pins() | set(ever)
         sound = [(version.created_at, version.journal.seq, name) for name, version in newest_last(self)]

@@ -365,6 +365,27 @@ def test_pruning_keeps_what_led_and_what_is_pinned(
     assert place.run("prune", "--keep", "0") == WRONG
 
 
+def test_damaged_pins_are_told_and_nothing_is_removed_or_written_over(
+    place: Place, names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pins = place.store.parent / "frontrow.db.models" / "pins.json"
+    place.registry.pin(names[0])
+    pins.write_bytes(damaged := pins.read_bytes()[:-2])
+    assert place.run("verify") == FAILED
+    assert lines(capsys)[0].startswith("pins.json, the list of the versions that are to be kept, is damaged;")
+    assert place.run("list") == DONE
+    assert "is damaged; nothing is pinned or removed until" in capsys.readouterr().out
+    for words in (("prune", "--keep", "1"), ("pin", names[1]), ("pin", names[0], "--off")):
+        assert place.run(*words) == FAILED
+        err = capsys.readouterr().err
+        assert "brought back from a backup, or removed and the versions pinned anew" in err
+        assert err.count("\n") == 1
+    assert main(["backup", str(tmp_path / "b.db"), "--config", str(place.config)]) == FAILED
+    assert "pins.json" in capsys.readouterr().err
+    assert registry_beside(tmp_path / "b.db").names() == place.registry.names() == sorted(names)
+    assert pins.read_bytes() == damaged
+
+
 def test_another_folder_of_versions_can_be_looked_at(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from frontrow.app.asking import ask
 from frontrow.app.models import ledger_of, registry_beside
@@ -247,6 +248,20 @@ async def test_old_versions_are_removed_by_a_promotion_but_none_that_led(place: 
     assert len(names) == 51  # the newest fifty, and the oldest of all, which leads
     assert place.names[0] in names
     assert place.names[1] not in names
+
+
+async def test_while_the_pins_are_damaged_a_promotion_removes_no_version_and_that_is_logged(
+    place: Place,
+) -> None:
+    for learnt in range(100, 150):
+        place.registry.add(version(learnt))
+    (place.daemon.store.parent / f"{place.daemon.store.name}.models" / "pins.json").write_bytes(b"[")
+    await place.pass_time()
+    with capture_logs() as logs:
+        assert (await place.promote(place.names[0])).status_code == 200
+    assert len(place.registry.names()) == 53
+    [told] = [each for each in logs if each["event"] == "versions_not_pruned"]
+    assert "pins.json" in told["reason"]
 
 
 # ---------------------------------------------------------------------- the command line

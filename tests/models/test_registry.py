@@ -27,6 +27,7 @@ from frontrow_models.registry import (
     SUFFIX,
     UNFINISHED_S,
     Ledger,
+    PinsDamaged,
     Registry,
     weight_differences,
 )
@@ -520,13 +521,31 @@ def test_only_a_sound_version_can_be_pinned(registry: Registry) -> None:
     assert registry.pins() == set()
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"seq":"1"}', b"\xff", b"[" * 100_000, b'["../x"]', b"[1]"])
-def test_damaged_pins_and_a_damaged_ledger_are_as_none(tmp_path: Path, text: bytes) -> None:
-    for name in (PINS, LEDGER):
-        (tmp_path / name).write_bytes(text)
+DAMAGED = [b"", b"{", b'{"seq":"1"}', b"\xff", b"[" * 100_000, b'["../x"]', b"[1]"]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_ledger_is_as_none(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / LEDGER).write_bytes(text)
+    assert Registry(DiskFolder(tmp_path)).ledger() == Ledger()
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_while_the_pins_are_damaged_nothing_is_pinned_or_removed(tmp_path: Path, text: bytes) -> None:
+    """Nobody knows any more what is to stay, and what is removed or written over is lost for good."""
     registry = Registry(DiskFolder(tmp_path))
-    assert registry.pins() == set()
-    assert registry.ledger() == Ledger()
+    names = [registry.add(version(learnt)) for learnt in range(3)]
+    (tmp_path / PINS).write_bytes(text)
+    for wish in (
+        registry.pins,
+        lambda: registry.pin(names[0]),
+        lambda: registry.pin(names[0], keep=False),
+        lambda: registry.prune([], keep=1),
+    ):
+        with pytest.raises(PinsDamaged, match=r"pins\.json.* is damaged; .* brought back from a backup"):
+            wish()
+    assert registry.names() == sorted(names)
+    assert (tmp_path / PINS).read_bytes() == text
 
 
 def test_other_files_in_the_folder_are_no_versions(tmp_path: Path) -> None:

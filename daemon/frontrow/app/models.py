@@ -23,7 +23,7 @@ from frontrow.core.promotions import KIND, Promotion, PromotionRefused, promotio
 from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
-from frontrow_models.registry import Ledger, Registry, newest_last, weight_differences
+from frontrow_models.registry import Ledger, PinsDamaged, Registry, newest_last, weight_differences
 from frontrow_models.versions import Version, VersionRefused, check_fit
 
 SHOWN = 12  # digits of a version's name in tables; every command takes as many
@@ -83,14 +83,13 @@ def back_up_versions(store: Path, to: Path) -> int:
 
     Raises:
         CannotFollow: A version that led is not sound, so the backup cannot be replayed as a whole.
+        PinsDamaged: All versions were copied, but which of them are pinned nobody knows.
         OSError: A version cannot be written.
     """
     registry, copy = registry_beside(store), registry_beside(to)
     for _, found in registry.all():
         if isinstance(found, Version):
             copy.add(found)
-    for name in registry.pins() & set(copy.names()):
-        copy.pin(name)
     backup = Store.open(to, create=False)
     try:
         ledger = Ledger()
@@ -103,6 +102,8 @@ def back_up_versions(store: Path, to: Path) -> int:
             f"{to}: is whole, but of the versions that led {len(missing)} cannot be copied: {', '.join(missing)};"
             " frontrow models verify says why"
         )
+    for name in registry.pins() & set(copy.names()):
+        copy.pin(name)
     return len(copy.names())
 
 
@@ -190,6 +191,10 @@ def verify(registry: Registry, path: Path) -> Verdict:
             lines.append(str(found))
         else:
             present.add(name)
+    try:
+        registry.pins()
+    except PinsDamaged as damaged:
+        lines.append(str(damaged))
     ledger = Ledger()
     if path.exists():
         store = Store.open(path, create=False)
@@ -223,7 +228,11 @@ def listing(registry: Registry, ledger: Ledger) -> list[str]:
     Age is how many labels the newest has learnt beyond one.
     """
     versions = newest_last(registry)
-    pins = registry.pins()
+    damaged: list[str] = []
+    try:
+        pins = registry.pins()
+    except PinsDamaged as error:
+        pins, damaged = set(), [str(error)]
     newest = versions[-1][1].labels if versions else 0
     rows = [("", "version", "made at", "frame", "labels", "positives", "age", "parents", "")]
     for name, version in reversed(versions):
@@ -240,6 +249,7 @@ def listing(registry: Registry, ledger: Ledger) -> list[str]:
         ))  # fmt: skip
     lines = table(rows, right={3, 4, 5, 6}) if versions else ["no versions"]
     lines += [str(found) for _, found in registry.all() if isinstance(found, VersionRefused)]
+    lines += damaged
     if ledger.champion is None:
         lines.append("No version was promoted: the model that the daemon began with leads.")
     elif ledger.champion not in dict(versions):

@@ -21,7 +21,7 @@ from frontrow.core.promotions import Promotion, PromotionRefused, promotion_even
 from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
-from frontrow_models.registry import Ledger, Proposal
+from frontrow_models.registry import Ledger, PinsDamaged, Proposal
 from frontrow_models.versions import Card, Position, Version, VersionRefused
 
 LOOK_EVERY_S = 60.0  # at what is proposed; challengers tell once a minute
@@ -200,6 +200,8 @@ class Promoting:
         ever = Ledger(promotions=list(self._engine.succession.made)).ever | ({also} if also else set())
         try:
             await asyncio.to_thread(self._following.registry.prune, ever)
+        except PinsDamaged as damaged:
+            log.warning("versions_not_pruned", reason=str(damaged))
         except OSError as error:
             log.warning("versions_not_pruned", reason=error.strerror)
 
