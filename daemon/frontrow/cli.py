@@ -63,7 +63,7 @@ Settings = Annotated[
     ),
 ]
 PromotedBy = Annotated[str, Parameter(name="--by", help="Who says so; default: the login name.")]
-Why = Annotated[str, Parameter(help="Why, for those who read the history.")]
+Why = Annotated[str, Parameter(help="Why, for those who read the history; at most 500 characters.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

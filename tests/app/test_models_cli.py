@@ -195,6 +195,27 @@ def test_what_leads_already_and_what_cannot_be_used_is_not_promoted(
     assert len(place.frames()) == frames
 
 
+@pytest.mark.parametrize("what", ["promote", "rollback"])
+@pytest.mark.parametrize("running", [False, True])
+def test_a_reason_that_would_be_cut_is_refused_whoever_has_the_store(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str], what: str, running: bool
+) -> None:
+    place.promote(names[0])
+    place.promote(names[1])
+    wish = [what, *([names[2]] if what == "promote" else [])]
+    lock = StoreLock(place.store)
+    if running:
+        lock.acquire("today")
+    try:
+        assert place.run(*wish, "--reason", "贵" * 501) == FAILED
+        assert "the reason has 501 characters; it may have 500" in capsys.readouterr().err
+    finally:
+        lock.release()
+    assert len(place.ledger().promotions) == 2
+    assert place.run(*wish, "--reason", "贵" * 500) == DONE
+    assert place.ledger().promotions[2].reason == "贵" * 500
+
+
 def test_a_version_that_was_changed_since_is_not_rolled_back_to(place: Place, names: list[str]) -> None:
     place.promote(names[0])
     place.promote(names[1])

@@ -236,6 +236,12 @@ async def test_only_an_administrator_of_all_rooms_lets_a_model_lead(place: Place
     refused = await place.daemon.http.post("/api/v1/models/promote", content=b"{")
     assert refused.status_code == 401
     assert (await place.post("promote", versoin=place.names[0])).status_code == 400
+    for answer in (
+        await place.promote(place.names[0], reason="r" * 501),
+        await place.post("rollback", reason="r" * 501),
+    ):
+        assert answer.status_code == 400
+        assert "length <= 500 - at `$.reason`" in answer.json()["detail"]
     assert ledger_of(place.registry, place.daemon.store).promotions == []
 
 

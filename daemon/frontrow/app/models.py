@@ -19,7 +19,14 @@ from frontrow.app.terminal import table
 from frontrow.core.events import has_control
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock
-from frontrow.core.promotions import KIND, Promotion, PromotionRefused, promotion_event, promotions_of
+from frontrow.core.promotions import (
+    KIND,
+    MAX_REASON,
+    Promotion,
+    PromotionRefused,
+    promotion_event,
+    promotions_of,
+)
 from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
@@ -57,7 +64,7 @@ def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str
 
     Raises:
         VersionRefused: There is no such version, or this build cannot compute with it.
-        PromotionRefused: It leads already, or there is no store.
+        PromotionRefused: It leads already, there is no store, or the reason is longer than ``MAX_REASON``.
         StoreLocked: A daemon works on the store.
     """
     name = registry.find(prefix)
@@ -110,6 +117,8 @@ def back_up_versions(store: Path, to: Path) -> int:
 def _promote(
     registry: Registry, path: Path, choose: Callable[[Ledger], str], *, by: str, reason: str, clock: Clock
 ) -> Promotion:
+    if len(reason) > MAX_REASON:
+        raise PromotionRefused(f"the reason has {len(reason):,} characters; it may have {MAX_REASON}")
     if not path.exists():
         raise PromotionRefused(f"{path}: there is no store; a promotion is an event of its journal")
     lock = StoreLock(path)

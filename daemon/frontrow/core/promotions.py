@@ -21,6 +21,8 @@ from frontrow.core.frames import Frame
 # Where promotions happen. No feed can write there: an event that names another room than its feed's is rejected.
 PLATFORM, ROOM, KIND = "frontrow", "models", "model_change"
 
+MAX_REASON = 500  # characters of why, as a person gives it
+
 _ID = re.compile(r"promotion-([1-9][0-9]{0,8})")
 _VERSION = re.compile(r"[0-9a-f]{64}")
 

@@ -27,7 +27,7 @@ from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock, Receipt
-from frontrow.core.promotions import Promotion, PromotionRefused
+from frontrow.core.promotions import MAX_REASON, Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels, Why
@@ -93,14 +93,14 @@ class PromotionWish(Struct, frozen=True, forbid_unknown_fields=True):
 
     version: Annotated[str, msgspec.Meta(max_length=64)]
     by: Annotated[str, msgspec.Meta(max_length=256)] = ""
-    reason: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)] = ""
 
 
 class RollbackWish(Struct, frozen=True, forbid_unknown_fields=True):
     """That what led before is to lead again."""
 
     by: Annotated[str, msgspec.Meta(max_length=256)] = ""
-    reason: Annotated[str, msgspec.Meta(max_length=4_096)] = "rollback"
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)] = "rollback"
 
 
 class HookReceiver(Protocol):
