@@ -322,13 +322,16 @@ def doctor(
 ) -> int:
     """Read all that is stored and tell what is sound, what is lost and how to restore. Works beside a running daemon.
 
+    The versions of the model are read too, as by frontrow models verify.
+
     Exits with 0 if all is sound, else with 1.
     """
+    from frontrow.app.models import examined, registry_beside
     from frontrow.app.parts import load_config
     from frontrow.storage import doctor as examiner
 
     store = load_config(config, os.environ).storage.path
-    found = examiner.examine(store)
+    found = examined(examiner.examine(store), registry_beside(store))
     print("\n".join(found.lines()))
     if salvage is not None:
         frames, events = examiner.salvage(store, salvage)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
 
@@ -14,7 +15,7 @@ from frontrow.core.features import NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.promotions import PromotionRefused, promotions_of
 from frontrow.storage.lock import StoreLock
-from frontrow.storage.store import Commit, Store
+from frontrow.storage.store import UNSEALED, Commit, Store
 from frontrow_models.registry import Ledger, Registry
 from frontrow_models.versions import VersionRefused, encode, name_of
 from tests.support.clock import ManualClock
@@ -431,6 +432,54 @@ def test_reading_changes_no_version_and_no_frame(place: Place, names: list[str])
     for words in (("list",), ("show", names[0]), ("compare", names[0], names[1]), ("verify",)):
         assert place.run(*words) == DONE
     assert digest() == before
+
+
+# ---------------------------------------------------------------------- doctor
+
+
+def test_the_doctor_names_a_version_without_which_no_daemon_would_start(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.promote(names[0])
+    place.promote(names[1])
+    assert main(["doctor", "--config", str(place.config)]) == DONE
+    assert "ok       3 of 3 versions are sound; 2 promotions in the journal" in capsys.readouterr().out
+    folder = place.store.parent / "frontrow.db.models"
+    (folder / f"{names[0]}.json").unlink()
+    (folder / f"{names[1]}.json").write_bytes(b"{}")
+    assert main(["doctor", "--config", str(place.config)]) == FAILED
+    out = capsys.readouterr().out
+    assert "frontrow.db: NOT SOUND" in out
+    assert f"problem  {names[0]}: led once and is not in the registry" in out
+    assert f"problem  {names[1]}: its content has another SHA-256" in out
+
+
+def test_the_doctor_asks_for_no_version_that_only_a_broken_journal_could_name(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.promote(names[0])
+    connection = apsw.Connection(str(place.store))
+    connection.execute("UPDATE frames SET crc = crc + 1 WHERE seq = 2")
+    connection.close()
+    assert main(["doctor", "--config", str(place.config)]) == FAILED
+    out = capsys.readouterr().out
+    assert "LOST     frame 2" in out
+    assert "versions" not in out
+
+
+def test_a_doctor_and_a_verification_write_nothing(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.promote(names[0])
+    connection = apsw.Connection(str(place.store))
+    connection.pragma("user_version", UNSEALED)  # a daemon of today would bring it up
+    connection.execute("ALTER TABLE leads DROP COLUMN crc")
+    connection.execute("ALTER TABLE outbox DROP COLUMN crc")
+    connection.close()
+    before = place.store.read_bytes()
+    assert main(["doctor", "--config", str(place.config)]) == DONE
+    assert place.run("verify") == DONE
+    assert place.store.read_bytes() == before
 
 
 # ---------------------------------------------------------------------- backup

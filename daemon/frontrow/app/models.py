@@ -9,7 +9,7 @@ What is printed is made here as lines; the command line only prints them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from frontrow.core.promotions import (
     promotion_event,
     promotions_of,
 )
+from frontrow.storage.doctor import Examination
 from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
@@ -191,7 +192,12 @@ class Verdict:
 
 
 def verify(registry: Registry, path: Path) -> Verdict:
-    """Read every version and the whole journal's promotions anew, and tell what is wrong."""
+    """Read every version and the whole journal's promotions anew, and tell what is wrong. Only reads.
+
+    Raises:
+        StoreDamaged: The journal cannot be read back.
+        StoreUnusable: It cannot be opened.
+    """
     lines: list[str] = []
     names = registry.names()
     present: set[str] = set()
@@ -206,7 +212,7 @@ def verify(registry: Registry, path: Path) -> Verdict:
         lines.append(str(damaged))
     ledger = Ledger()
     if path.exists():
-        store = Store.open(path, create=False)
+        store = Store.open_to_read(path)
         try:
             _read_on(ledger, store)
         finally:
@@ -215,7 +221,7 @@ def verify(registry: Registry, path: Path) -> Verdict:
         if kept.promotions != ledger.promotions[: len(kept.promotions)]:
             lines.append("ledger.json does not tell what the journal says; remove it, it will be made anew")
     lines += [
-        f"{name}: led once and is not in the registry; no replay can go beyond its promotion"
+        f"{name}: led once and is not in the registry; no replay can go beyond its promotion. Bring its file back from a backup"
         for name in sorted(ledger.ever - present - set(names))
     ]
     if ledger.champion in present:
@@ -229,6 +235,18 @@ def verify(registry: Registry, path: Path) -> Verdict:
         f"{len(present)} of {len(names)} versions are sound; {count} promotion{'s' * (count != 1)} in the journal"
     )
     return Verdict(lines, sound)
+
+
+def examined(found: Examination, registry: Registry) -> Examination:
+    """Return what a doctor found of a store, and with it what :func:`verify` finds of its versions.
+
+    Where the journal is not whole nothing is added: which versions it needs is known when it has been restored.
+    """
+    if found.lost or not found.frames:
+        return found
+    *wrong, summary = verify(registry, found.path).lines
+    notes = [] if wrong or not registry.names() else [summary]
+    return replace(found, problems=[*found.problems, *wrong], notes=[*found.notes, *notes])
 
 
 def listing(registry: Registry, ledger: Ledger) -> list[str]:

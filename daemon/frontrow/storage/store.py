@@ -28,7 +28,7 @@ from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
 from frontrow.storage.frames import Blobs, may_hold, pack, unpack
 from frontrow.storage.rows import alert_seal, lead_seal, seal_all, standing_seal
-from frontrow.storage.sqlite import Writer, connect
+from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
 SCHEMA = 3
 UNSEALED = (
@@ -164,6 +164,27 @@ class Store:
             raise StoreUnusable(
                 f"{path}: cannot be opened for writing ({error}); see [storage] path"
             ) from error
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> "Store":
+        """Open a store that is there, of this schema or the one before, to read its journal; nothing is changed in it.
+
+        Raises:
+            StoreDamaged: The file is not a store of ours, is of another version, or is found damaged.
+            StoreUnusable: It cannot be opened.
+        """
+        try:
+            connection = connect_to_read(path)
+            try:
+                check_version(connection, path)
+                return cls(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise StoreDamaged(f"{path}: SQLite cannot read it ({error}). {HOW_TO_RESTORE}") from error
+        except apsw.Error as error:
+            raise StoreUnusable(f"{path}: cannot be opened ({error}); see [storage] path") from error
 
     def settle(self, *, vfs: str | None = None) -> None:
         """Make all that the store has been found to hold truly durable; for the daemon, before it builds on it.
