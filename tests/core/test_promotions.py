@@ -7,6 +7,7 @@ import pytest
 from frontrow.core.contact import redact_text
 from frontrow.core.events import Event, decode_event, encode_event
 from frontrow.core.frames import Frame
+from frontrow.core.preparing import Preparer
 from frontrow.core.promotions import Promotion, promotion_event, promotions_of
 from frontrow.storage.frames import Blobs, checksum, pack, unpack
 from tests.support.preparing import prepare
@@ -47,6 +48,17 @@ def test_versions_are_not_taken_for_telephone_numbers_where_events_are_masked() 
     prepare(made, lexicon(), "CN")
     [(_, found)] = promotions_of(frame(made))
     assert (found.version, found.replaces) == (NEW, OLD)
+
+
+def test_a_tokens_id_is_not_taken_for_a_telephone_number() -> None:
+    """It is how an administrator finds the token that let a version lead."""
+    by = "token db55a0571888"
+    assert redact_text(by) != by
+    made = Frame.of([promotion(by=by), event("comment", 0, name=by)], [0, 0])
+    Preparer({}, lexicon(), "CN").prepare(made)
+    [(_, found)] = promotions_of(made)
+    assert found.by == by
+    assert made.names[1] != by  # of a viewer it is only a name
 
 
 def test_numbers_in_a_reason_are_masked() -> None:

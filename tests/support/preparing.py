@@ -10,6 +10,8 @@ from frontrow.core.events import MAX_TEXT, Event, too_deep
 from frontrow.core.facts import derive
 from frontrow.core.intents import RoomLexicon
 from frontrow.core.preparing import LABELS, SHORTEST_NUMBER
+from frontrow.core.promotions import KIND as PROMOTION
+from frontrow.core.promotions import is_token
 
 
 def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
@@ -17,7 +19,8 @@ def prepare(event: Event, lexicon: RoomLexicon, region: str) -> int:
     facts = derive(event, lexicon, region)
     if event.text:
         force_setattr(event, "text", redact_text(event.text))
-    if event.name and len(event.name) >= SHORTEST_NUMBER:
+    token = event.kind == PROMOTION and event.name is not None and is_token(event.name)
+    if event.name and len(event.name) >= SHORTEST_NUMBER and not token:
         force_setattr(event, "name", redact_text(event.name))
     for label in LABELS:
         value = getattr(event, label)

@@ -65,6 +65,15 @@ def test_a_traceback_is_masked_too(written: io.StringIO) -> None:
     assert "fr_abcdef" not in whole
 
 
+def test_a_versions_name_stays_whole_so_that_it_can_be_asked_for(written: io.StringIO) -> None:
+    name = "1a827" + "13800138000" + "c" * 48
+    structlog.get_logger("t").info("promoted", version=name, replaces=name)
+    structlog.get_logger("t").info("promoted", version="13800138000", replaces=f"{name}13800138000")
+    first, second = map(json.loads, written.getvalue().splitlines())
+    assert (first["version"], first["replaces"]) == (name, name)
+    assert "13800138000" not in f"{second['version']}{second['replaces']}"
+
+
 def test_a_leads_id_stays_whole_so_that_a_line_can_be_joined_with_the_lead(written: io.StringIO) -> None:
     structlog.get_logger("t").info("lead_created", lead="L13800138000ab0123456", points=80)
     assert (line(written)["lead"], line(written)["points"]) == ("L13800138000ab0123456", 80)

@@ -23,6 +23,8 @@ from frontrow.core.events import MAX_TEXT, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
+from frontrow.core.promotions import KIND as PROMOTION
+from frontrow.core.promotions import is_token
 
 # Not `product` and `order`: these are keys, an id of eleven digits among them must stay itself. They are masked where
 # they are shown.
@@ -184,7 +186,7 @@ class Preparer:
         masked: dict[int, str] = {}
         for position in suspects(names):
             name = names[position]
-            if len(name) < SHORTEST_NUMBER:
+            if len(name) < SHORTEST_NUMBER or (frame.kinds[position] == PROMOTION and is_token(name)):
                 continue
             kept = self._kept_of_names.get(name)
             if kept is None:

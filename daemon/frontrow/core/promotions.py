@@ -25,6 +25,7 @@ MAX_REASON = 500  # characters of why, as a person gives it
 
 _ID = re.compile(r"promotion-([1-9][0-9]{0,8})")
 _VERSION = re.compile(r"[0-9a-f]{64}")
+_TOKEN = re.compile(r"token [0-9a-f]{12}")  # as the API says who asked, where nobody is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Succession:
 def promotion_event(
     *, number: int, version: str, replaces: str | None, by: str, reason: str, at: int
 ) -> Event:
-    """Return the event that makes a version lead; numbers and addresses in ``by`` and ``reason`` are masked.
+    """Return the event that makes a version lead; numbers and addresses in ``by`` and ``reason`` are masked, a token's id is not.
 
     ``number`` is that of the promotion before, plus 1. It is in the event's id, so of two people who promote at once,
     knowing of the same promotions, one is told that his event is a duplicate.
@@ -102,7 +103,7 @@ def promotion_event(
         kind=KIND,
         at=at,
         seen_at=at,
-        name=redact_text(by)[:MAX_NAME],
+        name=(by if is_token(by) else redact_text(by))[:MAX_NAME],
         note=redact_text(reason)[:MAX_TEXT],
         model=version,
         replaces=replaces,
@@ -138,6 +139,11 @@ def promotions_of(frame: Frame) -> Sequence[tuple[int, Promotion]]:
             ),
         ))  # fmt: skip
     return found
+
+
+def is_token(by: str) -> bool:
+    """Return whether this names a token by its id, whose hexadecimal digits may look like a number's."""
+    return _TOKEN.fullmatch(by) is not None
 
 
 def is_version(name: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import structlog
 
 from frontrow.core.contact import mask_numbers
+from frontrow.core.promotions import is_version
 
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|signature|api_?key|cookie|_key$|^key$", re.IGNORECASE
@@ -19,6 +20,7 @@ _SECRET_IN_TEXT = re.compile(
 _OURS = frozenset(
     {"timestamp", "level", "logger", "lead"}
 )  # made by us; a lead's id may have digits like a number's
+_VERSIONS = frozenset({"version", "replaces"})  # whose SHA-256 may have digits like a number's, too
 MASK = "***"
 
 
@@ -74,7 +76,8 @@ def _masked(name: str, value: Any) -> Any:
     if _SECRET_NAMES.search(name):
         return MASK
     if isinstance(value, str):
-        return value if name in _OURS else mask_text(value)
+        ours = name in _OURS or (name in _VERSIONS and is_version(value))
+        return value if ours else mask_text(value)
     if isinstance(value, dict):
         return {str(key): _masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
