@@ -6,13 +6,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
 from frontrow.app.offline import Final, options_of, run, window_of
-from frontrow.app.retraining import Retrained, _Recorder, figures_of, online_of, retrain
+from frontrow.app.retraining import Retrained, _Recorder, figures_of, lines_of, online_of, retrain
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
 from frontrow.config import Config
@@ -108,12 +109,31 @@ def test_what_is_kept_is_what_a_replay_learns(learnt: Learnt, tmp_path: Path, re
 def test_the_card_has_the_reports_figures_beside_the_baselines(learnt: Learnt) -> None:
     found = learnt.whole
     figures = found.version.card.figures
-    assert figures == figures_of(found.report)
-    by_name = {column.column: column for column in found.report.columns}
+    assert figures == figures_of(found.compared)
+    by_name = {column.column: column for column in found.compared.columns}
     assert figures["champion.log_loss"] == by_name["champion"].log_loss
     assert {"shown.roc_auc", "points.roc_auc", "recency.precision", "base_rate.log_loss"} <= set(figures)
     assert str(learnt.stream) not in found.version.card.text
     assert "order_paid or form_submit within 60 minutes" in found.version.card.text
+
+
+def test_columns_are_compared_over_the_same_labels(learnt: Learnt) -> None:
+    """While a model is not ready it shows nothing: a baseline judged on that time, too, has other rows to order."""
+    found = learnt.whole
+    shown = found.report.columns[0]
+    assert shown.left_out > 0
+    assert {column.labels for column in found.compared.columns} == {shown.labels}
+    assert found.compared.columns[0] == msgspec.structs.replace(shown, left_out=0)
+    assert f" {shown.labels:,} labels, {shown.outcomes:,} distinct outcomes." in found.version.card.text
+    printed = "\n".join(lines_of(found))
+    first, second = printed.split(f"over all {found.report.labels:,} labels")
+    tables = [
+        {line.split()[0]: line.split()[1] for line in part.splitlines() if line.split()}
+        for part in (first, second)
+    ]
+    assert tables[0]["shown"] == tables[0]["points"] == f"{shown.labels:,}"
+    assert tables[1]["points"] == f"{found.report.labels:,}"
+    assert "shown" not in tables[1]
 
 
 def test_the_same_input_gives_the_same_version(

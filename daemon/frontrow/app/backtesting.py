@@ -36,7 +36,7 @@ from frontrow.core.errors import FrontrowError
 from frontrow.core.lessons import Lessons
 from frontrow_models.evaluation.intervals import Interval, intervals
 from frontrow_models.evaluation.judging import Judged
-from frontrow_models.evaluation.rolling import Report
+from frontrow_models.evaluation.rolling import Report, report
 from frontrow_models.evaluation.verdict import Verdict, compare, verdict
 from frontrow_models.served import LOGITS, SERVED
 
@@ -56,7 +56,8 @@ class NothingToCompare(FrontrowError):
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One run. ``policy`` and ``model`` name the points table and the weights at the end; without a model, None.
 
-    ``intervals`` are 95 % ones of figures of ``report``, by column and figure, over resampled room-sessions.
+    ``compared`` is the part of ``report`` in which columns can be compared, see :func:`compared_of`; ``intervals`` are 95 %
+    ones of its figures, by column and figure, over resampled room-sessions.
     """
 
     turnout: Turnout
@@ -65,6 +66,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     positives: int
     report: Report | None
+    compared: Report | None
     intervals: Intervals
 
 
@@ -212,13 +214,28 @@ def side_of(
         labels=0 if learner is None else learner.labels,
         positives=0 if learner is None else learner.positives,
         report=None if learner is None else learner.report(waiting=len(engine.labels)),
+        compared=None if learner is None else compared_of(lessons),
         intervals={} if not sure or learner is None or lessons is None else intervals_of(lessons),
     )
     return Ran(side, followed, lessons, counts)
 
 
+def comparable(lessons: Lessons) -> Lessons:
+    """Return those of which a probability was shown: judged on these, no column had the easier rows. All if none was."""
+    shown = np.isfinite(lessons.served[:, 0])
+    return lessons.take(shown) if shown.any() else lessons
+
+
+def compared_of(lessons: Lessons | None) -> Report:
+    """Judge every served column over the :func:`comparable` of final lessons."""
+    if lessons is None:
+        return Report(labels=0, immature=None, columns=[])
+    return report(SERVED, rows_of(comparable(lessons)))
+
+
 def intervals_of(lessons: Lessons) -> Intervals:
-    """Return the intervals of every served column's figures."""
+    """Return the intervals of every served column's figures, over the :func:`comparable`."""
+    lessons = comparable(lessons)
     rows, blocks = rows_of(lessons), lessons.session.astype(np.int64)
     return {column.name: intervals(place, rows, blocks) for place, column in enumerate(SERVED)}
 
@@ -370,7 +387,7 @@ def lines_of(found: Backtest) -> list[str]:
         ]
     for label, side in (("as configured", found.before), ("what if", found.after)):
         if side is not None:
-            lines += ["", *report_lines(label, side.report, side.intervals)]
+            lines += ["", *report_lines(label, side.report, side.compared, side.intervals)]
     if found.paired is not None:
         lines += ["", f"What if against as configured: {found.paired.sentence}"]
     elif found.after is not None:
@@ -380,11 +397,14 @@ def lines_of(found: Backtest) -> list[str]:
     return lines
 
 
-def report_lines(label: str, report: Report | None, sure: Intervals) -> list[str]:
-    """Return a report beside its baselines, with intervals where there are some."""
-    if report is None:
+def report_lines(label: str, whole: Report | None, compared: Report | None, sure: Intervals) -> list[str]:
+    """Return a report beside its baselines over the same labels, with intervals where there are some.
+
+    Where ``whole`` has more labels than ``compared``, a second table judges over all of them what was said of all.
+    """
+    if whole is None or compared is None:
         return [f"{label}: no model"]
-    if not report.labels:
+    if not whole.labels:
         return [f"{label}: no label is final yet"]
     head = (
         label,
@@ -397,10 +417,19 @@ def report_lines(label: str, report: Report | None, sure: Intervals) -> list[str
         "calibration error",
         "ratio",
     )
-    rows = [head, *(_judged_row(column, sure.get(column.column, {})) for column in report.columns)]
+    rows = [head, *(_judged_row(column, sure.get(column.column, {})) for column in compared.columns)]
     lines = table(rows, right={1, 2, 6, 7})
-    immature = "" if report.immature is None else f" {report.immature:.1%} of what was served still waits."
-    return [*lines, f"Intervals are 95 %, over resampled room-sessions.{immature}"]
+    immature = "" if whole.immature is None else f" {whole.immature:.1%} of what was served still waits."
+    lines.append(f"Intervals are 95 %, over resampled room-sessions.{immature}")
+    rest = whole.labels - compared.labels
+    if rest:
+        head = (f"over all {whole.labels:,} labels", *head[1:])
+        rows = [head, *(_judged_row(column, {}) for column in whole.columns if not column.left_out)]
+        lines += ["", *table(rows, right={1, 2, 6, 7})]
+        lines.append(
+            f"Of {rest:,} of these the model showed no probability yet: compare within a table only."
+        )
+    return lines
 
 
 def _leads_table(found: Backtest) -> list[str]:

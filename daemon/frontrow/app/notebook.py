@@ -19,6 +19,7 @@ from frontrow.app.backtesting import (
     Difference,
     Moved,
     Ran,
+    compared_of,
     differences_of,
     differing,
     intervals_of,
@@ -206,9 +207,14 @@ class Judgement:
     def columns(self) -> list[Judged]:
         return self.report.columns
 
+    @cached_property
+    def compared(self) -> Report:
+        """The columns over those labels of which a probability was shown: what can be compared."""
+        return compared_of(self.lessons)
+
     def __str__(self) -> str:
         sure = {} if self.lessons is None else intervals_of(self.lessons)
-        return "\n".join(report_lines("progressively", self.report, sure))
+        return "\n".join(report_lines("progressively", self.report, self.compared, sure))
 
     def reliability(self, column: str = "shown") -> Svg:
         """Return the reliability curve of a served probability."""
@@ -241,7 +247,7 @@ class Judgement:
                 _figure(v)
                 for v in (each.roc_auc, each.pr_auc, each.precision, each.log_loss, each.calibration_error)
             ]
-            for each in self.columns
+            for each in self.compared.columns
         ]
         return f"{table_html([head, *rows])}<div>{self.reliability()}{self.lift()}</div>"
 

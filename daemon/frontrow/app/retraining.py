@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frontrow.app.backtesting import Intervals, intervals_of, report_lines
+from frontrow.app.backtesting import Intervals, compared_of, intervals_of, report_lines
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import ledger_of
 from frontrow.app.offline import (
@@ -58,7 +58,8 @@ class RetrainRefused(FrontrowError):
 class Retrained:
     """A version that was kept, and how it stands.
 
-    ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything). ``searched``: the options
+    ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything), ``compared`` the part of it in
+    which columns can be compared: the card's figures. ``searched``: the options
     that a search chose, None without one. ``against`` compares it with the champion, None where none was promoted or
     the champion cannot be computed here; ``champion`` is its name.
     """
@@ -66,6 +67,7 @@ class Retrained:
     name: str
     version: Version
     report: Report
+    compared: Report
     intervals: Intervals
     judged_from: int
     searched: ModelOptions | None
@@ -120,7 +122,8 @@ def retrain(
     lessons = final.lessons
     judged = None if lessons is None else lessons.take(lessons.served_at >= judged_from)
     told, sure = _judged(judged, waiting=len(engine.labels))
-    card = Card(text=card_text(counts, config, told, judged_from, start), figures=figures_of(told))
+    compared = compared_of(judged)
+    card = Card(text=card_text(counts, config, compared, judged_from, start), figures=figures_of(compared))
     version = to_version(
         model,
         journal=Position(seq=inputs.seq, at=engine.now),
@@ -131,7 +134,7 @@ def retrain(
     )
     name = registry.add(version)
     against = None if rival is None else rival.verdict()
-    return Retrained(name, version, told, sure, judged_from, searched, name_of_champion, against)
+    return Retrained(name, version, told, compared, sure, judged_from, searched, name_of_champion, against)
 
 
 def begin_from(learner: Learner, version: Version, options: ModelOptions) -> None:
@@ -174,7 +177,8 @@ def figures_of(told: Report) -> dict[str, float]:
 def card_text(counts: Counts, config: Config, told: Report, judged_from: int, start: str | None) -> str:
     """Return the model card in words; it names no file and no viewer."""
     kinds = " or ".join(config.outcome.kinds)
-    outcomes = told.columns[0].outcomes if told.columns else 0
+    widest = max(told.columns, key=lambda column: column.labels, default=None)
+    labels, outcomes = (0, 0) if widest is None else (widest.labels, widest.outcomes)
     judged = (
         "Judged progressively: each probability was served before its outcome was known."
         if not judged_from
@@ -185,7 +189,7 @@ def card_text(counts: Counts, config: Config, told: Report, judged_from: int, st
     lines = (
         f"Predicts {kinds} within {config.outcome.horizon_s // 60} minutes of a look at a viewer.",
         f"Learnt by frontrow retrain {origin}: {counts.events:,} events over {hours:.1f} hours.",
-        f"{judged} {told.labels:,} labels, {outcomes:,} distinct outcomes.",
+        f"{judged} {labels:,} labels, {outcomes:,} distinct outcomes.",
         "What it must beat stands beside it: base_rate, points, recency.",
         "Orders viewers of rooms like these; says nothing of rooms, prices or seasons that it has not seen.",
     )
@@ -201,7 +205,7 @@ def lines_of(found: Retrained) -> list[str]:
             f"options found: learning_rate {options.learning_rate:.4g}, l2 {options.l2:.3g}, warm_up {options.warm_up}"
             " (searched on the first part of the time, judged on the rest)"
         )
-    lines += ["", *report_lines("progressively", found.report, found.intervals), ""]
+    lines += ["", *report_lines("progressively", found.report, found.compared, found.intervals), ""]
     if found.champion is None:
         lines.append("No version was promoted yet: there is no champion to compare it with.")
     elif found.against is None:
