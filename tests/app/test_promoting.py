@@ -217,6 +217,7 @@ async def test_what_cannot_lead_is_refused_in_words_and_nothing_is_written(
     for name, words in (
         ("0" * 64, "no version in the registry begins"),
         ("ab", "give at least 6 digits"),
+        ("slow", "no challenger runs"),
         (place.names[2], "it was changed or is damaged"),
     ):
         answer = await place.promote(name)

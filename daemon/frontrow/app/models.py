@@ -68,7 +68,10 @@ def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str
         PromotionRefused: It leads already, there is no store, or the reason is longer than ``MAX_REASON``.
         StoreLocked: A daemon works on the store.
     """
-    name = registry.find(prefix)
+    try:
+        name = registry.find(prefix)
+    except VersionRefused as refused:
+        raise VersionRefused(f"{refused}; no daemon runs here, and so no challenger") from refused
     return _promote(registry, path, lambda _: name, by=by, reason=reason, clock=clock)
 
 

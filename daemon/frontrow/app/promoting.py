@@ -97,7 +97,7 @@ class Promoting:
         try:
             challenger = self._learning.challenger(prefix, moment.position)
             if challenger is None:
-                name = await asyncio.to_thread(registry.find, prefix)
+                name = await self._find(prefix)
             else:
                 name = await asyncio.to_thread(registry.add, challenger)
         except VersionRefused as refused:
@@ -113,6 +113,14 @@ class Promoting:
         if former is None:
             raise PromotionRefused("nothing led before that could be rolled back to")
         return await self._put(former, moment, by=by, reason=reason)
+
+    async def _find(self, prefix: str) -> str:
+        registry, names = self._following.registry, self._learning.challengers
+        try:
+            return await asyncio.to_thread(registry.find, prefix)
+        except VersionRefused as refused:
+            challengers = f"challengers that run: {', '.join(names)}" if names else "no challenger runs"
+            raise VersionRefused(f"{refused}; {challengers}") from refused
 
     def next_at(self) -> int | None:
         """Return when the next promotion may be, UTC ms; None: at any time."""
