@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from frontrow.core.errors import FrontrowError
 from frontrow_models.columns import TABLES, Column, Type, metadata
+from frontrow_models.private import open_private
 
 SHOWN_ROWS = 8
 _DTYPES: Mapping[Type, Any] = {
@@ -90,13 +91,15 @@ class Table:
         return frame.to_arrow()
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write a Parquet file that says in its metadata what it is; see ``models/docs/columns.md``.
+        """Write a Parquet file that says in its metadata what it is; see ``models/docs/columns.md``. Only its owner may read it.
 
         Raises:
             ExtraMissing: Install ``frontrow[notebook]``.
             OSError: It cannot be written.
         """
-        self.to_polars().write_parquet(Path(path), metadata=metadata(self.name))
+        frame = self.to_polars()
+        with open_private(Path(path)) as file:
+            frame.write_parquet(file, metadata=metadata(self.name))
 
     def _repr_html_(self) -> str:
         names = list(self.columns)

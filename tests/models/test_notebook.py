@@ -177,6 +177,7 @@ def test_parquet_keeps_types_missing_values_and_says_what_it_is(
     polars = pytest.importorskip("polars")
     table = journal.snapshots()
     table.to_parquet(tmp_path / "snapshots.parquet")
+    assert (tmp_path / "snapshots.parquet").stat().st_mode & 0o077 == 0  # it has viewers' ids
     read = polars.read_parquet(tmp_path / "snapshots.parquet")
     types = {"text": polars.String, "int64": polars.Int64, "float32": polars.Float32,
              "float64": polars.Float64, "bool": polars.Boolean}  # fmt: skip

@@ -38,6 +38,7 @@ from frontrow_models.evaluation.intervals import Interval, intervals
 from frontrow_models.evaluation.judging import Judged
 from frontrow_models.evaluation.rolling import Report, report
 from frontrow_models.evaluation.verdict import Verdict, compare, verdict
+from frontrow_models.private import open_private
 from frontrow_models.served import LOGITS, SERVED
 
 Change = Literal["gained", "lost", "earlier", "later", "same"]
@@ -139,7 +140,8 @@ def backtest(
 ) -> Backtest:
     """Run both sides and write ``diff.ndjson``, a line per lead that changed, and ``summary.json`` into ``out``.
 
-    The same input and configurations give the same bytes. The lines hold viewers' ids: personal data.
+    The same input and configurations give the same bytes. The lines hold viewers' ids: personal data,
+    which only the file's owner may read.
 
     Raises:
         NothingToCompare: Nothing that is asked for could differ.
@@ -176,7 +178,7 @@ def backtest(
         challengers={} if watching is None else watching.standing().duels,
     )
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "diff.ndjson").open("wb") as file:
+    with open_private(out / "diff.ndjson") as file:
         for each in differences:
             if each.change != "same" and second is not None:
                 file.write(_line(each, first.followed, second.followed))

@@ -25,6 +25,7 @@ from frontrow.runtime import collector
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_connectors.file import FileReject, iter_batches, merge_by_time
+from frontrow_models.private import open_private
 
 FRAME_EVENTS = 4_096  # larger than live: nobody waits for a frame here
 BLOCK_EVENTS = 512  # made columns of at once: so many objects are still in the processor's caches
@@ -294,7 +295,8 @@ def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
     }
     digest = hashlib.sha256()
     for name, content in sorted(contents.items()):
-        (out / name).write_bytes(content)
+        with open_private(out / name) as file:  # viewers' ids
+            file.write(content)
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     summary = Summary(
