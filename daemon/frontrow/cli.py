@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]  # the parser takes - for an option
     try:
         code = app(words, exit_on_error=False, print_error=True)
+        sys.stdout.flush()  # here, and not when the interpreter ends, it may turn out that nobody reads any more
     except cyclopts.CycloptsError:
         return WRONG
     except ConfigError as error:
@@ -85,13 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreLocked as error:
         print(error, file=sys.stderr)
         return LOCKED
+    except BrokenPipeError:
+        # As `| head` does: what is still to be written goes nowhere, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (FrontrowError, OSError) as error:
         print(f"frontrow: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return FAILED
     return code if isinstance(code, int) else DONE
 
 

@@ -296,6 +296,7 @@ def test_a_challenger_alone_needs_no_other_side(
 ) -> None:
     summary, diff = backtest(tmp_path, stream, "--challenger", "slow")
     assert (summary["after"], diff, list(summary["challengers"])) == (None, [], ["slow"])
+    assert (tmp_path / "diff.ndjson").stat().st_mode & 0o077 == 0  # it is for viewers' ids
     assert f"slow: {summary['challengers']['slow']['sentence']}" in capsys.readouterr().out
 
 
@@ -311,7 +312,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         ([str(stream), "--set", "points.cap=100"], FAILED, "nothing to compare"),
         ([str(stream), "--challenger", "nobody"], WRONG, "no challenger is called 'nobody'"),
         ([str(stream), "--set", "points.hot"], WRONG, "write section.key=value"),
-        ([str(stream), "--set", "points.hott=50"], WRONG, "hott"),
+        ([str(stream), "--set", "points.hott=50"], WRONG, "--set points.hott:"),
         (["/dev/null", *LOWER], FAILED, "can be read more than once"),
         ([str(tmp_path / "none.ndjson"), *LOWER], FAILED, "none.ndjson"),
         ([*LOWER], FAILED, "at least one file"),

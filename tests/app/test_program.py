@@ -290,6 +290,20 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_sentence(
     assert "see [storage] path" in capsys.readouterr().err
 
 
+def test_who_reads_only_the_beginning_gets_no_complaint() -> None:
+    """As in `frontrow models list | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        program = "import sys; from frontrow.cli import main; sys.exit(main(['--version']))"
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (FAILED, b"")
+
+
 def test_only_their_owner_may_read_the_stores_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Configurations for what-if runs: a file or the defaults, with some options set otherwise."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frontrow.app.parts import load_config
@@ -17,18 +18,26 @@ def configured(path: Path | None, settings: Sequence[str], environ: Mapping[str,
     Raises:
         ConfigError: With every mistake at once.
     """
-    variables = _variables(settings)
-    if path is None:
-        return defaults(environ=variables)
-    return load_config(path, {**environ, **variables})
+    given = _variables(settings)
+    variables = {variable: value for variable, (_, value) in given.items()}
+    try:
+        if path is None:
+            return defaults(environ=variables)
+        return load_config(path, {**environ, **variables})
+    except ConfigError as error:
+        told = {f"environment {variable}": f"--set {key}" for variable, (key, _) in given.items()}
+        raise ConfigError(
+            [replace(mistake, file=told.get(mistake.file, mistake.file)) for mistake in error.mistakes]
+        ) from None
 
 
-def _variables(settings: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _variables(settings: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return by variable the key as it was given, and the value."""
+    found: dict[str, tuple[str, str]] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             reason = "is no setting; write section.key=value"
             raise ConfigError([Mistake("--set", 0, 0, setting, reason, "model.learning_rate=0.05")])
-        found["FRONTROW__" + key.strip().replace(".", "__").replace("-", "_").upper()] = value
+        found["FRONTROW__" + key.strip().replace(".", "__").replace("-", "_").upper()] = (key.strip(), value)
     return found
