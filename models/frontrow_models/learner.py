@@ -97,6 +97,14 @@ class Learner:
         return self._online.positives
 
     @property
+    def final(self) -> int:
+        return self._calibrator.labels
+
+    @property
+    def final_positives(self) -> int:
+        return self._calibrator.positives
+
+    @property
     def refused(self) -> int:
         """Lessons that were not learnt, as their numbers were not finite."""
         return self._online.refused

@@ -150,7 +150,7 @@ async def test_no_probability_is_shown_before_the_model_is_ready(
 ) -> None:
     panel.on_join = lambda page: page.say(snapshot(row("a", probability=0.38), row("b", probability=0.91)))
     page = await open_page()
-    await expect(page.locator(".model")).to_have_text("概率：数据不足 · 已有 37 个结果，4 个转化")
+    await expect(page.locator(".model")).to_have_text("概率：数据不足 · 已有 21 个最终结果，2 个转化")
     assert "%" not in await page.locator("#dock").inner_text()
     await expect(rows(page).locator(".unknown")).to_have_text(["数据不足"] * 2)
     await expect(rows(page).first).to_have_accessible_name(re.compile("转化概率：数据不足"))
@@ -504,7 +504,7 @@ async def test_the_card_says_why_there_is_no_probability_yet(panel: PanelServer,
     page = await open_page()
     await rows(page).first.click()
     await expect(page.locator("dialog.card")).to_contain_text(
-        "数据不足：模型还在学习，结果够了才给概率。已有 37 个结果，其中 4 个转化。"
+        "数据不足：模型还在学习，结果够了才给概率。已有 37 个结果，其中 4 个转化；最终结果 21 个，其中 2 个转化。"
     )
     assert "%" not in await page.locator("dialog.card").inner_text()
 

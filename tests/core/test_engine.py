@@ -257,7 +257,7 @@ class Listener:
     """A model that keeps what it is told to learn."""
 
     columns = 1
-    labels = positives = 0
+    labels = positives = final = final_positives = 0
     ready = settled = False
     version = "none"
 

@@ -78,7 +78,14 @@ def state(**more: Any) -> Json:
         "hot": 0,
         "warm": 0,
         "product": "3号 亚麻衬衫",
-        "model": {"enabled": True, "ready": False, "labels": 37, "positives": 4},
+        "model": {
+            "enabled": True,
+            "ready": False,
+            "labels": 37,
+            "positives": 4,
+            "final": 21,
+            "final_positives": 2,
+        },
         "dropped": 0,
         **more,
     }

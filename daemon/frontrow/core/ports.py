@@ -140,6 +140,14 @@ class Model(Protocol):
         """How many of them were positive."""
 
     @property
+    def final(self) -> int:
+        """How many final outcomes what is shown was calibrated on."""
+
+    @property
+    def final_positives(self) -> int:
+        """How many of these were positive."""
+
+    @property
     def ready(self) -> bool:
         """Whether enough labels have been learnt for the probability to be shown as a number."""
 

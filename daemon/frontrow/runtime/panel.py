@@ -598,6 +598,8 @@ class Panels:
                 "ready": model is not None and model.ready,
                 "labels": 0 if model is None else model.labels,
                 "positives": 0 if model is None else model.positives,
+                "final": 0 if model is None else model.final,
+                "final_positives": 0 if model is None else model.final_positives,
             },
             "dropped": self._dropped_in(channel, None if session is None else session.id),
         }

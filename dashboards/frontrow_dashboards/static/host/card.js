@@ -156,7 +156,8 @@ function partsRows(language, row, room) {
   const { model } = room;
   const note = (text) => [el("p", { class: "card-note" }, text)];
   if (!model.enabled) return note(language.say("model.offCard"));
-  if (!model.ready) return note(language.say("model.learningCard", { n: model.labels, positives: model.positives }));
+  const { labels: n, positives, final, finalPositives } = model;
+  if (!model.ready) return note(language.say("model.learningCard", { n, positives, final, finalPositives }));
   if (!isKnown(row, room)) return note(language.say("card.noParts"));
   const all = parts(row.reasons);
   const own = all.filter((part) => part.name !== START && part.name !== OTHERS);

@@ -89,8 +89,10 @@ function modelWords(language, room) {
   if (room.state === null) return ["", null];
   const { model } = room.state;
   if (!model.enabled) return [language.say("model.off"), null];
-  const values = { n: model.labels, positives: model.positives };
-  if (!model.ready) return [language.say("model.learningFrom", values), language.say("model.learningCard", values)];
+  const { labels: n, positives, final, finalPositives } = model;
+  const values = { n, positives, final, finalPositives };
+  // In short, the final ones: they come last, and it is mostly them that are waited for.
+  if (!model.ready) return [language.say("model.learningFrom", { n: final, positives: finalPositives }), language.say("model.learningCard", values)];
   return [language.say("model.readyFrom", values), null];
 }
 

@@ -49,7 +49,7 @@ export class Room {
 
   /** Return what is known of the model; before the daemon has told, it is off. */
   get model() {
-    return this.state?.model ?? { enabled: false, ready: false, labels: 0, positives: 0 };
+    return this.state?.model ?? { enabled: false, ready: false, labels: 0, positives: 0, final: 0, finalPositives: 0 };
   }
 
   /** Drop everything: whoever may not see the room any more must not find it in the page either. */
@@ -193,6 +193,8 @@ function readState(raw) {
       ready: model.ready === true,
       labels: number(model.labels) ?? 0,
       positives: number(model.positives) ?? 0,
+      final: number(model.final) ?? 0,
+      finalPositives: number(model.final_positives) ?? 0,
     },
     dropped: number(raw.dropped) ?? 0,
   };

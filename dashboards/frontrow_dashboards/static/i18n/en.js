@@ -191,11 +191,11 @@ export default {
   },
   model: {
     off: "Points only, model is off",
-    learningFrom: { one: "Not enough data · {n} outcome, {positives} converted", other: "Not enough data · {n} outcomes, {positives} converted" },
+    learningFrom: { one: "Not enough data · {n} final outcome, {positives} converted", other: "Not enough data · {n} final outcomes, {positives} converted" },
     readyFrom: { one: "Chances from {n} outcome, {positives} converted", other: "Chances from {n} outcomes, {positives} converted" },
     learningCard: {
-      one: "Not enough data: the model is learning and shows chances once it has seen enough. So far {n} outcome, {positives} converted.",
-      other: "Not enough data: the model is learning and shows chances once it has seen enough. So far {n} outcomes, {positives} converted.",
+      one: "Not enough data: the model is learning and shows chances once it has seen enough. So far {n} outcome, {positives} converted; final are {final}, {finalPositives} converted.",
+      other: "Not enough data: the model is learning and shows chances once it has seen enough. So far {n} outcomes, {positives} converted; final are {final}, {finalPositives} converted.",
     },
     offCard: "The model is off; the grade comes from points alone.",
   },

@@ -189,9 +189,9 @@ export default {
   },
   model: {
     off: "只用分数，模型未启用",
-    learningFrom: "概率：数据不足 · 已有 {n} 个结果，{positives} 个转化",
+    learningFrom: "概率：数据不足 · 已有 {n} 个最终结果，{positives} 个转化",
     readyFrom: "概率来自 {n} 个结果，{positives} 个转化",
-    learningCard: "数据不足：模型还在学习，结果够了才给概率。已有\u00a0{n}\u00a0个结果，其中\u00a0{positives}\u00a0个转化。",
+    learningCard: "数据不足：模型还在学习，结果够了才给概率。已有\u00a0{n}\u00a0个结果，其中\u00a0{positives}\u00a0个转化；最终结果\u00a0{final}\u00a0个，其中\u00a0{finalPositives}\u00a0个转化。",
     offCard: "模型未启用，等级只看分数。",
   },
   modelPage: {
