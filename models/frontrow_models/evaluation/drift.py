@@ -1,13 +1,10 @@
 """River's ADWIN over one signal, told only of rises, with a state that can be kept."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-# The window itself, not river.drift around it: that brings scipy.stats and two seconds of importing. A test holds both
-# together, and River's version is pinned.
-from river._river_rust.drift import AdaptiveWindowing
 
 from frontrow.core.images import Image
 from frontrow_models.online import RIVER
@@ -47,8 +44,11 @@ class Rises:
         self._count, self._sum, self._recent = count, total, recent
         return risen
 
-    def _new(self) -> AdaptiveWindowing:
-        # As river.drift.ADWIN makes it, all else at its defaults.
+    def _new(self) -> Any:
+        # Only where there is a model; and the window itself, not river.drift around it, which brings scipy.stats and two
+        # seconds of importing. Made as river.drift.ADWIN makes it; a test holds both together, and River is pinned.
+        from river._river_rust.drift import AdaptiveWindowing
+
         return AdaptiveWindowing(
             delta=self._delta, clock=32, max_buckets=5, min_window_length=5, grace_period=10
         )
