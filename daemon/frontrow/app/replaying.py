@@ -12,12 +12,13 @@ import msgspec
 import orjson
 
 from frontrow.app.following import Following
+from frontrow.app.inputs import is_journal
 from frontrow.app.models import registry_beside
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config
 from frontrow.core.engine import Effects, Engine, ViewerScore
 from frontrow.core.errors import FrontrowError
-from frontrow.core.explaining import as_json, largest_parts
+from frontrow.core.explaining import as_json
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock
 from frontrow.core.preparing import Preparer
@@ -28,12 +29,10 @@ from frontrow_connectors.file import FileReject, iter_batches, merge_by_time
 from frontrow_models.private import open_private
 
 FRAME_EVENTS = 4_096  # larger than live: nobody waits for a frame here
-BLOCK_EVENTS = 512  # made columns of at once: so many objects are still in the processor's caches
 EVENTS_PER_COMMIT = 8_192
 SCORED_AT_ONCE = (
     1_024  # viewers; of more at once the first are out of the processor's caches when the last are made
 )
-SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 class ReplayRefused(FrontrowError):
@@ -90,7 +89,7 @@ class _Run:
             reasons = _encode(score.reasons)
             if features is not None and not score.staff:
                 reasons = b"%b%b%b]" % (reasons[:-1], b"," if score.reasons else b"", features[place])
-            # Written out: a structure for each viewer, encoded, takes twice as long.
+            # Written out: a structure for each viewer, encoded, takes longer.
             lines[score.viewer] = (
                 b'%b,"viewer":%b,"points":%d,"grade":"%b","probability":%b,"reasons":%b}\n'
                 % (
@@ -164,12 +163,14 @@ def replay(
 
 
 def _journal_of(files: Sequence[str]) -> Path | None:
-    journals = [name for name in files if name != "-" and _is_store(Path(name))]
+    # Files alone are looked into: that there is no such one is said when it is opened.
+    named = [Path(name) for name in files if name != "-" and Path(name).is_file()]
+    journals = [path for path in named if is_journal(path)]
     if journals and len(files) > 1:
         raise ReplayRefused(
             "a journal is replayed alone: it is in its own order, and other files would change it"
         )
-    return Path(journals[0]) if journals else None
+    return journals[0] if journals else None
 
 
 def _frames(
@@ -189,11 +190,8 @@ def _frames(
         return Frame.cut((frame for _, frame in store.frames()), size)
     lexicons = make_lexicons(config)
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
-    block = min(size, BLOCK_EVENTS)
-    batches = (
-        iter_batches(files[0], reject, block) if len(files) == 1 else merge_by_time(files, reject, block)
-    )
-    return map(preparer.prepare, Frame.cut(map(Frame.of, batches), size))
+    batches = iter_batches(files[0], reject, size) if len(files) == 1 else merge_by_time(files, reject, size)
+    return map(preparer.frame, batches)
 
 
 class _Recorder:
@@ -249,15 +247,6 @@ class _Recorder:
             self._under_way = None
 
 
-def _is_store(path: Path) -> bool:
-    if not path.is_file():
-        return (
-            False  # a pipe would lose what is read here; that there is no such file is said when it is opened
-        )
-    with path.open("rb") as file:
-        return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-
-
 def _rest(run: _Run) -> None:
     """Score the viewers of sessions that have not ended by the end of the input."""
     for room in run.engine.rooms:
@@ -265,17 +254,9 @@ def _rest(run: _Run) -> None:
             if session.open:
                 rows = session.rows.tolist()
                 for start in range(0, len(rows), SCORED_AT_ONCE):
-                    _see(run, rows[start : start + SCORED_AT_ONCE], session.last_at)
-
-
-def _see(run: _Run, rows: Sequence[int], at: int) -> None:
-    """Take the lines of many viewers of one moment: what :meth:`_Run.see` makes of their scores, in a quarter of the time."""
-    engine = run.engine
-    if engine.model is None:
-        run.see(engine.scores(rows, at))
-        return
-    scores = engine.scores(rows, at, features=False)
-    run.see(scores, as_json(largest_parts(engine.model.weights(), engine.inputs(rows, at))))
+                    part = rows[start : start + SCORED_AT_ONCE]
+                    scores, parts = run.engine.scores_and_parts(part, session.last_at)
+                    run.see(scores, None if parts is None else as_json(parts))
 
 
 def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:

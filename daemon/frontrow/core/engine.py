@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from frontrow.core import features, signs
 from frontrow.core.alerts import Reason
-from frontrow.core.explaining import as_reasons, largest_parts
+from frontrow.core.explaining import Parts, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
@@ -1362,20 +1362,31 @@ class Engine:
 
         Without ``features`` the reasons are those of the points alone.
         """
+        found, parts = self.scores_and_parts(rows, at, reasons=reasons, features=features)
+        if parts is not None:
+            for score, part in zip(found, as_reasons(parts), strict=True):
+                if not score.staff:
+                    score.reasons += part
+        return found
+
+    def scores_and_parts(
+        self, rows: Sequence[int], at: int, *, reasons: bool = True, features: bool = True
+    ) -> tuple[list[ViewerScore], Parts | None]:
+        """Return :meth:`scores` with the points' reasons alone and, where there are any, the parts of the logits beside them."""
         if not rows:
-            return []
+            return [], None
         viewers = self.viewers
         which = np.array(rows, np.int64)
         numbers: list[int] = viewers.session.array[which].tolist()
         probabilities: list[float | None] = [None] * len(rows)
-        parts: Sequence[list[Reason]] = [[]] * len(rows)
+        parts: Parts | None = None
         if self.model is not None:
             weights = self.model.weights()
             inputs = self.inputs(rows, at)
             rooms = self._room_names(numbers)
             probabilities = self.model.probabilities(weights.logits(inputs), rooms).tolist()
             if reasons and features:
-                parts = as_reasons(largest_parts(weights, inputs))
+                parts = largest_parts(weights, inputs)
         rules: Sequence[Sequence[int]] = [()] * len(rows)
         if reasons:
             rules = self.board.occurrences(which)
@@ -1387,7 +1398,6 @@ class Engine:
             viewers.directory.viewers(which),
             self.board.points_of(which, at).tolist(),
             probabilities,
-            parts,
             rules,
             viewers.last_at.array[which].tolist(),
             viewers.fan.array[which].tolist(),
@@ -1395,7 +1405,7 @@ class Engine:
             strict=True,
         )
         found: list[ViewerScore] = []
-        for row, number, viewer, points, probability, part, occurrences, last_at, fan, staff in columns:
+        for row, number, viewer, points, probability, occurrences, last_at, fan, staff in columns:
             room, session = where[number], self._sessions[number]
             found.append(
                 ViewerScore(
@@ -1407,7 +1417,7 @@ class Engine:
                     points=0 if staff else points,
                     grade=GRADES[COLD if staff else self._grade_at(row, points)],
                     probability=None if staff else probability,
-                    reasons=[] if staff or not reasons else self._rule_reasons(row, occurrences, at) + part,
+                    reasons=[] if staff or not reasons else self._rule_reasons(row, occurrences, at),
                     last_at=last_at,
                     hot_at=self._hot_at.get(row),
                     lead=self._leads.get(row),
@@ -1416,7 +1426,7 @@ class Engine:
                     ready=ready,
                 )
             )
-        return found
+        return found, parts
 
     def inputs(self, rows: Sequence[int], at: int) -> Matrix:
         """Return what the model is given of some rows at engine time ``at``; shape (rows, features)."""

@@ -76,7 +76,7 @@ def as_reasons(parts: Parts) -> list[list[Reason]]:
 
 
 def as_json(parts: Parts) -> list[bytes]:
-    """Return each row of :func:`as_reasons` as JSON values with commas between them, in a fifth of the time."""
+    """Return each row of :func:`as_reasons` as JSON values with commas between them; no object is made of a part."""
     told = zip(parts.features.tolist(), _numbers(parts.logits), _numbers(parts.values), strict=True)
     named = iter([b'%b%b,"value":%b}' % (_HEADS[feature], logit, value) for feature, logit, value in told])
     last = _encode(_intercept(parts))

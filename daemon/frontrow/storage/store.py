@@ -150,20 +150,7 @@ class Store:
             if not create and not path.exists():
                 raise FileNotFoundError(path)
             _make(path)
-        try:
-            connection = connect(path, vfs=vfs)
-            try:
-                migrate(connection, path)
-                return cls(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise StoreDamaged(f"{path}: SQLite cannot read it ({error}). {HOW_TO_RESTORE}") from error
-        except apsw.Error as error:
-            raise StoreUnusable(
-                f"{path}: cannot be opened for writing ({error}); see [storage] path"
-            ) from error
+        return cls._opened(path, lambda: connect(path, vfs=vfs), migrate, "opened for writing")
 
     @classmethod
     def open_to_read(cls, path: Path) -> "Store":
@@ -173,10 +160,20 @@ class Store:
             StoreDamaged: The file is not a store of ours, is of another version, or is found damaged.
             StoreUnusable: It cannot be opened.
         """
+        return cls._opened(path, lambda: connect_to_read(path), check_version, "opened")
+
+    @classmethod
+    def _opened(
+        cls,
+        path: Path,
+        connected: Callable[[], apsw.Connection],
+        fit: Callable[[apsw.Connection, Path], object],
+        what: str,
+    ) -> "Store":
         try:
-            connection = connect_to_read(path)
+            connection = connected()
             try:
-                check_version(connection, path)
+                fit(connection, path)
                 return cls(connection, path)
             except BaseException:
                 connection.close()
@@ -184,7 +181,7 @@ class Store:
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise StoreDamaged(f"{path}: SQLite cannot read it ({error}). {HOW_TO_RESTORE}") from error
         except apsw.Error as error:
-            raise StoreUnusable(f"{path}: cannot be opened ({error}); see [storage] path") from error
+            raise StoreUnusable(f"{path}: cannot be {what} ({error}); see [storage] path") from error
 
     def settle(self, *, vfs: str | None = None) -> None:
         """Make all that the store has been found to hold truly durable; for the daemon, before it builds on it.
