@@ -10,7 +10,7 @@ import msgspec
 
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import (
-    DAEMON_KINDS,
+    INNER_KINDS,
     Batch,
     Event,
     Rejected,
@@ -74,7 +74,7 @@ def refusal(event: Event, room: RoomRef) -> str | None:
     """Return why this room's feed may not deliver the event, or None if it may."""
     if event.platform != room.platform or event.room != room.room:
         return "an event of another platform or room than this feed's"
-    if event.kind in DAEMON_KINDS:
+    if event.kind in INNER_KINDS:
         # A feed that could write these could change policy and models, or move engine time.
         return "a kind that only the daemon itself may write"
     return None
@@ -84,7 +84,7 @@ def _any_refused(events: Sequence[Event], room: RoomRef) -> bool:
     """Return whether :func:`refusal` names any of the events, without a call for each."""
     platform, name = room.platform, room.room
     for event in events:
-        if event.room != name or event.platform != platform or event.kind in DAEMON_KINDS:
+        if event.room != name or event.platform != platform or event.kind in INNER_KINDS:
             return True
     return False
 

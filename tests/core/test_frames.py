@@ -15,7 +15,7 @@ GIVEN: dict[str, Any] = {
     "seconds": 1.5, "gift": "g", "currency": "CNY", "level": 3, "product": "p", "order": "o", "renewal": False,
     "form": "f", "fields": {"phone": "1"}, "consent": False, "viewers": 0, "likes": 7, "host": "h", "campaign": "c",
     "lead": "L1", "seller": "s", "outcome": "won", "note": "n", "extra": {"a": [1, None]},
-    "model": "m", "replaces": "k",
+    "model": "m", "replaces": "k", "data": {"stage": "won"},
 }  # fmt: skip
 COMMON: dict[str, Any] = {
     "seen_at": 1_750_000_000_500, "session": "s1", "name": "小鱼", "text": "多少钱", "count": 0, "value": -3,

@@ -275,3 +275,12 @@ def test_preparing_alone_is_deriving_and_masking() -> None:
     prepared = event(text=f"多少钱 {NUMBER}", name="小红")
     assert prepare(prepared, default(), "CN") == fact.PRICE | fact.PHONE_VALID
     assert (prepared.text, prepared.name) == ("多少钱 ***", "小红")
+
+
+def test_what_a_feed_calls_data_is_kept_beside_and_says_nothing() -> None:
+    """``data`` is how the daemon's own events speak; a viewer's event could otherwise pretend to."""
+    like = event("like", data={"a": 1}, extra={"b": 2})
+    note = event("lead_note", lead="L", data={"n": 1 << 70})
+    frame = preparer().frame([like, note])
+    assert frame.seldom["extra"] == {0: {"data": {"a": 1}, "b": 2}}
+    assert frame.seldom["data"] == {1: {"n": str(1 << 70)}}, "the journal's facts hold 64 bits"

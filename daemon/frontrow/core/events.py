@@ -48,9 +48,21 @@ VIEWER_KINDS = frozenset({
     "booking",
 })  # fmt: skip
 ROOM_KINDS = frozenset({"room_start", "room_end", "room_stats", "product_on_show", "host_change"})
-PEOPLE_KINDS = frozenset({"lead_claim", "lead_release", "lead_outcome", "lead_note", "lead_transfer"})
-DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change"})
+PEOPLE_KINDS = frozenset({
+    "lead_claim", "lead_release", "lead_outcome", "lead_note", "lead_transfer", "lead_assign", "lead_approve",
+    "lead_stage", "lead_touch", "lead_review", "lead_recycle", "contact_reveal", "clean_result",
+})  # fmt: skip
+# What is known of people, stores and channels beside the rooms.
+CENTRE_KINDS = frozenset({
+    "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer", "channel_change",
+    "cost_change", "touch_sent",
+})  # fmt: skip
+DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change"}) | CENTRE_KINDS
 KINDS = VIEWER_KINDS | ROOM_KINDS | PEOPLE_KINDS | DAEMON_KINDS
+# What no feed may write: a CRM tells of claims, outcomes and notes; all else comes through the daemon's own doors.
+INNER_KINDS = DAEMON_KINDS | (
+    PEOPLE_KINDS - {"lead_claim", "lead_release", "lead_outcome", "lead_note", "lead_transfer"}
+)
 
 
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -100,6 +112,7 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     note: Text | None = None
     model: Name | None = None  # model_change: which version leads from here on
     replaces: Name | None = None  # and which one it replaces
+    data: dict[str, Any] | None = None  # what an event of the lead centre is about; see core/centre/events.py
     extra: dict[str, Any] | None = None
 
 
@@ -301,6 +314,8 @@ def _check(event: Event) -> None:
 def _refusal(event: Event) -> str | None:
     if event.extra is not None and too_deep(event.extra):
         return f"nested more than {MAX_DEPTH} levels deep - at `$.extra`"
+    if event.data is not None and too_deep(event.data):
+        return f"nested more than {MAX_DEPTH} levels deep - at `$.data`"
     if event.fields is not None and too_deep(event.fields):
         return f"nested more than {MAX_DEPTH} levels deep - at `$.fields`"
     keys = f"{event.id}{event.platform}{event.room}{event.kind}{event.session}{event.viewer}"

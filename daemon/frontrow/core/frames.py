@@ -191,6 +191,7 @@ def _seldom(events: Sequence[Event]) -> dict[str, dict[int, Any]]:
         or event.note is not None
         or event.model is not None
         or event.replaces is not None
+        or event.data is not None
     ]
     found: dict[str, dict[int, Any]] = {}
     for position in having:

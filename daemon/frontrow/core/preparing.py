@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from frontrow.core.contact import redact_extra, redact_fields, redact_label, redact_text, suspects
-from frontrow.core.events import MAX_TEXT, Event, too_deep
+from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
@@ -30,6 +30,7 @@ from frontrow.core.promotions import is_token
 # they are shown.
 LABELS = ("gift", "form", "host", "campaign", "note")
 SHORTEST_NUMBER = 7  # characters
+SPEAKING_KINDS = PEOPLE_KINDS | DAEMON_KINDS  # whose ``data`` says something
 
 # Of each 16,384 at most, of 64 characters at most: 12 MB if all are of the widest characters, 3 MB of ordinary comments,
 # nine in ten of which are shorter. The recorded streams have no use for more of either.
@@ -113,6 +114,7 @@ class Preparer:
                     facts[position] = derive(event, self._any_room, region)
                 consent = seldom.get("consent", {}).get(position)
                 seldom["fields"][position] = redact_fields(_storable(fields), consent)
+        self._move_data(frame)
         for position, extra in seldom.get("extra", {}).items():
             if extra:
                 seldom["extra"][position] = redact_extra(_storable(extra), region)
@@ -179,6 +181,19 @@ class Preparer:
                 redacted[text] = kept
         return found, redacted
 
+    @staticmethod
+    def _move_data(frame: Frame) -> None:
+        """Keep under ``extra`` what a viewer's or a room's event calls ``data``: only those of people and of the daemon say something there."""
+        data = frame.seldom.get("data", {})
+        for position, value in list(data.items()):
+            if frame.kinds[position] in SPEAKING_KINDS:
+                data[position] = _within_64_bits(value)
+            else:
+                extra = frame.seldom.setdefault("extra", {})
+                extra[position] = {"data": data.pop(position)} | (extra.get(position) or {})
+        if not data:
+            frame.seldom.pop("data", None)
+
     def _see_names(self, frame: Frame) -> None:
         """Mask what is to be masked in names."""
         # To look through all of them together costs half of asking which of them are known.
@@ -222,3 +237,14 @@ class _Memory:
 def _storable(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields that can be read back from the journal: a platform's message that nests too deep becomes text."""
     return {"json": msgspec.json.encode(fields).decode()[:MAX_TEXT]} if too_deep(fields) else fields
+
+
+def _within_64_bits(value: Any) -> Any:
+    """Return a JSON value whose whole numbers beyond 64 bits, which the journal's facts cannot hold, are texts."""
+    if isinstance(value, dict):
+        return {key: _within_64_bits(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_within_64_bits(inner) for inner in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return str(value)
+    return value
