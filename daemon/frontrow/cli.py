@@ -429,6 +429,10 @@ def create(
     room: Annotated[str | None, Parameter(help="A configured room's id; without it: every room.")] = None,
     days: Annotated[float | None, Parameter(help="Days until it expires; without it: never.")] = None,
     label: Annotated[str, Parameter(help="For whom or what, to know it again in the list.")] = "",
+    seller: Annotated[
+        str | None,
+        Parameter(help="Who bears it: a seller's id in the organisation. Only they can claim leads."),
+    ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> int:
     """Make a token and print it, once; only its hash is kept. Works beside a running daemon."""
@@ -446,7 +450,7 @@ def create(
         return WRONG
     now = SystemClock().now()
     expires_at = None if days is None else now + int(days * DAY_MS)
-    print(_new_token(loaded, role, room, label, now, expires_at))
+    print(_new_token(loaded, role, room, label, now, expires_at, seller))
     return DONE
 
 
@@ -667,12 +671,24 @@ def _login() -> str:
 
 
 def _new_token(
-    config: "Config", role: Role, room: str | None, label: str, now: int, expires_at: int | None
+    config: "Config",
+    role: Role,
+    room: str | None,
+    label: str,
+    now: int,
+    expires_at: int | None,
+    seller: str | None = None,
 ) -> str:
     from frontrow.storage.store import Store
 
     made = make_token(
-        secrets.token_bytes(32), role=role, room=room, label=label, now=now, expires_at=expires_at
+        secrets.token_bytes(32),
+        role=role,
+        room=room,
+        label=label,
+        now=now,
+        expires_at=expires_at,
+        seller=seller,
     )
     store = Store.open(config.storage.path)
     try:

@@ -73,7 +73,7 @@ class Front:
     async def _token(self, hash: bytes) -> TokenRow | None:
         for token, role in TOKENS.items():
             if token_hash(token) == hash:
-                return (token, str(role), "demo", None, None)
+                return (token, str(role), "demo", None, None, None)
         return None
 
     async def ask(

@@ -158,6 +158,9 @@ def as_before_checksums(path: Path) -> None:
         path,
         "ALTER TABLE leads DROP COLUMN crc",
         "ALTER TABLE outbox DROP COLUMN crc",
+        "DROP INDEX leads_by_frame",
+        "ALTER TABLE leads DROP COLUMN position",
+        "ALTER TABLE tokens DROP COLUMN seller",
         f"PRAGMA user_version = {UNSEALED}",
     )
 

@@ -26,7 +26,7 @@ FULL = Event(
     name="小鱼", fan=False, staff=False, test=True, text="你好", seconds=1.5, count=0, gift="rose", value=-3,
     currency="CNY", level=2, product="p1", order="o", renewal=False, form="f", fields={"phone": "1"}, consent=False,
     viewers=3, likes=4, host="h", campaign="c", lead="l", seller="x", outcome="won", note="n", extra={"a": [1, None]},
-    model="m", replaces="k",
+    model="m", replaces="k", data={"stage": "won"},
 )  # fmt: skip
 
 
@@ -159,6 +159,19 @@ def test_a_file_of_something_else_is_refused_with_a_sentence(tmp_path: Path) -> 
     apsw.Connection(str(other)).execute("CREATE TABLE t (x)")
     with pytest.raises(StoreDamaged, match="something else"):
         Store.open(other)
+
+
+def test_leads_are_told_by_frame_with_the_place_where_they_were_made(store: Store) -> None:
+    """Who follows the journal applies a lead between the events that it stood between, however late it follows."""
+    frame = Frame.of([event("like", number) for number in range(3)], [0] * 3)
+    store.append([Commit(frame, [lead("b"), lead("a", START + 250)], (), START, positions=[2, 0])])
+    store.append([Commit(Frame.of([event("like", 9)], [0]), [lead("c")], (), START, positions=[-1])])
+    made = store.leads_made(0, 2)
+    assert {seq: [(position, each.viewer) for position, each in found] for seq, found in made.items()} == {
+        1: [(0, "a"), (2, "b")],
+        2: [(-1, "c")],
+    }
+    assert store.leads_made(1, 1) == {}
 
 
 def test_a_store_of_a_newer_frontrow_is_refused(store: Store) -> None:

@@ -81,6 +81,7 @@ class StoreJournal:
                 leads=frame.effects.leads,
                 alerts=[Alert(sink, f"{sink}:{alert.lead}", alert) for sink, alert in frame.alerts],
                 at=at,
+                positions=frame.effects.lead_positions,
             )
             for frame in frames
         ]

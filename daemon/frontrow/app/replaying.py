@@ -221,7 +221,9 @@ class _Recorder:
     def add(self, effects: Effects) -> None:
         if not len(effects.kept):
             return
-        self._commits.append(Commit(effects.kept, effects.leads, (), self._clock.now()))
+        self._commits.append(
+            Commit(effects.kept, effects.leads, (), self._clock.now(), effects.lead_positions)
+        )
         if len(self._commits) >= self._frames_per_commit:
             self._flush()
 

@@ -46,11 +46,12 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a good token gives. ``room`` None: every room."""
+    """What a good token gives. ``room`` None: every room. ``seller`` is who bears it, where that is one of the organisation."""
 
     id: str
     role: Role
     room: str | None
+    seller: str | None = None
 
     def allows(self, right: Right, room: str) -> bool:
         """Return whether this grant gives ``right`` in the room of this configured id."""
@@ -66,7 +67,14 @@ class NewToken:
 
 
 def make_token(
-    secret: bytes, *, role: Role, room: str | None, label: str, now: int, expires_at: int | None
+    secret: bytes,
+    *,
+    role: Role,
+    room: str | None,
+    label: str,
+    now: int,
+    expires_at: int | None,
+    seller: str | None = None,
 ) -> NewToken:
     """Return a token made of 32 random bytes that the caller drew. Times are UTC milliseconds."""
     token = PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
@@ -79,6 +87,7 @@ def make_token(
         "label": label,
         "created_at": now,
         "expires_at": expires_at,
+        "seller": seller,
     }
     return NewToken(token, row)
 
@@ -88,7 +97,7 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-TokenRow = tuple[str, str, str | None, int | None, int | None]
+TokenRow = tuple[str, str, str | None, int | None, int | None, str | None]
 
 
 class Access:
@@ -111,7 +120,7 @@ class Access:
             self._known[hash] = (now, row)
         if row is None:
             return None
-        id, role, room, expires_at, revoked_at = row
+        id, role, room, expires_at, revoked_at, seller = row
         if revoked_at is not None or (expires_at is not None and expires_at <= now):
             return None
-        return Grant(id, Role(role), room)
+        return Grant(id, Role(role), room, seller)

@@ -217,6 +217,7 @@ def _salvage_frames(path: Path, db: apsw.Connection, to: Path) -> dict[int, int]
 
 def _salvage_tables(db: apsw.Connection, to: Path, numbers: dict[int, int], sealed: bool) -> None:
     old = sorted(numbers)
+    places = dict(_readable(db, "leads", ("lead", "position")))
     new = connect(to)
     try:
         for table in SEALED:
@@ -226,10 +227,16 @@ def _salvage_tables(db: apsw.Connection, to: Path, numbers: dict[int, int], seal
                     if table is LEADS:
                         row[1] = min(bisect_left(old, row[1]) + 1, len(old))
                     _insert(new, into, [*row, table.seal(row)])
+        with new:
+            new.executemany(
+                "UPDATE leads SET position = ? WHERE lead = ?",
+                [(position, lead) for lead, position in places.items()],
+            )
         for name in ("messages", "positions", "tokens"):
+            columns = [column for _, column, *_ in db.execute(f"PRAGMA table_info({name})")]
             with new:
-                for values in _readable(db, name):
-                    _insert(new, name, values)
+                for values in _readable(db, name, columns):
+                    _insert(new, f"{name} ({', '.join(columns)})", values)
     except apsw.Error as error:
         raise explained(error, to) from error
     finally:
@@ -251,11 +258,13 @@ def _sound(db: apsw.Connection, table: SealedTable, sealed: bool) -> Iterator[li
                         yield table.as_stored(row)
 
 
-def _readable(db: apsw.Connection, table: str) -> list[Any]:
-    """Return the rows of a table up to where it cannot be read."""
+def _readable(db: apsw.Connection, table: str, columns: Sequence[str]) -> list[Any]:
+    """Return some columns of a table's rows up to where it cannot be read; none where it is of a schema without them."""
+    present = {column for _, column, *_ in db.execute(f"PRAGMA table_info({table})")}
     rows: list[Any] = []
-    with contextlib.suppress(UnicodeDecodeError, *UNREADABLE):
-        rows.extend(db.execute(f"SELECT * FROM {table}"))
+    if present.issuperset(columns):
+        with contextlib.suppress(UnicodeDecodeError, *UNREADABLE):
+            rows.extend(db.execute(f"SELECT {', '.join(columns)} FROM {table}"))
     return rows
 
 

@@ -14,6 +14,8 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain as chain_
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,10 +32,11 @@ from frontrow.storage.frames import Blobs, may_hold, pack, unpack
 from frontrow.storage.rows import alert_seal, lead_seal, seal_all, standing_seal
 from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
-SCHEMA = 3
+SCHEMA = 4
 UNSEALED = (
     2  # the schema of a store whose leads and alerts have no checksums yet; they get them when it is opened
 )
+UNPLACED = 3  # whose leads do not say behind which event of their frame they were made, and whose tokens name no seller
 APPLICATION_ID = 0x46524F57  # "FROW": what `file` and a careful operator see
 CHAIN_BYTES = 16
 # The WAL is copied into the file when it has so many pages (4 MB). Measured on commits of 8 frames of 1,024 events: a
@@ -54,9 +57,11 @@ CREATE TABLE leads (
   lead TEXT PRIMARY KEY, seq INTEGER NOT NULL REFERENCES frames(seq),
   platform TEXT NOT NULL, room TEXT NOT NULL, session TEXT NOT NULL, viewer TEXT NOT NULL,
   decided_at INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL DEFAULT 0,
+  position INTEGER NOT NULL DEFAULT -1,
   UNIQUE (platform, room, session, viewer)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX leads_by_time ON leads (decided_at DESC, lead);
+CREATE INDEX leads_by_frame ON leads (seq);
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL, alert BLOB NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),
@@ -72,7 +77,7 @@ CREATE INDEX messages_by_time ON messages (sink, at);
 CREATE TABLE positions (feed TEXT PRIMARY KEY, position TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, role TEXT NOT NULL, room TEXT, label TEXT NOT NULL,
-  created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER
+  created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, seller TEXT
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -88,19 +93,23 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What becomes durable together. ``at`` is wall-clock time, UTC milliseconds."""
+    """What becomes durable together. ``at`` is wall-clock time, UTC milliseconds.
+
+    ``positions`` are those of the events behind which the leads were made, as :class:`frontrow.core.engine.Effects` has them.
+    """
 
     frame: Frame
     leads: Sequence[Lead]
     alerts: Sequence[Alert]
     at: int
+    positions: Sequence[int] = ()
 
 
 TABLES = ("store", "leads", "outbox", "messages", "positions", "tokens")  # beside the frames
 FIRST_CHAIN = bytes(CHAIN_BYTES)
 SELECT_FRAME = "SELECT seq, first_at, last_at, events, crc, chain, facts, personal FROM frames"
 _INSERT_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_LEAD = "INSERT INTO leads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT_LEAD = "INSERT INTO leads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _INSERT_ALERT = (
     "INSERT INTO outbox (sink, key, alert, created_at, state, due_at, attempts, settled_at, error, crc)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -239,7 +248,8 @@ class Store:
                 blobs = pack(commit.frame)
                 chain = link(chain, head, blobs.facts)
                 db.execute(_INSERT_FRAME, (*head, blobs.crc, chain, blobs.facts, blobs.personal))
-                leads += [_lead_row(lead, seq) for lead in commit.leads]
+                positions = chain_(commit.positions, repeat(-1))
+                leads += [_lead_row(lead, seq, at) for lead, at in zip(commit.leads, positions, strict=False)]
                 alerts += [_alert_row(alert, commit.at) for alert in commit.alerts]
             if leads:
                 db.executemany(_INSERT_LEAD, leads)
@@ -356,6 +366,19 @@ class Store:
         )
         return [_lead_decoder.decode(body) for (body,) in rows]
 
+    def leads_made(self, after: int, until: int) -> dict[int, list[tuple[int, Lead]]]:
+        """Return the leads that frames made after frame ``after`` up to ``until``: by frame, each with the position of the
+        event behind which it was made, in the order of their making."""
+        found: dict[int, list[tuple[int, Lead]]] = {}
+        rows = self._db.execute(
+            "SELECT seq, position, body FROM leads WHERE seq > ? AND seq <= ?", (after, until)
+        )
+        for seq, position, body in rows:
+            found.setdefault(seq, []).append((position, _lead_decoder.decode(body)))
+        for made in found.values():
+            made.sort(key=made_order)
+        return found
+
     # ------------------------------------------------------------------ outbox
 
     def outbox_due(self, sink: str, now: int, limit: int) -> list[tuple[int, str, LeadAlert, int, int]]:
@@ -419,18 +442,20 @@ class Store:
     # ------------------------------------------------------------------ tokens
 
     def token_add(self, row: dict[str, Any]) -> None:
-        """Keep a token: ``id, hash, role, room, label, created_at, expires_at``."""
+        """Keep a token: ``id, hash, role, room, label, created_at, expires_at, seller``."""
         with self._writer.transaction() as db:
             db.execute(
-                "INSERT INTO tokens (id, hash, role, room, label, created_at, expires_at)"
-                " VALUES (:id, :hash, :role, :room, :label, :created_at, :expires_at)",
-                row,
+                "INSERT INTO tokens (id, hash, role, room, label, created_at, expires_at, seller)"
+                " VALUES (:id, :hash, :role, :room, :label, :created_at, :expires_at, :seller)",
+                {"seller": None, **row},
             )
 
-    def token_by_hash(self, hash: bytes) -> tuple[str, str, str | None, int | None, int | None] | None:
-        """Return (id, role, room, expires_at, revoked_at) of a token, or None."""
+    def token_by_hash(
+        self, hash: bytes
+    ) -> tuple[str, str, str | None, int | None, int | None, str | None] | None:
+        """Return (id, role, room, expires_at, revoked_at, seller) of a token, or None."""
         row = self._db.execute(
-            "SELECT id, role, room, expires_at, revoked_at FROM tokens WHERE hash = ?", (hash,)
+            "SELECT id, role, room, expires_at, revoked_at, seller FROM tokens WHERE hash = ?", (hash,)
         ).fetchone()
         return tuple(row) if row else None
 
@@ -454,6 +479,12 @@ class Store:
             db.execute("DELETE FROM tokens WHERE label = ? AND expires_at < ?", (label, expired_before))
 
 
+def made_order(made: tuple[int, Lead]) -> tuple[int, int, str]:
+    """Return what leads of one frame are ordered by, each with its position."""
+    position, lead = made
+    return position, lead.decided_at, lead.lead
+
+
 class _Standing(NamedTuple):
     """What changes of an alert in the outbox."""
 
@@ -464,9 +495,9 @@ class _Standing(NamedTuple):
     error: str
 
 
-def _lead_row(lead: Lead, seq: int) -> tuple[Any, ...]:
+def _lead_row(lead: Lead, seq: int, position: int) -> tuple[Any, ...]:
     row = (lead.lead, seq, lead.platform, lead.room, lead.session, lead.viewer, lead.decided_at, _json.encode(lead))  # fmt: skip
-    return (*row, lead_seal(row))
+    return (*row, lead_seal(row), position)
 
 
 def _alert_row(alert: Alert, at: int) -> tuple[Any, ...]:
@@ -503,15 +534,22 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
             connection.execute(_TABLES)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", SCHEMA)
-        if check_version(connection, path) == UNSEALED:
+        version = check_version(connection, path)
+        if version <= UNSEALED:
             for table in ("leads", "outbox"):
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
             seal_all(connection)
+        if version <= UNPLACED:
+            connection.execute(
+                "ALTER TABLE leads ADD COLUMN position INTEGER NOT NULL DEFAULT -1;"
+                "CREATE INDEX leads_by_frame ON leads (seq);"
+                "ALTER TABLE tokens ADD COLUMN seller TEXT"
+            )
             connection.pragma("user_version", SCHEMA)
 
 
 def check_version(connection: apsw.Connection, path: Path) -> int:
-    """Return the file's schema, ``SCHEMA`` or ``UNSEALED``; raise StoreDamaged if it is no such store."""
+    """Return the file's schema, from ``UNSEALED`` to ``SCHEMA``; raise StoreDamaged if it is no such store."""
     version: int = connection.pragma("user_version")
     if connection.pragma("application_id") != APPLICATION_ID:
         raise StoreDamaged(f"{path}: is an SQLite file of something else")

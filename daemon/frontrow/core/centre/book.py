@@ -1,0 +1,299 @@
+"""The book: what the lead centre knows, as rows, and the port to wherever they are kept.
+
+Rows are plain mutable objects. Whoever changes one says so with :meth:`Book.put`; what was put is written together, in
+one transaction with the position in the journal (:meth:`Book.commit`). Texts that are personal (names, notes) are kept
+for those who read and are never decided by: they may be destroyed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+VIEWER = "viewer:"  # the beginning of an identity's kind that is a platform's
+
+
+@dataclass(slots=True)
+class Position:
+    """How far the centre has followed: ``seq`` the last frame applied, ``mark`` what names the journal up to there.
+
+    ``now`` is engine time then (UTC ms), ``policy`` the version of the policy in force ("" before the first).
+    """
+
+    seq: int = 0
+    mark: bytes = b""
+    now: int = 0
+    policy: str = ""
+
+
+@dataclass(slots=True)
+class Identity:
+    """One way in which somebody is known. ``customer`` is whom it belongs to by the links that stand now."""
+
+    kind: str
+    key: str
+    customer: str
+    first_seen: int  # UTC ms
+
+
+@dataclass(slots=True)
+class Link:
+    """That two identities are one person. ``unlinked_at`` None: it stands."""
+
+    link: str
+    a_kind: str
+    a_key: str
+    b_kind: str
+    b_key: str
+    source: str
+    confidence: float
+    at: int
+    unlinked_at: int | None = None
+    unlinked_by: str | None = None
+
+
+@dataclass(slots=True)
+class RawLead:
+    """A raw lead as it was decided, never changed but for whom it belongs to. ``lead`` is the unique lead it went into.
+
+    ``source`` "room": a viewer turned hot; "form": somebody left a contact. ``met`` is how it met its customer.
+    """
+
+    raw: str
+    source: str
+    platform: str
+    room: str
+    session: str | None
+    viewer: str
+    customer: str
+    lead: str
+    store: str
+    met: str
+    grade: str
+    quality: int
+    points: int
+    probability: float | None
+    reasons: list[Any]
+    decided_at: int
+    host: str | None
+    product: str | None
+    campaign: str | None
+    channel: str | None
+    policy: str
+    model: str | None
+    name: str | None = None  # masked; personal
+    words: str | None = None  # masked; personal
+
+
+@dataclass(slots=True)
+class LeadRow:
+    """A unique lead: one of a customer in a store. Times are UTC ms, None: has not happened.
+
+    ``store`` "" is a lead of no store yet. ``merged_into`` names the lead that this one went into; such a row has no
+    owner and no timer. ``sla`` is the version of the clock's policy that it is measured by. ``holder`` is the seller who has
+    it: assigned, or claimed where ``claimed_at`` says so.
+    """
+
+    lead: str
+    customer: str
+    store: str
+    number: int  # of all unique leads, in order
+    status: str
+    stage: str | None
+    grade: str
+    quality: int
+    points: int
+    probability: float | None
+    created_at: int
+    hot_at: int  # of the raw lead that the present clock runs from
+    platform: str
+    room: str
+    host: str | None = None
+    product: str | None = None
+    campaign: str | None = None
+    channel: str | None = None
+    taxonomy: str = ""  # path, parted by /
+    province: str = ""
+    city: str = ""
+    team: str | None = None
+    pool: str | None = None
+    holder: str | None = None
+    rule: str | None = None
+    assigned_at: int | None = None
+    claimed_at: int | None = None
+    responded_at: int | None = None  # the first answer: claimed, touched, or an outcome
+    touched_at: int | None = None
+    last_touch_at: int | None = None
+    touches: int = 0
+    closed_at: int | None = None
+    outcome: str | None = None
+    loss_reason: str | None = None
+    closed_by: str | None = None
+    review: str | None = None  # "waiting" | "accepted" | "reopened"
+    approval: str | None = None  # "waiting" | "approved" | "rejected"
+    sla: str = ""
+    due_at: int | None = None  # when the first answer is due
+    breached_at: int | None = None
+    breach: str | None = None
+    breaches: int = 0
+    reassigned: int = 0
+    cycle: int = 1  # how often it was begun: a lost lead that comes back, a customer who buys again
+    raws: int = 0
+    protected_until: int | None = None
+    cooldown_of: str | None = None  # who may not take it back from the pool before …
+    cooldown_until: int | None = None
+    follow_up_at: int | None = None
+    do_not_contact: bool = False
+    value: int | None = None  # minor units of what was sold
+    merged_into: str | None = None
+    name: str | None = None  # masked; personal
+    words: str | None = None  # masked; personal
+    masked: str | None = None  # the contact, masked
+    entries: int = 0  # of its timeline …
+    chain: str = ""  # … and the hash of them all
+    version: int = 0  # counts changes: what a page compares
+
+
+@dataclass(slots=True)
+class TimerRow:
+    """Something that is to happen to a lead at ``due_at`` unless it is taken off; ``number`` tells several of a kind apart."""
+
+    lead: str
+    kind: str
+    number: int
+    due_at: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line of a lead's timeline. ``actor`` is a seller's id, "rule:…", or "clock". ``note`` is personal."""
+
+    lead: str
+    number: int
+    at: int
+    kind: str
+    actor: str
+    data: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """A message that somebody is to get; ``key`` makes it one however often it is computed."""
+
+    key: str
+    to: str  # a seller's id
+    purpose: str  # "todo" | "nudge" | "escalation" | "approval" | "returned" | "again"
+    lead: str
+    at: int
+    due_at: int | None = None
+
+
+@dataclass(slots=True)
+class Contact:
+    """A contact that somebody left with consent: what may be known of it openly, and the rest sealed (personal)."""
+
+    id: str  # of the event that brought it
+    kind: str  # of the identity that left it …
+    key: str
+    phone: str  # keyed hash
+    country: str
+    province: str
+    city: str
+    masked: str | None
+    sealed: str | None
+    at: int
+    form: str | None
+
+
+@dataclass(slots=True)
+class State:
+    """A small state of one of the centre's parts, as JSON: whose turn it is, and the like."""
+
+    name: str
+    value: dict[str, Any]
+
+
+@dataclass(slots=True)
+class OrgRow:
+    """One version of a unit ("unit") or of a seller ("seller") of the organisation; ``body`` is the record as JSON."""
+
+    what: str
+    id: str
+    from_at: int
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Consent:
+    """The last word of an identity on one purpose through one channel ("" any)."""
+
+    kind: str
+    key: str
+    purpose: str
+    channel: str
+    given: bool
+    at: int
+    source: str
+
+
+@dataclass(slots=True)
+class Access:
+    """That somebody was shown a contact."""
+
+    id: str  # of the event
+    lead: str
+    customer: str
+    by: str
+    purpose: str
+    at: int
+
+
+@dataclass(slots=True)
+class CleanTask:
+    """A question about a lead that a person, or an outside service, is to answer."""
+
+    task: str
+    lead: str
+    reason: str
+    state: str
+    intent: str | None
+    by: str | None
+    created_at: int
+    settled_at: int | None
+
+
+class Book(Protocol):
+    """What is known, for one owner. Reads see what was put before, written or not. Order: by number or by (time, id)."""
+
+    def position(self) -> Position: ...
+    def state(self, name: str) -> State | None: ...
+    def organisation(self) -> list[OrgRow]: ...
+    def open_leads(self) -> dict[str, int]:
+        """Return how many open leads each seller has."""
+
+    def contact_of(self, customer: str) -> Contact | None:
+        """Return the newest contact that a customer left with consent, or None."""
+
+    def consents_of(self, kind: str, key: str) -> list[Consent]: ...
+    def tasks_of(self, lead: str) -> list[CleanTask]: ...
+    def task(self, task: str) -> CleanTask | None: ...
+    def identity(self, kind: str, key: str) -> Identity | None: ...
+    def identities_of(self, customer: str) -> list[Identity]: ...
+    def links_of(self, kind: str, key: str) -> list[Link]: ...
+    def link(self, link: str) -> Link | None: ...
+    def raw(self, raw: str) -> RawLead | None: ...
+    def raws_of(self, customer: str) -> list[RawLead]: ...
+    def lead(self, lead: str) -> LeadRow | None: ...
+    def lead_of(self, customer: str, store: str) -> LeadRow | None:
+        """Return the unique lead of a customer in a store that is not merged into another, or None."""
+
+    def leads_of(self, customer: str) -> list[LeadRow]:
+        """Return the leads of a customer in all stores that are not merged into others, oldest first."""
+
+    def merged_into(self, lead: str) -> list[LeadRow]: ...
+    def entries(self, lead: str) -> list[Entry]: ...
+    def due(self, until: int) -> TimerRow | None:
+        """Return the first timer (by due time, lead, kind, number) due at ``until`` or before, or None."""
+
+    def timers_of(self, lead: str) -> list[TimerRow]: ...
+    def put(self, row: object) -> None: ...
+    def remove(self, timer: TimerRow) -> None: ...

@@ -1,0 +1,1 @@
+"""The lead centre's database: tables, migrations, and what reads and writes them. SQLite by default, or Postgres."""

@@ -1,0 +1,139 @@
+"""Opens the lead centre's database, in SQLite or Postgres, and brings its tables up to date."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from frontrow.core.errors import StoreDamaged, StoreUnusable
+from frontrow.storage.folder import make_private
+
+BUSY_S = 5.0
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine on the database at ``url`` (``sqlite:///path``, ``sqlite://`` in memory, ``postgresql://…``), its tables up to date.
+
+    A file of SQLite is made, for its owner alone. Commits there are not synced one by one (``synchronous=NORMAL``, never OFF): what is in
+    it follows from the journal, which is, and a commit that a loss of power takes is applied again.
+
+    Raises:
+        StoreUnusable: It is not an address of such a database, the driver is not installed, or it cannot be opened.
+        StoreDamaged: It was written by a newer Frontrow, or is not a database of the lead centre.
+    """
+    address = _address(url)
+    try:
+        engine = _engine(address)
+    except ImportError as error:
+        raise StoreUnusable(
+            "Postgres needs a driver that is not installed: pip install 'frontrow[postgres]'"
+        ) from error
+    try:
+        _migrate(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise StoreUnusable(
+            f"{_shown(address)}: cannot be opened ({_said(error)}); see [centre] database"
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+        driver = DRIVERS[address.get_backend_name()]
+    except (ArgumentError, KeyError) as error:
+        raise StoreUnusable(
+            "not an address of a database: it should look like sqlite:///data/centre.db or"
+            " postgresql://user@host/name; see [centre] database"
+        ) from error
+    return address.set(drivername=driver)
+
+
+def _engine(address: URL) -> Engine:
+    options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True, **options)
+    in_memory = address.database in (None, "", ":memory:")
+    if not in_memory:
+        assert address.database is not None
+        path = Path(address.database)
+        try:
+            make_private(path)
+        except OSError as error:
+            raise StoreUnusable(
+                f"{path}: cannot be made ({error.strerror}); see [centre] database"
+            ) from error
+    engine = sa.create_engine(
+        address,
+        poolclass=StaticPool if in_memory else NullPool,
+        connect_args={"timeout": BUSY_S, "check_same_thread": False},
+        **options,
+    )
+    event.listen(engine, "connect", _settle_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _settle_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us: the driver would begin them late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-65536")  # 64 MiB: the inner pages of the indices of some million leads
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        known = set(_known(config))
+        present = _present(connection)
+        if present is not None and present not in known:
+            raise StoreDamaged(
+                f"{_shown(engine.url)}: was written by a newer Frontrow (its tables are of {present!r})"
+            )
+        command.upgrade(config, "head")
+
+
+def _known(config: AlembicConfig) -> list[str]:
+    from alembic.script import ScriptDirectory  # only here
+
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+
+def _present(connection: sa.Connection) -> str | None:
+    from alembic.migration import MigrationContext  # only here
+
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _shown(address: URL) -> str:
+    return address.render_as_string(hide_password=True)
+
+
+def _said(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
