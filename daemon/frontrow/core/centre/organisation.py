@@ -261,28 +261,36 @@ class Organisation:
 
     # --- across
 
-    def stores_serving(self, region: Region, at: int) -> tuple[Unit, ...]:
+    def stores_serving(self, region: Region, at: int, *, without: str | None = None) -> tuple[Unit, ...]:
         """Return the stores for somebody from there, by id: those of the city or, where none is, those of the province.
 
         A store that names the place itself goes before the stores of a region that does. Where nothing is known of
-        the place, () and not a guess.
+        the place, () and not a guess. The store ``without`` is as if it were not there.
         """
         for name, index in ((region.city, self._in_city), (region.province, self._in_province)):
             serving = [unit for unit in index.get(name, ()) if self._serves(unit, region, at)] if name else []
-            stores = {unit.id: unit for unit in serving if unit.kind == "store"}
+            stores = {unit.id: unit for unit in serving if unit.kind == "store" and unit.id != without}
             if not stores:
-                stores = {
-                    store.id: store for unit in serving for store in self.units_of(unit.id, at, "store")
-                }
+                below = (store for unit in serving for store in self.units_of(unit.id, at, "store"))
+                stores = {store.id: store for store in below if store.id != without}
             if stores:
                 return tuple(stores[id] for id in sorted(stores))
         return ()
 
-    def units_selling(self, taxonomy: Sequence[str], at: int) -> tuple[Unit, ...]:
-        """Return the units that name the product line, by id: those that name it most narrowly. () where none does."""
+    def units_selling(
+        self, taxonomy: Sequence[str], at: int, *, among: Sequence[Unit] | None = None
+    ) -> tuple[Unit, ...]:
+        """Return the units that name the product line, by id: those that name it most narrowly. () where none does.
+
+        ``among`` leaves out all others, before it is asked who names it most narrowly; None: none.
+        """
         for length in range(len(taxonomy), 0, -1):
-            named = self._selling.get("/".join(taxonomy[:length]), ())
-            found = {unit.id: unit for unit in named if self.unit(unit.id, at) is unit}
+            path = "/".join(taxonomy[:length])
+            if among is not None:
+                found = {unit.id: unit for unit in among if path in unit.products}
+            else:
+                named = self._selling.get(path, ())
+                found = {unit.id: unit for unit in named if self.unit(unit.id, at) is unit}
             if found:
                 return tuple(found[id] for id in sorted(found))
         return ()
