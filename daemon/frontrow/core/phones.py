@@ -26,3 +26,12 @@ def valid_e164(digits: str, region: str, *, landlines: bool) -> str | None:
         return None
     e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return e164
+
+
+def country_of(e164: str) -> str:
+    """Return the country (ISO 3166) of a number in E.164 form, or "" where it is of none (``+800``) or no number."""
+    try:
+        region: str | None = phonenumbers.region_code_for_number(phonenumbers.parse(e164, None))
+    except phonenumbers.NumberParseException:
+        return ""
+    return region if region is not None and len(region) == 2 else ""
