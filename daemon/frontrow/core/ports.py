@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontrow.core.alerts import Delivery
+from frontrow.core.centre.identities import Identity
 from frontrow.core.events import Event
 from frontrow.core.images import Image
 from frontrow.core.lessons import Lessons
@@ -58,6 +59,20 @@ class Intake(Protocol):
 
         Never waits. Under overload likes and enters are merged, then the least worth is dropped and counted. The
         awaitable is as that of :meth:`put`, done once all that is left of the events is durable.
+        """
+
+
+class Sealer(Protocol):
+    """Seals what persons entrusted, each with a key of their own, and knows numbers by keyed hashes."""
+
+    def phone_key(self, e164: str) -> str:
+        """Return what a number is known by: 32 hexadecimal digits, the same for the same number in one installation."""
+
+    def seal_all(self, items: Sequence[tuple[Identity, str, bytes]]) -> list[bytes]:
+        """Return each (identity, purpose, data) sealed; new keys are durable when this returns.
+
+        Raises:
+            CommitFailed: A new key cannot be kept, and the daemon must end.
         """
 
 

@@ -16,7 +16,7 @@ import msgspec
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.core.leads import Lead
-from frontrow.storage import attic
+from frontrow.storage import attic, vault
 from frontrow.storage.damage import HOW_TO_RESTORE, Lost
 from frontrow.storage.frames import Blobs, checksum, unpack
 from frontrow.storage.rows import LEADS, OUTBOX, SEALED, SealedTable
@@ -82,6 +82,10 @@ def examine(path: Path, *, vfs: str | None = None) -> Examination:
         _bodies(db, found, sealed)
         worst = bool(lost or found.problems)
         _derived(path, db, found, vfs)
+        if vfs is None:
+            wrong, known = vault.examine(vault.path_beside(path))
+            found.problems += wrong
+            found.notes += known
     except (StoreDamaged, *UNREADABLE) as error:
         return Examination(path, problems=[*found.problems, str(error)], advice=HOW_TO_RESTORE)
     finally:
