@@ -15,7 +15,6 @@ from frontrow.core.centre.clock import (
     TIMER_KINDS,
     Cause,
     Consequence,
-    LeadClock,
     QuietHours,
     SlaPolicy,
     SlaVersions,
@@ -290,7 +289,7 @@ def timers(
     """Return (kind, number, minutes after the start) of the timers that are left after what happened at these minutes."""
     left: dict[tuple[TimerKind, int], Timer] = {}
     for happening, minute in happenings:
-        change = timers_after(happening, LeadClock(**lead), policy, START + minute * MINUTE)  # type: ignore[arg-type]
+        change = timers_after(happening, policy, START + minute * MINUTE, **lead)  # type: ignore[arg-type]
         assert all(a.due_at <= b.due_at for a, b in pairwise(change.sets)), "in the order of their due"
         left = {key: timer for key, timer in left.items() if timer.kind not in change.cancels}
         left |= {(timer.kind, timer.number): timer for timer in change.sets}
@@ -355,7 +354,7 @@ def test_what_happens_sets_and_cancels_timers(
 
 def test_a_promised_follow_up_is_due_when_it_was_promised_and_moves_with_its_promise() -> None:
     assert timers(("follow_up_set", 0), follow_up_at=START + 90 * MINUTE) == [("follow_up", 1, 90)]
-    change = timers_after("follow_up_set", LeadClock(), PLAIN, START)
+    change = timers_after("follow_up_set", PLAIN, START)
     assert change.cancels == {"follow_up"}
     assert not change.sets, "a promise that was taken back"
     assert timers(("follow_up_set", 5), follow_up_at=START) == [("follow_up", 1, 5)], (
@@ -363,14 +362,10 @@ def test_a_promised_follow_up_is_due_when_it_was_promised_and_moves_with_its_pro
     )
 
 
-def test_a_lead_that_was_answered_once_is_on_no_five_minute_clock_again() -> None:
-    assert timers(("reassigned", 0), responded=True) == []
-
-
 def test_timers_of_a_lead_made_at_night_wait_for_the_morning() -> None:
     policy = SlaPolicy(quiet_hours=(NIGHT,))
     midnight = moment("2026-09-22T00:00")
-    change = timers_after("made", LeadClock(), policy, midnight)
+    change = timers_after("made", policy, midnight)
     assert [timer.due_at for timer in change.sets] == [
         moment("2026-09-22T09:03"),
         moment("2026-09-22T09:04"),
@@ -389,7 +384,7 @@ def due(kind: TimerKind, standing: Standing, policy: SlaPolicy = PLAIN) -> Conse
 
 def test_nobody_answers_for_five_minutes() -> None:
     """The golden five minutes as a table: 3:00 nudge, 4:00 nudge, 5:00 breach, given on and escalated."""
-    change = timers_after("made", LeadClock(), PLAIN, START)
+    change = timers_after("made", PLAIN, START)
     told = [
         ((timer.due_at - START) / MINUTE, timer.kind, consequence(timer, GIVEN, PLAIN))
         for timer in change.sets

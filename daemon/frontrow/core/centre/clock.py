@@ -259,28 +259,21 @@ class TimerChange(Struct, frozen=True, kw_only=True):
     sets: tuple[Timer, ...] = ()
 
 
-class LeadClock(Struct, frozen=True, kw_only=True):
-    """What timers have to know of a lead, after what happened.
-
-    ``responded`` is whether its present owner's or an earlier one's response stands; ``follow_up_at`` is a promise (UTC ms).
-    """
-
-    responded: bool = False
-    follow_up_at: int | None = None
-
-
-def timers_after(happening: Happening, lead: LeadClock, policy: SlaPolicy, at: int) -> TimerChange:
+def timers_after(
+    happening: Happening, policy: SlaPolicy, at: int, *, follow_up_at: int | None = None
+) -> TimerChange:
     """Return what becomes of a lead's timers when something happens at ``at`` (engine time, UTC ms).
 
-    The policy is the one by which the lead is measured, which need not be the present one.
+    The policy is the one by which the lead is measured, which need not be the present one. ``follow_up_at`` is what the customer was
+    promised (UTC ms), None: nothing; a promise of the past is due now, and stands over a change of owner.
     """
     match happening:
         case "made":
             return TimerChange(sets=_response_timers(policy, at))
         case "reassigned":
-            # The customer has waited once already; the next seller still needs time of their own.
-            sets = () if lead.responded else _response_timers(policy, at)
-            return TimerChange(cancels=_ALL, sets=sets)
+            # The customer has waited already, and the next seller still needs time of their own. Without a timer nobody would
+            # ever look at the lead again.
+            return TimerChange(cancels=_ALL, sets=_response_timers(policy, at))
         case "approval_asked":
             due = business_due(at, policy.approval_s, policy)
             return TimerChange(cancels=frozenset({"approval"}), sets=(Timer(kind="approval", due_at=due),))
@@ -289,11 +282,11 @@ def timers_after(happening: Happening, lead: LeadClock, policy: SlaPolicy, at: i
         case "claimed" | "transferred" | "reopened":
             # The response clock goes on: only who touches the customer has answered them.
             untouched = Timer(kind="untouched", due_at=business_due(at, policy.untouched_s, policy))
-            return _set(_OWNERSHIP, untouched, *_ownership_timers(policy, at), *_promise(lead, at))
+            return _set(_OWNERSHIP, untouched, *_ownership_timers(policy, at), *_promise(follow_up_at, at))
         case "responded":
             return _set(_RESPONSE | _OWNERSHIP - {"follow_up"}, *_ownership_timers(policy, at))
         case "follow_up_set":
-            return _set(frozenset({"follow_up"}), *_promise(lead, at))
+            return _set(frozenset({"follow_up"}), *_promise(follow_up_at, at))
         case "closed" | "pooled":
             return TimerChange(cancels=_ALL)
         case _:
@@ -323,8 +316,8 @@ def _ownership_timers(policy: SlaPolicy, at: int) -> tuple[Timer, Timer]:
     )
 
 
-def _promise(lead: LeadClock, at: int) -> tuple[Timer, ...]:
-    return () if lead.follow_up_at is None else (Timer(kind="follow_up", due_at=max(at, lead.follow_up_at)),)
+def _promise(follow_up_at: int | None, at: int) -> tuple[Timer, ...]:
+    return () if follow_up_at is None else (Timer(kind="follow_up", due_at=max(at, follow_up_at)),)
 
 
 # ---- what a timer does when it is due
