@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from frontrow.core.centre.facts import Region
 from frontrow.core.centre.organisation import (
+    MINUTE_MS,
     Absence,
     Organisation,
     OrgChange,
@@ -340,9 +341,13 @@ def test_the_order_of_a_list_means_nothing(units: list[Unit], sellers: list[Sell
     )
 
 
-def test_an_epoch_is_a_time_in_which_nobody_comes_goes_or_is_away() -> None:
+def test_answers_can_be_kept_for_a_stretch_in_which_nobody_comes_goes_or_is_away() -> None:
+    absence = Absence(from_at=T0 + 5, to_at=T0 + 9)
     company = COMPANY.changed(
-        OrgChange(sellers=(Seller(id="a", team="hz-ev", from_at=T0, absences=(Absence(from_at=T0 + 5, to_at=T0 + 9),)),))
-    )  # fmt: skip
-    epochs = [company.epoch(T0 + offset) for offset in (-1, 0, 4, 5, 8, 9, DAY)]
-    assert epochs == [1, 2, 2, 3, 3, 4, 4]
+        OrgChange(sellers=(Seller(id="a", team="hz-ev", from_at=T0, absences=(absence,)),))
+    )
+    moments = (-1, 0, 4, 5, 8, 9, MINUTE_MS - 1, MINUTE_MS, MINUTE_MS + 1)
+    since = [company.since(T0 + moment) - T0 for moment in moments]
+    assert since == [-MINUTE_MS, 0, 0, 5, 5, 9, 9, MINUTE_MS, MINUTE_MS]
+    assert [company.settled_since(T0 + moment) - T0 for moment in moments[1:]] == [0] * 8
+    assert (Organisation().since(T0 + 1), Organisation().settled_since(T0)) == (T0, 0)

@@ -168,7 +168,11 @@ class Organisation:
                     index[key].append(unit)
         for seller in self.sellers:
             self._members[seller.team].append(seller)
-        self._edges = sorted(set(_edges(self.units, self.sellers)))
+        changes = set(_edges([*self.units, *self.sellers]))
+        absences = _edges(absence for seller in self.sellers for absence in seller.absences)
+        self._changes = sorted(changes)
+        self._edges = sorted(changes.union(absences))
+        self.skills = frozenset(path for seller in self.sellers for path in seller.products)
 
     def changed(self, change: OrgChange) -> "Organisation":
         """Return the organisation after a change; the same change again changes nothing."""
@@ -176,9 +180,17 @@ class Organisation:
             return Organisation(change.units, change.sellers)
         return Organisation(_overlaid(self._units, change.units), _overlaid(self._sellers, change.sellers))
 
-    def epoch(self, at: int) -> int:
-        """Return a number that is the same for two moments between which nobody came, went, moved or was away."""
-        return bisect_right(self._edges, at)
+    def since(self, at: int) -> int:
+        """Return a moment, the same for all of a stretch in which nobody comes, goes, moves, is away or changes shift.
+
+        Whatever is asked of it gets the answer that it gets at ``at``, so answers can be kept by it.
+        """
+        # Shifts begin and end with a minute, also where the clock is put forward or back.
+        return max(at - at % MINUTE_MS, _last(self._edges, at))
+
+    def settled_since(self, at: int) -> int:
+        """Return a moment since which nobody came, went or moved: as :meth:`since`, for who belongs where."""
+        return _last(self._changes, at)
 
     # --- one unit, one seller
 
@@ -199,7 +211,11 @@ class Organisation:
 
     def absent(self, seller: Seller, at: int) -> bool:
         """Return whether somebody is away then."""
-        return any(absence.from_at <= at < absence.to_at for absence in seller.absences)
+        # Not any(): a generator for each of thousands of sellers costs more than all else that is asked of them.
+        for absence in seller.absences:  # noqa: SIM110
+            if absence.from_at <= at < absence.to_at:
+                return True
+        return False
 
     # --- up
 
@@ -418,14 +434,16 @@ def _holding(versions: Sequence[Version], at: int) -> Version | None:
     return None
 
 
-def _edges(units: Iterable[Unit], sellers: Iterable[Seller]) -> Iterator[int]:
-    ranges: list[Unit | Seller | Absence] = [*units]
-    for seller in sellers:
-        ranges += [seller, *seller.absences]
+def _edges(ranges: Iterable[Unit | Seller | Absence]) -> Iterator[int]:
     for each in ranges:
         yield each.from_at
         if each.to_at is not None:
             yield each.to_at
+
+
+def _last(edges: Sequence[int], at: int) -> int:
+    before = bisect_right(edges, at)
+    return edges[before - 1] if before else 0
 
 
 def _overlaid(before: Mapping[str, list[Version]], given: Iterable[Version]) -> list[Version]:
