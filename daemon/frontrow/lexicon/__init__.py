@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,10 @@ _TERM_LISTS = ("zh", "en")
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
-def load_lexicon(paths: Sequence[Path] = ()) -> Lexicon:
-    """Return the lexicon of the default file and then ``paths``, in this order.
+def load_lexicon(paths: Sequence[Path] = (), packs: Sequence[tuple[Path, Mapping[str, Any]]] = ()) -> Lexicon:
+    """Return the lexicon of the default file, then ``packs``, then ``paths``, in this order.
+
+    A pack gives its file's path, for mistakes, and tables in the form of a lexicon's file.
 
     ``version`` of the result is the default file's version and a hash of all files' content: the same words have the
     same version. Takes about two seconds: load once, at start.
@@ -43,6 +46,10 @@ def load_lexicon(paths: Sequence[Path] = ()) -> Lexicon:
             continue
         files.append(content)
         merged.add(path, content)
+        if path == DEFAULT_FILE:
+            for pack, tables in packs:
+                files.append(json.dumps(tables, sort_keys=True).encode())
+                merged.add_tables(pack, tables)
     folding = Folding(simplified_characters(), merged.characters)
     digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in files)).hexdigest()
     try:
@@ -90,6 +97,9 @@ class _Merged:
                 path, "", f"not TOML: {_PLACE.sub('', str(error)).strip()}", line=line, column=column
             )
             return
+        self.add_tables(path, tables)
+
+    def add_tables(self, path: Path, tables: Mapping[str, Any]) -> None:
         for name, table in tables.items():
             if not isinstance(table, dict):
                 self._unknown(path, name, name, _SECTIONS)

@@ -224,6 +224,14 @@ def test_stages_go_forth_and_back_but_none_comes_before_what_it_needs() -> None:
     assert (driven.stage, driven.reached) == ("driven", ("contacted", "booked", "driven"))
 
 
+def test_an_outcome_leads_on_and_never_back() -> None:
+    """Who is interested after the test drive has still had it."""
+    driven = done(HELD, act("outcome", outcome="appointment", by="li"), act("stage", stage="driven"))
+    again = done(driven, act("outcome", outcome="appointment", by="li"))
+    assert (again.stage, again.outcome) == ("driven", "appointment")
+    assert happened(again, act("outcome", outcome="appointment", by="li")).happenings == ("responded",)
+
+
 # ---- ends
 
 

@@ -38,7 +38,7 @@ STATUS_NAMES: Mapping[Status, tuple[str, str]] = {
 
 class OutcomeEffect(Struct, frozen=True, kw_only=True):
     """What an outcome does to a lead: the end that it brings, or None, the reason that it is in itself, or None, and the stage that
-    it reaches, or None. ``forbids_contact``: the customer wants to hear no more."""
+    it reaches where the lead is not beyond it, or None. ``forbids_contact``: the customer wants to hear no more."""
 
     closes: Closed | None = None
     reason: str | None = None
@@ -409,7 +409,7 @@ def _outcome(state: LeadState, act: Act, workflow: Workflow, policy: SlaPolicy) 
         refusal = _not_in_follow_up(state)
         if refusal is not None:
             return refusal
-    if effect.stage is not None and effect.closes is None:
+    if effect.stage is not None and _is_onward(state, effect.stage, workflow):
         missing = _missing(state, effect.stage, workflow)
         if missing:
             return Refusal(code="stage_too_early", missing=missing)
@@ -532,6 +532,12 @@ def _not_in_follow_up(state: LeadState) -> Refusal | None:
 
 def _missing(state: LeadState, stage: str, workflow: Workflow) -> tuple[str, ...]:
     return tuple(before for before in workflow.stages.get(stage, ()) if before not in state.reached)
+
+
+def _is_onward(state: LeadState, stage: str, workflow: Workflow) -> bool:
+    """An outcome leads on, never back: who is interested after a test drive has still had it. A stage that is chosen may."""
+    order = list(workflow.stages)
+    return state.stage is None or order.index(stage) > order.index(state.stage)
 
 
 def _in_stage(state: LeadState, stage: str) -> LeadState:
