@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 import structlog
-from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
+from litestar import Litestar, MediaType, Response, WebSocket, get, post, websocket
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, InternalServerException, WebSocketDisconnect
 from litestar.openapi.config import OpenAPIConfig
@@ -29,6 +29,7 @@ from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock, Receipt
 from frontrow.core.promotions import MAX_REASON, Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
+from frontrow.runtime.answers import Http, Problem, as_problem, bearer, problem, token_of
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels, Why
 from frontrow.runtime.turns import TooManyWait, Turns
@@ -155,7 +156,6 @@ class Services:
     max_body_bytes: int
 
 
-Http = Request[Any, Any, Any]
 Wish = TypeVar("Wish", PromotionWish, RollbackWish)
 
 
@@ -168,14 +168,14 @@ def application(services: Services) -> ASGIApp:
         grant = await services.access.grant(token, services.clock.now())
         if grant is None:
             services.counters.refused(route, "unauthorized")
-            raise _problem(401, "A valid token is needed: Authorization: Bearer …")
+            raise problem(401, "A valid token is needed: Authorization: Bearer …")
         if not grant.allows(right, room):
             services.counters.refused(route, "forbidden")
-            raise _problem(403, f"This token's role is {grant.role}; it does not give {right} in this room.")
+            raise problem(403, f"This token's role is {grant.role}; it does not give {right} in this room.")
         known = services.rooms.get(room)
         if known is None:
             services.counters.refused(route, "unknown room")
-            raise _problem(404, "No such room is configured.")
+            raise problem(404, "No such room is configured.")
         return known
 
     turns = Turns()
@@ -183,7 +183,7 @@ def application(services: Services) -> ASGIApp:
     def overloaded(route: str) -> HTTPException:
         services.counters.refused(route, "overloaded")
         retry = {"retry-after": str(RETRY_AFTER_S)}
-        return _problem(429, "More comes than can be stored; try again.", retry)
+        return problem(429, "More comes than can be stored; try again.", retry)
 
     def taken(
         take: Callable[..., Awaitable[Receipt]], events: Sequence[Event], feed: str, route: str, **more: Any
@@ -202,9 +202,7 @@ def application(services: Services) -> ASGIApp:
             return await asyncio.shield(done)
         except NotStored:
             services.counters.refused(route, "not stored")
-            raise _problem(
-                503, "The journal cannot be written; nothing of this request was stored."
-            ) from None
+            raise problem(503, "The journal cannot be written; nothing of this request was stored.") from None
 
     async def take_batch(token: str | None, room: str, read: Callable[[], Awaitable[bytes]]) -> IngestAnswer:
         """Take the events of a body, which is read after it is known that the token gives the right to send it."""
@@ -231,7 +229,7 @@ def application(services: Services) -> ASGIApp:
     @post("/ingest/{room:str}", status_code=200, summary="Canonical events in", tags=["feeds"])
     async def ingest(request: Http, room: FromPath[str]) -> IngestAnswer:
         """Take a JSON array of canonical events, or NDJSON; answer once they are durable."""
-        return await take_batch(_token(request.headers, request.query_params), room, request.body)
+        return await take_batch(token_of(request.headers, request.query_params), room, request.body)
 
     @post(
         "/hooks/{connector:str}/{room:str}",
@@ -245,7 +243,7 @@ def application(services: Services) -> ASGIApp:
         known = services.rooms.get(room)
         if receiver is None or known is None:
             services.counters.refused("hooks", "unknown")
-            raise _problem(404, "No such webhook is configured.")
+            raise problem(404, "No such webhook is configured.")
         body = await request.body()
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: str(value) for name, value in request.query_params.items()}
@@ -260,10 +258,10 @@ def application(services: Services) -> ASGIApp:
             raise overloaded("hooks") from None
         except SignatureInvalid as error:
             services.counters.refused("hooks", "signature")
-            raise _problem(401, str(error)) from error
+            raise problem(401, str(error)) from error
         except EventInvalid as error:
             services.counters.rejected(connector, known, str(error))
-            raise _problem(400, str(error)) from error
+            raise problem(400, str(error)) from error
         await durable(done, "hooks")
         return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
 
@@ -289,7 +287,7 @@ def application(services: Services) -> ASGIApp:
     async def host_page(request: Http, room: FromPath[str]) -> Response[bytes]:
         status = 200
         grant = await services.access.grant(
-            _token(request.headers, request.query_params), services.clock.now()
+            token_of(request.headers, request.query_params), services.clock.now()
         )
         if grant is None:
             status = 401
@@ -306,7 +304,7 @@ def application(services: Services) -> ASGIApp:
     @get("/model", include_in_schema=False)
     async def model_page(request: Http) -> Response[bytes]:
         grant = await services.access.grant(
-            _token(request.headers, request.query_params), services.clock.now()
+            token_of(request.headers, request.query_params), services.clock.now()
         )
         status = 401 if grant is None else 200 if grant.allows(Right.MODEL, "") else 403
         if status != 200:
@@ -319,7 +317,7 @@ def application(services: Services) -> ASGIApp:
     async def static(request: Http, path: FromPath[str]) -> Response[bytes]:
         page = services.asset(path.lstrip("/"), request.headers.get("if-none-match"))
         if page is None:
-            raise _problem(404, "No such file.")
+            raise problem(404, "No such file.")
         return _page(page, page.status)
 
     @get("/openapi.json", include_in_schema=False)
@@ -343,7 +341,7 @@ def application(services: Services) -> ASGIApp:
         request: Http, room: FromPath[str], limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 50
     ) -> ViewersAnswer:
         """The panel's list: the current session's hot and warm viewers, hottest first."""
-        token = _token(request.headers, request.query_params)
+        token = token_of(request.headers, request.query_params)
         known = await authorize(token, Right.PANEL, room)
         viewers = await services.panels.when_settled(lambda: services.panels.viewers(known.id, limit))
         return ViewersAnswer(known.id, viewers)
@@ -352,11 +350,11 @@ def application(services: Services) -> ASGIApp:
     @get("/api/v1/rooms/{room:str}/reasons", summary="Why a viewer has these numbers", tags=["api"])
     async def reasons(request: Http, room: FromPath[str], viewer: FromQuery[str]) -> Why:
         """One viewer of the current session: points by rule, and the exact parts that sum to the model's logit."""
-        known = await authorize(_token(request.headers, request.query_params), Right.PANEL, room)
+        known = await authorize(token_of(request.headers, request.query_params), Right.PANEL, room)
         found = await services.panels.when_settled(lambda: services.panels.why(known.id, viewer))
         if found is None:
             services.counters.refused("reasons", "unknown viewer")
-            raise _problem(404, "This viewer has done nothing in the present session, or not for long.")
+            raise problem(404, "This viewer has done nothing in the present session, or not for long.")
         return found
 
     @get("/api/v1/leads", summary="Leads, newest first", tags=["api"])
@@ -372,12 +370,12 @@ def application(services: Services) -> ASGIApp:
             room = grant.room
         key: tuple[str, str] | None = None
         if room is not None:
-            token = _token(request.headers, request.query_params)
+            token = token_of(request.headers, request.query_params)
             known = await authorize(token, Right.LEADS, room)
             key = (known.platform, known.room)
         elif not grant.allows(Right.LEADS, ""):
             services.counters.refused("leads", "forbidden")
-            raise _problem(403, f"This token's role is {grant.role}; it does not give leads.")
+            raise problem(403, f"This token's role is {grant.role}; it does not give leads.")
         found = await services.leads(key, _cursor(cursor), limit + 1)
         more = len(found) > limit
         found = found[:limit]
@@ -390,7 +388,7 @@ def application(services: Services) -> ASGIApp:
         grant = await _any_grant(services, request)
         if not grant.allows(Right.MODEL, ""):
             services.counters.refused("model", "forbidden")
-            raise _problem(
+            raise problem(
                 403, f"This token's role is {grant.role}, or of one room; it does not give the model."
             )
         told: dict[str, Any] = msgspec.to_builtins(services.model())
@@ -403,26 +401,26 @@ def application(services: Services) -> ASGIApp:
         grant = await _any_grant(services, request)
         if not grant.allows(Right.PROMOTE, ""):
             services.counters.refused("promote", "forbidden")
-            raise _problem(
+            raise problem(
                 403, f"This token's role is {grant.role}, or of one room; it does not let a model lead."
             )
         try:
             asked = msgspec.json.decode(await request.body() or b"{}", type=form)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             services.counters.refused("promote", "not understood")
-            raise _problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
+            raise problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
         try:
             # Shielded: who hangs up does not take back what is on its way into the journal.
             return await asyncio.shield(asyncio.ensure_future(wish(asked, asked.by or f"token {grant.id}")))
         except PromotionRefused as refused:
             services.counters.refused("promote", "refused")
             if refused.retry_after_s is None:
-                raise _problem(409, str(refused)) from refused
+                raise problem(409, str(refused)) from refused
             retry = {"retry-after": str(math.ceil(refused.retry_after_s))}
-            raise _problem(429, str(refused), retry) from refused
+            raise problem(429, str(refused), retry) from refused
         except (NotStored, QueueFull):
             services.counters.refused("promote", "not stored")
-            raise _problem(503, "The journal cannot be written; nothing was promoted.") from None
+            raise problem(503, "The journal cannot be written; nothing was promoted.") from None
 
     @post("/api/v1/models/promote", status_code=200, summary="Let a version lead", tags=["api"])
     async def promote(request: Http) -> Promotion:
@@ -454,10 +452,10 @@ def application(services: Services) -> ASGIApp:
         if isinstance(error, HTTPException):
             if not (isinstance(error.extra, dict) and error.extra.get("counted")):
                 services.counters.refused("http", str(error.status_code))
-            return _as_problem(error)
+            return as_problem(error)
         services.counters.refused("http", "500")
         log.error("request_failed", method=method, path=path, exc_info=error)
-        return _as_problem(HTTPException(status_code=500, detail="An error of ours; it has been logged."))
+        return as_problem(HTTPException(status_code=500, detail="An error of ours; it has been logged."))
 
     def failed(request: Http, error: Exception) -> Response[dict[str, Any]]:
         status, headers, body = answer_to(error, request.method, request.url.path)
@@ -497,9 +495,6 @@ def application(services: Services) -> ASGIApp:
         debug=False,
     )
     return ShortWay(app, services, take_batch, answer_to)
-
-
-Problem = tuple[int, dict[str, str], dict[str, Any]]  # status, headers, body by RFC 9457
 
 
 class ShortWay:
@@ -557,7 +552,7 @@ class ShortWay:
                 return None
         if not length.isdigit() or len(length) > 10 or int(length) > self._most:
             return None
-        return room, None if authorization is None else _bearer(authorization)
+        return room, None if authorization is None else bearer(authorization)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -578,17 +573,17 @@ def _decoded(services: Services, body: bytes, known: RoomRef) -> Batch:
         batch = services.decode(body, known)
     except EventInvalid as error:
         services.counters.rejected(LIVE_FEED, known, str(error))
-        raise _problem(400, str(error)) from error
+        raise problem(400, str(error)) from error
     if len(batch.events) > MAX_BATCH:
         services.counters.refused("ingest", "batch too large")
-        raise _problem(413, f"At most {MAX_BATCH} events in one request.")
+        raise problem(413, f"At most {MAX_BATCH} events in one request.")
     for refused in batch.rejected:
         services.counters.rejected(LIVE_FEED, known, refused.reason)
     return batch
 
 
 async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], room: str) -> None:
-    grant = await services.access.grant(_token(socket.headers, socket.query_params), services.clock.now())
+    grant = await services.access.grant(token_of(socket.headers, socket.query_params), services.clock.now())
     await socket.accept()  # first, so that a browser sees the close code: a refused handshake has none for it
     code = _refusal(services, grant, room)
     if code is not None:
@@ -637,21 +632,11 @@ def _refusal(services: Services, grant: Grant | None, room: str) -> int | None:
 
 
 async def _any_grant(services: Services, request: Http) -> Grant:
-    grant = await services.access.grant(_token(request.headers, request.query_params), services.clock.now())
+    grant = await services.access.grant(token_of(request.headers, request.query_params), services.clock.now())
     if grant is None:
         services.counters.refused("api", "unauthorized")
-        raise _problem(401, "A valid token is needed: Authorization: Bearer …")
+        raise problem(401, "A valid token is needed: Authorization: Bearer …")
     return grant
-
-
-def _token(headers: Mapping[str, str], query: Mapping[str, Any]) -> str | None:
-    token = _bearer(headers.get("authorization", "")) or query.get("token")
-    return token if isinstance(token, str) else None
-
-
-def _bearer(authorization: str) -> str | None:
-    scheme, _, value = authorization.partition(" ")
-    return value.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _since(text: Any) -> int | None:
@@ -665,7 +650,7 @@ def _cursor(text: str | None) -> tuple[int, str] | None:
         return None
     at, _, lead = text.partition(".")
     if not (at.isascii() and at.isdigit() and len(at) < 19 and lead):
-        raise _problem(400, "The cursor is not one that this API gave.")
+        raise problem(400, "The cursor is not one that this API gave.")
     return int(at), lead
 
 
@@ -682,39 +667,3 @@ def _page(page: Page, status: int) -> Response[bytes]:
     headers = dict(page.headers)
     content_type = headers.pop("content-type", None)
     return Response(page.body, status_code=status, headers=headers, media_type=content_type)
-
-
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTTPException:
-    # Whoever raises this has counted it under its own name.
-    return HTTPException(
-        status_code=status, detail=detail, headers=dict(headers or {}), extra={"counted": True}
-    )
-
-
-def _as_problem(error: HTTPException) -> Problem:
-    """Answer in the form of RFC 9457."""
-    headers = dict(error.headers or {})
-    if error.status_code == 401:
-        headers["www-authenticate"] = "Bearer"
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": _TITLES.get(error.status_code, "Error"),
-        "status": error.status_code,
-    }
-    if error.detail:
-        body["detail"] = error.detail
-    return error.status_code, headers, body
-
-
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Content Too Large",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}

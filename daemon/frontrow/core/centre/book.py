@@ -85,68 +85,78 @@ class RawLead:
 
 @dataclass(slots=True)
 class LeadRow:
-    """A unique lead: one of a customer in a store. Times are UTC ms, None: has not happened.
+    """A unique lead: one of a customer in a store. Times are UTC ms; None, and 0 of ``protected_until`` and its like: has not happened.
 
-    ``store`` "" is a lead of no store yet. ``merged_into`` names the lead that this one went into; such a row has no
-    owner and no timer. ``sla`` is the version of the clock's policy that it is measured by. ``holder`` is the seller who has
-    it: assigned, or claimed where ``claimed_at`` says so.
+    Where it stands is what :class:`frontrow.core.centre.stages.LeadState` says, field by field; ``holder`` is its owner or, before
+    anybody has claimed it, to whom it was offered. ``raw`` is the raw lead that began it: whose customer that is, its customer is.
+    ``store`` "" is no store yet. ``merged_into`` names the lead that this one went into; such a row has no timer. ``sla`` is the
+    version of the clock's policy that it is measured by. ``flags`` are what quality is decided from, sorted.
     """
 
     lead: str
+    raw: str
     customer: str
     store: str
     number: int  # of all unique leads, in order
-    status: str
-    stage: str | None
+    platform: str
+    room: str
+    created_at: int
+    hot_at: int  # of the raw lead that the present clock runs from
     grade: str
     quality: int
     points: int
     probability: float | None
-    created_at: int
-    hot_at: int  # of the raw lead that the present clock runs from
-    platform: str
-    room: str
+    sla: str
     host: str | None = None
     product: str | None = None
     campaign: str | None = None
     channel: str | None = None
     taxonomy: str = ""  # path, parted by /
+    country: str = ""
     province: str = ""
     city: str = ""
-    team: str | None = None
-    pool: str | None = None
-    holder: str | None = None
-    rule: str | None = None
-    assigned_at: int | None = None
-    claimed_at: int | None = None
-    responded_at: int | None = None  # the first answer: claimed, touched, or an outcome
-    touched_at: int | None = None
-    last_touch_at: int | None = None
-    touches: int = 0
-    closed_at: int | None = None
-    outcome: str | None = None
-    loss_reason: str | None = None
-    closed_by: str | None = None
-    review: str | None = None  # "waiting" | "accepted" | "reopened"
-    approval: str | None = None  # "waiting" | "approved" | "rejected"
-    sla: str = ""
-    due_at: int | None = None  # when the first answer is due
-    breached_at: int | None = None
-    breach: str | None = None
-    breaches: int = 0
-    reassigned: int = 0
+    flags: list[str] = field(default_factory=list)
+    raws: int = 1
     cycle: int = 1  # how often it was begun: a lost lead that comes back, a customer who buys again
-    raws: int = 0
-    protected_until: int | None = None
-    cooldown_of: str | None = None  # who may not take it back from the pool before …
-    cooldown_until: int | None = None
+    # Where it stands.
+    status: str = "new"
+    stage: str | None = None
+    reached: list[str] = field(default_factory=list)
+    owner: str | None = None
+    offered_to: str | None = None
+    awaits_approval: bool = False
+    former: str | None = None
+    protected_until: int = 0
+    cooldown_until: int = 0
+    reassignments: int = 0
+    outcome: str | None = None
+    reason: str | None = None
+    closed_by: str | None = None
+    review: str | None = None
     follow_up_at: int | None = None
     do_not_contact: bool = False
+    # Who has it, and by which rule.
+    holder: str | None = None
+    team: str | None = None
+    pool: str | None = None
+    rule: str | None = None
+    # The clock.
+    assigned_at: int | None = None
+    claimed_at: int | None = None
+    responded_at: int | None = None
+    due_at: int | None = None  # when the first answer is due, or the promised next one
+    last_touch_at: int | None = None
+    touches: int = 0
+    breached_at: int | None = None
+    breach: str | None = None  # the cause of the last breach
+    breaches: int = 0
+    closed_at: int | None = None
     value: int | None = None  # minor units of what was sold
+    churn_risk: int = 0  # 0 to 100, a count of warnings
     merged_into: str | None = None
     name: str | None = None  # masked; personal
     words: str | None = None  # masked; personal
-    masked: str | None = None  # the contact, masked
+    masked: str | None = None  # the contact, masked; personal
     entries: int = 0  # of its timeline …
     chain: str = ""  # … and the hash of them all
     version: int = 0  # counts changes: what a page compares
@@ -266,6 +276,9 @@ class Book(Protocol):
 
     def position(self) -> Position: ...
     def state(self, name: str) -> State | None: ...
+    def leads_made(self) -> int:
+        """Return how many unique leads there are."""
+
     def organisation(self) -> list[OrgRow]: ...
     def open_leads(self) -> dict[str, int]:
         """Return how many open leads each seller has."""
@@ -273,6 +286,7 @@ class Book(Protocol):
     def contact_of(self, customer: str) -> Contact | None:
         """Return the newest contact that a customer left with consent, or None."""
 
+    def contacts_of(self, kind: str, key: str) -> list[Contact]: ...
     def consents_of(self, kind: str, key: str) -> list[Consent]: ...
     def tasks_of(self, lead: str) -> list[CleanTask]: ...
     def task(self, task: str) -> CleanTask | None: ...
@@ -295,5 +309,9 @@ class Book(Protocol):
         """Return the first timer (by due time, lead, kind, number) due at ``until`` or before, or None."""
 
     def timers_of(self, lead: str) -> list[TimerRow]: ...
+    def founded_by(self, customer: str) -> list[LeadRow]:
+        """Return all leads of a customer, those that are merged into others too, by number."""
+
     def put(self, row: object) -> None: ...
-    def remove(self, timer: TimerRow) -> None: ...
+    def remove(self, row: object) -> None:
+        """Take a row away, a timer or a version of the organisation."""

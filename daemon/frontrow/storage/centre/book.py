@@ -53,6 +53,10 @@ _UPDATE = {
     )
     for row, table in TABLES.items()
 }
+_DELETE = {
+    row: sa.delete(table).where(*(column == sa.bindparam(column.name) for column in table.primary_key))
+    for row, table in TABLES.items()
+}
 _BY_KEY = {
     row: sa.select(*(table.c[name] for name in _COLUMNS[row])).where(
         *(column == sa.bindparam(column.name) for column in table.primary_key)
@@ -62,32 +66,41 @@ _BY_KEY = {
 _BATCH = 500
 
 
-def _select(row: type[Any], *where: Any) -> sa.Select[Any]:
+def select_rows(row: type[Any], *where: Any) -> sa.Select[Any]:
+    """Return a query of rows of a class, column by column as :func:`row_of` takes them."""
     table = TABLES[row]
     return sa.select(*(table.c[name] for name in _COLUMNS[row])).where(*where)
 
 
 _id, _ln, _l, _r = tables.identities.c, tables.links.c, tables.leads.c, tables.raw_leads.c
 _p = sa.bindparam
-_IDENTITIES_OF = _select(Identity, _id.customer == _p("customer")).order_by(_id.first_seen, _id.kind, _id.key)
-_LINKS_OF_A = _select(Link, _ln.a_kind == _p("kind"), _ln.a_key == _p("key")).order_by(_ln.at, _ln.link)
-_LINKS_OF_B = _select(Link, _ln.b_kind == _p("kind"), _ln.b_key == _p("key")).order_by(_ln.at, _ln.link)
-_LEAD_OF = _select(LeadRow, _l.customer == _p("customer"), _l.store == _p("store"), _l.merged_into.is_(None))
-_LEADS_OF = _select(LeadRow, _l.customer == _p("customer"), _l.merged_into.is_(None)).order_by(_l.number)
-_MERGED = _select(LeadRow, _l.merged_into == _p("lead")).order_by(_l.number)
-_RAWS_OF = _select(RawLead, _r.customer == _p("customer")).order_by(_r.decided_at, _r.raw)
-_CONTACTS = _select(
+_IDENTITIES_OF = select_rows(Identity, _id.customer == _p("customer")).order_by(
+    _id.first_seen, _id.kind, _id.key
+)
+_LINKS_OF_A = select_rows(Link, _ln.a_kind == _p("kind"), _ln.a_key == _p("key")).order_by(_ln.at, _ln.link)
+_LINKS_OF_B = select_rows(Link, _ln.b_kind == _p("kind"), _ln.b_key == _p("key")).order_by(_ln.at, _ln.link)
+_LEAD_OF = select_rows(
+    LeadRow, _l.customer == _p("customer"), _l.store == _p("store"), _l.merged_into.is_(None)
+)
+_LEADS_OF = select_rows(LeadRow, _l.customer == _p("customer"), _l.merged_into.is_(None)).order_by(_l.number)
+_FOUNDED = select_rows(LeadRow, _l.customer == _p("customer")).order_by(_l.number)
+_LEADS_MADE = sa.select(sa.func.max(_l.number))
+_MERGED = select_rows(LeadRow, _l.merged_into == _p("lead")).order_by(_l.number)
+_RAWS_OF = select_rows(RawLead, _r.customer == _p("customer")).order_by(_r.decided_at, _r.raw)
+_CONTACTS = select_rows(
     Contact, tables.contacts.c.kind == _p("kind"), tables.contacts.c.key == _p("key")
 ).order_by(tables.contacts.c.at, tables.contacts.c.id)
-_CONSENTS = _select(Consent, tables.consents.c.kind == _p("kind"), tables.consents.c.key == _p("key"))
-_TASKS_OF = _select(CleanTask, tables.clean_tasks.c.lead == _p("lead")).order_by(
+_CONSENTS = select_rows(Consent, tables.consents.c.kind == _p("kind"), tables.consents.c.key == _p("key"))
+_TASKS_OF = select_rows(CleanTask, tables.clean_tasks.c.lead == _p("lead")).order_by(
     tables.clean_tasks.c.created_at, tables.clean_tasks.c.task
 )
-_ENTRIES = _select(Entry, tables.timeline.c.lead == _p("lead")).order_by(tables.timeline.c.number)
+_ENTRIES = select_rows(Entry, tables.timeline.c.lead == _p("lead")).order_by(tables.timeline.c.number)
 _t = tables.timers.c
-_DUE = _select(TimerRow, _t.due_at <= _p("until")).order_by(_t.due_at, _t.lead, _t.kind, _t.number).limit(1)
-_TIMERS_OF = _select(TimerRow, _t.lead == _p("lead")).order_by(_t.due_at, _t.kind, _t.number)
-_ORGANISATION = _select(OrgRow).order_by(
+_DUE = (
+    select_rows(TimerRow, _t.due_at <= _p("until")).order_by(_t.due_at, _t.lead, _t.kind, _t.number).limit(1)
+)
+_TIMERS_OF = select_rows(TimerRow, _t.lead == _p("lead")).order_by(_t.due_at, _t.kind, _t.number)
+_ORGANISATION = select_rows(OrgRow).order_by(
     tables.organisation.c.what, tables.organisation.c.id, tables.organisation.c.from_at
 )
 _OPEN = (
@@ -95,6 +108,11 @@ _OPEN = (
     .where(_l.holder.is_not(None), _l.closed_at.is_(None), _l.merged_into.is_(None))
     .group_by(_l.holder)
 )
+
+
+def row_of(kind: type[Row], found: sa.Row[Any]) -> Row:
+    """Return the object of a row that :func:`select_rows` found."""
+    return kind(**dict(zip(_COLUMNS[kind], found, strict=True)))
 
 
 class SqlBook:
@@ -215,9 +233,12 @@ class SqlBook:
         found = [
             contact
             for identity in self.identities_of(customer)
-            for contact in self._all(Contact, _CONTACTS, {"kind": identity.kind, "key": identity.key})
+            for contact in self.contacts_of(identity.kind, identity.key)
         ]
         return max(found, key=lambda contact: (contact.at, contact.id), default=None)
+
+    def contacts_of(self, kind: str, key: str) -> list[Contact]:
+        return self._all(Contact, _CONTACTS, {"kind": kind, "key": key})
 
     def consents_of(self, kind: str, key: str) -> list[Consent]:
         return self._all(Consent, _CONSENTS, {"kind": kind, "key": key})
@@ -237,6 +258,13 @@ class SqlBook:
 
     def leads_of(self, customer: str) -> list[LeadRow]:
         return self._all(LeadRow, _LEADS_OF, {"customer": customer})
+
+    def founded_by(self, customer: str) -> list[LeadRow]:
+        return self._all(LeadRow, _FOUNDED, {"customer": customer})
+
+    def leads_made(self) -> int:
+        self._flush(LeadRow)
+        return self._db.execute(_LEADS_MADE).scalar() or 0
 
     def merged_into(self, lead: str) -> list[LeadRow]:
         return self._all(LeadRow, _MERGED, {"lead": lead})
@@ -288,15 +316,14 @@ class SqlBook:
         self._rows[kind, key] = row
         self._dirty.setdefault(kind, {})[key] = row
 
-    def remove(self, timer: TimerRow) -> None:
-        key = (timer.lead, timer.kind, timer.number)
-        self._rows.pop((TimerRow, key), None)
-        self._dirty.setdefault(TimerRow, {}).pop(key, None)
-        if (TimerRow, key) in self._stored:
-            self._stored.discard((TimerRow, key))
-            self._db.execute(
-                sa.delete(tables.timers).where(_t.lead == key[0], _t.kind == key[1], _t.number == key[2])
-            )
+    def remove(self, row: object) -> None:
+        kind = type(row)
+        key = tuple(getattr(row, name) for name in _KEYS[kind])
+        self._rows.pop((kind, key), None)
+        self._dirty.setdefault(kind, {}).pop(key, None)
+        if (kind, key) in self._stored:
+            self._stored.discard((kind, key))
+            self._db.execute(_DELETE[kind], dict(zip(_KEYS[kind], key, strict=True)))
 
     def _flush(self, *kinds: type[Any]) -> None:
         for kind in kinds or tuple(self._dirty):

@@ -10,7 +10,7 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.storage.folder import make_private
@@ -78,7 +78,7 @@ def _engine(address: URL) -> Engine:
             ) from error
     engine = sa.create_engine(
         address,
-        poolclass=StaticPool if in_memory else NullPool,
+        poolclass=StaticPool if in_memory else QueuePool,
         connect_args={"timeout": BUSY_S, "check_same_thread": False},
         **options,
     )
@@ -128,7 +128,7 @@ def _present(connection: sa.Connection) -> str | None:
 
 
 def _to_json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(value).decode()  # in the order given: a trade's stages have one
 
 
 def _shown(address: URL) -> str:

@@ -85,56 +85,62 @@ def upgrade() -> None:
     op.create_table(
         "leads",
         sa.Column("lead", sa.String(length=32), nullable=False),
+        sa.Column("raw", sa.String(length=32), nullable=False),
         sa.Column("customer", sa.String(length=32), nullable=False),
         sa.Column("store", sa.String(length=256), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("stage", sa.String(length=64), nullable=True),
+        sa.Column("platform", sa.String(length=256), nullable=False),
+        sa.Column("room", sa.String(length=256), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("hot_at", sa.BigInteger(), nullable=False),
         sa.Column("grade", sa.String(length=8), nullable=False),
         sa.Column("quality", sa.Integer(), nullable=False),
         sa.Column("points", sa.Integer(), nullable=False),
         sa.Column("probability", sa.Float(), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("hot_at", sa.BigInteger(), nullable=False),
-        sa.Column("platform", sa.String(length=256), nullable=False),
-        sa.Column("room", sa.String(length=256), nullable=False),
+        sa.Column("sla", sa.String(length=128), nullable=False),
         sa.Column("host", sa.String(length=256), nullable=True),
         sa.Column("product", sa.String(length=256), nullable=True),
         sa.Column("campaign", sa.String(length=256), nullable=True),
         sa.Column("channel", sa.String(length=256), nullable=True),
         sa.Column("taxonomy", sa.String(length=256), nullable=False),
+        sa.Column("country", sa.String(length=8), nullable=False),
         sa.Column("province", sa.String(length=64), nullable=False),
         sa.Column("city", sa.String(length=64), nullable=False),
+        sa.Column("flags", sa.JSON(), nullable=False),
+        sa.Column("raws", sa.Integer(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=64), nullable=True),
+        sa.Column("reached", sa.JSON(), nullable=False),
+        sa.Column("owner", sa.String(length=256), nullable=True),
+        sa.Column("offered_to", sa.String(length=256), nullable=True),
+        sa.Column("awaits_approval", sa.Boolean(), nullable=False),
+        sa.Column("former", sa.String(length=256), nullable=True),
+        sa.Column("protected_until", sa.BigInteger(), nullable=False),
+        sa.Column("cooldown_until", sa.BigInteger(), nullable=False),
+        sa.Column("reassignments", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column("closed_by", sa.String(length=256), nullable=True),
+        sa.Column("review", sa.String(length=16), nullable=True),
+        sa.Column("follow_up_at", sa.BigInteger(), nullable=True),
+        sa.Column("do_not_contact", sa.Boolean(), nullable=False),
+        sa.Column("holder", sa.String(length=256), nullable=True),
         sa.Column("team", sa.String(length=256), nullable=True),
         sa.Column("pool", sa.String(length=256), nullable=True),
-        sa.Column("holder", sa.String(length=256), nullable=True),
         sa.Column("rule", sa.String(length=256), nullable=True),
         sa.Column("assigned_at", sa.BigInteger(), nullable=True),
         sa.Column("claimed_at", sa.BigInteger(), nullable=True),
         sa.Column("responded_at", sa.BigInteger(), nullable=True),
-        sa.Column("touched_at", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("last_touch_at", sa.BigInteger(), nullable=True),
         sa.Column("touches", sa.Integer(), nullable=False),
-        sa.Column("closed_at", sa.BigInteger(), nullable=True),
-        sa.Column("outcome", sa.String(length=64), nullable=True),
-        sa.Column("loss_reason", sa.String(length=64), nullable=True),
-        sa.Column("closed_by", sa.String(length=256), nullable=True),
-        sa.Column("review", sa.String(length=16), nullable=True),
-        sa.Column("approval", sa.String(length=16), nullable=True),
-        sa.Column("sla", sa.String(length=64), nullable=False),
-        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("breached_at", sa.BigInteger(), nullable=True),
         sa.Column("breach", sa.String(length=32), nullable=True),
         sa.Column("breaches", sa.Integer(), nullable=False),
-        sa.Column("reassigned", sa.Integer(), nullable=False),
-        sa.Column("cycle", sa.Integer(), nullable=False),
-        sa.Column("raws", sa.Integer(), nullable=False),
-        sa.Column("protected_until", sa.BigInteger(), nullable=True),
-        sa.Column("cooldown_of", sa.String(length=256), nullable=True),
-        sa.Column("cooldown_until", sa.BigInteger(), nullable=True),
-        sa.Column("follow_up_at", sa.BigInteger(), nullable=True),
-        sa.Column("do_not_contact", sa.Boolean(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("value", sa.BigInteger(), nullable=True),
+        sa.Column("churn_risk", sa.Integer(), nullable=False),
         sa.Column("merged_into", sa.String(length=32), nullable=True),
         sa.Column("name", sa.String(length=256), nullable=True),
         sa.Column("words", sa.Text(), nullable=True),
@@ -143,13 +149,16 @@ def upgrade() -> None:
         sa.Column("chain", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("lead"),
+        sa.UniqueConstraint("number"),
     )
     with op.batch_alter_table("leads", schema=None) as batch_op:
+        batch_op.create_index("all_leads_of_customer", ["customer", "store"], unique=False)
         batch_op.create_index(batch_op.f("ix_leads_merged_into"), ["merged_into"], unique=False)
         batch_op.create_index("leads_by_time", ["created_at", "lead"], unique=False)
-        batch_op.create_index("leads_of_holder", ["holder", "status", "due_at"], unique=False)
-        batch_op.create_index("leads_of_pool", ["pool", "status", "due_at"], unique=False)
-        batch_op.create_index("leads_of_team", ["team", "status", "due_at"], unique=False)
+        batch_op.create_index("leads_by_urgency", ["closed_at", "due_at"], unique=False)
+        batch_op.create_index("leads_of_holder", ["holder", "closed_at", "due_at"], unique=False)
+        batch_op.create_index("leads_of_pool", ["pool", "holder", "closed_at", "due_at"], unique=False)
+        batch_op.create_index("leads_of_team", ["team", "holder", "closed_at", "due_at"], unique=False)
         batch_op.create_index(
             "one_lead_per_customer_and_store",
             ["customer", "store"],
@@ -224,13 +233,6 @@ def upgrade() -> None:
         batch_op.create_index("outbox_begun_by_time", ["sink", "at"], unique=False)
 
     op.create_table(
-        "policies",
-        sa.Column("version", sa.String(length=64), nullable=False),
-        sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("version"),
-    )
-    op.create_table(
         "position",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("store", sa.LargeBinary(), nullable=False),
@@ -272,7 +274,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_raw_leads_customer"), ["customer"], unique=False)
         batch_op.create_index(batch_op.f("ix_raw_leads_decided_at"), ["decided_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_raw_leads_lead"), ["lead"], unique=False)
-        batch_op.create_index("raw_leads_of_viewer", ["viewer", "platform"], unique=False)
 
     op.create_table(
         "states",
@@ -320,14 +321,12 @@ def downgrade() -> None:
     op.drop_table("timeline")
     op.drop_table("states")
     with op.batch_alter_table("raw_leads", schema=None) as batch_op:
-        batch_op.drop_index("raw_leads_of_viewer")
         batch_op.drop_index(batch_op.f("ix_raw_leads_lead"))
         batch_op.drop_index(batch_op.f("ix_raw_leads_decided_at"))
         batch_op.drop_index(batch_op.f("ix_raw_leads_customer"))
 
     op.drop_table("raw_leads")
     op.drop_table("position")
-    op.drop_table("policies")
     with op.batch_alter_table("outbox_begun", schema=None) as batch_op:
         batch_op.drop_index("outbox_begun_by_time")
 
@@ -356,8 +355,10 @@ def downgrade() -> None:
         batch_op.drop_index("leads_of_team")
         batch_op.drop_index("leads_of_pool")
         batch_op.drop_index("leads_of_holder")
+        batch_op.drop_index("leads_by_urgency")
         batch_op.drop_index("leads_by_time")
         batch_op.drop_index(batch_op.f("ix_leads_merged_into"))
+        batch_op.drop_index("all_leads_of_customer")
 
     op.drop_table("leads")
     with op.batch_alter_table("identities", schema=None) as batch_op:

@@ -1,0 +1,198 @@
+"""The lead centre's task: it follows the journal, frame by frame, and keeps its database up with it.
+
+A frame is applied after it is durable, in a thread of its own, so the event path never waits for a database of leads. The position in the
+journal is written in the same transaction as all that follows from it; after a crash the frames behind it are applied
+again, and nothing is done twice or left out. What is behind (a slow database, or one that was away) is read from the
+journal, not kept in memory.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from frontrow.core.centre.book import Told
+from frontrow.core.centre.centre import Centre
+from frontrow.core.frames import Frame
+from frontrow.core.leads import Lead
+from frontrow.core.ports import Clock
+from frontrow.runtime.pipeline import Applied
+from frontrow.storage.aio import StoreThread
+from frontrow.storage.centre.book import SqlBook
+from frontrow.storage.store import made_order
+
+FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
+FRAMES_A_STEP = 64  # applied in one transaction at most
+UNWRITTEN_FRAMES = 256  # without anything for the centre, before the position is written all the same
+RETRY_S = 2.0  # after the database failed
+
+log = structlog.get_logger(__name__)
+
+
+class Observer(Protocol):
+    """Who counts. No call may raise or wait."""
+
+    def centre_applied(self, frames: int, seconds: float, behind: int) -> None: ...
+    def centre_failed(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A durable frame as the centre takes it: its number, and the leads it made, each with its place."""
+
+    seq: int
+    frame: Frame
+    leads: Sequence[tuple[int, Lead]]
+
+
+class CentreFollower:
+    """Owns the lead centre from :meth:`open` to :meth:`close`; :meth:`run` follows until it is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        store: StoreThread,
+        make: Callable[[], tuple[SqlBook, Centre]],
+        tell: Callable[[SqlBook, Centre, Sequence[Told]], int],
+        changed: Callable[[], None],
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        """``make`` opens the database, in the centre's thread. ``tell`` writes messages beside what is being written and returns how many;
+        ``changed`` hears, on the loop, of every transaction in which something may have changed."""
+        self._store = store
+        self._make = make
+        self._tell = tell
+        self._changed = changed
+        self._clock = clock
+        self._observer = observer
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="centre")
+        self._held: deque[Made] = deque()
+        self._arrived = asyncio.Event()
+        self._stepped = asyncio.Condition()
+        self._opened: tuple[SqlBook, Centre] | None = None
+        self._seq = 0  # of the last frame that was applied
+        self._written = 0  # of the last position that was written
+        self.failing = False
+
+    @property
+    def seq(self) -> int:
+        """The number of the last frame that the centre has applied."""
+        return self._seq
+
+    async def open(self) -> None:
+        """Open the database.
+
+        Raises:
+            StoreUnusable, StoreDamaged: It cannot be opened, or follows another journal.
+        """
+        opened = await asyncio.get_running_loop().run_in_executor(self._thread, self._make)
+        self._opened = opened
+        self._seq = self._written = opened[0].position().seq
+
+    async def close(self) -> None:
+        """Write the position and close the database; idempotent."""
+        if self._opened is not None:
+            book, self._opened = self._opened[0], None
+            await asyncio.get_running_loop().run_in_executor(self._thread, book.close)
+        self._thread.shutdown(wait=False)
+
+    def durable(self, frames: Sequence[Applied]) -> None:
+        """Hear of frames that are on the disk, in their order; cheap."""
+        kept = [applied for applied in frames if len(applied.frame)]
+        first = self._store.store.seq - len(kept) + 1
+        for seq, applied in enumerate(kept, start=first):
+            effects = applied.effects
+            made = sorted(zip(effects.lead_positions, effects.leads, strict=True), key=made_order)
+            self._held.append(Made(seq, applied.frame, made))
+        while len(self._held) > FRAMES_HELD:
+            self._held.popleft()
+        self._arrived.set()
+
+    async def applied(self, seq: int) -> None:
+        """Wait until the centre has applied the frame of this number."""
+        async with self._stepped:
+            await self._stepped.wait_for(lambda: self._seq >= seq)
+
+    async def run(self) -> None:
+        """Follow the journal until cancelled. A database that fails is tried again; meanwhile the journal keeps everything."""
+        while True:
+            self._arrived.clear()
+            try:
+                while made := await self._next():
+                    await self._step(made)
+                    if self.failing:
+                        self.failing = False
+                        log.info("centre_recovered", seq=self._seq)
+            except Exception as error:  # whatever it is, the journal has all, and events go on
+                self._observer.centre_failed()
+                if not self.failing:
+                    self.failing = True
+                    log.exception("centre_failed", seq=self._seq, error=type(error).__name__)
+                await self._clock.sleep(RETRY_S)
+                continue
+            await self._arrived.wait()
+
+    async def _next(self) -> list[Made]:
+        """Return the frames that come next, [] where there are none yet."""
+        while self._held and self._held[0].seq <= self._seq:
+            self._held.popleft()
+        if self._held and self._held[0].seq == self._seq + 1:
+            return [self._held[place] for place in range(min(FRAMES_A_STEP, len(self._held)))]
+        if self._seq >= self._store.store.seq:
+            return []
+        return await self._store.call(self._read, self._seq)
+
+    def _read(self, after: int) -> list[Made]:
+        """Read frames from the journal; in the store's thread."""
+        store = self._store.store
+        frames: list[tuple[int, Frame]] = []
+        for seq, frame in store.frames(after):
+            frames.append((seq, frame))
+            if len(frames) == FRAMES_A_STEP:
+                break
+        leads = store.leads_made(after, frames[-1][0]) if frames else {}
+        return [Made(seq, frame, leads.get(seq, ())) for seq, frame in frames]
+
+    async def _step(self, made: Sequence[Made]) -> None:
+        began = self._clock.monotonic()
+        mark = await self._store.call(self._store.store.mark, made[-1].seq)
+        assert mark is not None
+        changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._apply, made, mark)
+        async with self._stepped:
+            self._seq = made[-1].seq
+            self._stepped.notify_all()
+        seconds = self._clock.monotonic() - began
+        self._observer.centre_applied(len(made), seconds, self._store.store.seq - self._seq)
+        if changed:
+            self._changed()
+
+    def _apply(self, made: Sequence[Made], mark: bytes) -> bool:
+        """Apply frames in one transaction and return whether anything was written; in the centre's thread."""
+        assert self._opened is not None
+        book, centre = self._opened
+        now = max(centre.now_after(each.frame) for each in made)
+        due = book.next_due is not None and book.next_due <= now
+        if not due and not any(centre.concerns(each.frame) or each.leads for each in made):
+            position = book.position()
+            position.now, position.seq, position.mark = now, made[-1].seq, mark
+            if position.seq - self._written < UNWRITTEN_FRAMES:
+                return False
+        try:
+            book.begin()
+            for each in made:
+                centre.apply(each.frame, each.leads)
+            self._tell(book, centre, centre.take_told())
+            position = book.position()
+            position.seq, position.mark = made[-1].seq, mark
+            book.commit()
+        except BaseException:
+            book.roll_back()
+            centre.reload()
+            raise
+        self._written = made[-1].seq
+        return True

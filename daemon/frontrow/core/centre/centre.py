@@ -1,0 +1,1217 @@
+"""The lead centre: applies the journal's events and the engine's leads, in order, to the book of leads.
+
+Pure and deterministic over its book: the same journal gives the same customers, leads, assignments, timers and messages, wherever
+its frames are cut. Time is the events'. Timers fire at their due time, in the order (due, lead, kind, number), before any event with a
+later time. Nothing is decided by what is personal. An event that cannot be applied (a claim that came too late, a malformed
+one) changes nothing and is counted; it never stops what comes after it.
+
+What stands where: identities and links → :mod:`identities`; who gets a lead → :mod:`assignment`; what may be done to one →
+:mod:`stages`; when → :mod:`clock`; how usable it is → :mod:`quality`. Here they are put together.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from frontrow.core.centre import identities as ids
+from frontrow.core.centre.assignment import Decision, decide
+from frontrow.core.centre.assignment import State as Turns
+from frontrow.core.centre.book import (
+    Access,
+    Book,
+    CleanTask,
+    Consent,
+    Contact,
+    Entry,
+    Identity,
+    LeadRow,
+    Link,
+    OrgRow,
+    RawLead,
+    State,
+    TimerRow,
+    Told,
+)
+from frontrow.core.centre.clock import (
+    Happening,
+    SlaPolicy,
+    SlaVersions,
+    Standing,
+    Timer,
+    consequence,
+    timers_after,
+)
+from frontrow.core.centre.facts import LeadFacts, Region
+from frontrow.core.centre.meeting import Meeting, meeting
+from frontrow.core.centre.organisation import Organisation, OrgChange, Seller, Unit, read_change
+from frontrow.core.centre.policy import CentrePolicy, policy_data, policy_version, read_policy
+from frontrow.core.centre.quality import Contact as QualityContact
+from frontrow.core.centre.quality import QualityFacts, quality_of
+from frontrow.core.centre.stages import CLOSED, Act, LeadState, Refusal, Step, act_of, step
+from frontrow.core.errors import EventInvalid
+from frontrow.core.events import CENTRE_KINDS, PEOPLE_KINDS, Event
+from frontrow.core.frames import Frame
+from frontrow.core.leads import GRADES, Lead, lead_id
+
+PLATFORM, ROOM = "frontrow", "centre"  # where the centre's own events stand
+RELEVANT = (
+    PEOPLE_KINDS
+    | CENTRE_KINDS
+    | {"policy_change", "form_submit", "booking", "order_paid", "order_refunded", "follow", "fan_club"}
+)
+CLOCK = "clock"  # the actor of what timers do
+REFUSALS_KEPT = 1_000
+
+_STATE_FIELDS = tuple(name for name in LeadState.__struct_fields__ if name != "reached")
+_GRADE_ORDER: Mapping[str, int] = {grade: number for number, grade in enumerate(GRADES)}
+
+
+class Centre:
+    """Applies frames to a book. Not thread-safe: one owner, in the journal's order."""
+
+    def __init__(self, book: Book, policy: CentrePolicy) -> None:
+        """``policy`` holds until the journal says another one; what the book says goes before it."""
+        self._book = book
+        self._first_policy = policy
+        self.refused: Counter[str] = Counter()  # events that changed nothing, by kind; since the start
+        self.refusals: dict[
+            str, Refusal
+        ] = {}  # why, by the event's id: of the last ones, for who waits for an answer
+        self._told: list[Told] = []
+        self._handlers: Mapping[str, Callable[[Event, int], None]] = {
+            "policy_change": self._on_policy,
+            "org_change": self._on_organisation,
+            "form_submit": self._on_form,
+            "booking": self._on_booking,
+            "order_paid": self._on_order,
+            "order_refunded": self._on_refund,
+            "follow": self._on_follow,
+            "fan_club": self._on_follow,
+            "identity_link": self._on_link,
+            "identity_unlink": self._on_unlink,
+            "consent": self._on_consent,
+            "person_erase": self._on_erase,
+            "contact_reveal": self._on_reveal,
+            "clean_result": self._on_cleaned,
+            "lead_approve": self._on_approve,
+            "lead_assign": self._on_assign,
+            **dict.fromkeys(
+                (
+                    "lead_claim", "lead_release", "lead_transfer", "lead_touch", "lead_outcome", "lead_stage",
+                    "lead_review", "lead_recycle", "lead_note",
+                ),
+                self._on_act,
+            ),
+        }  # fmt: skip
+        self._loaded = False
+        self._turned = False
+        self.policy = policy
+        self.organisation = Organisation()
+        self._slas = SlaVersions()
+        self._turns = Turns()
+
+    # ------------------------------------------------------------------ following
+
+    def concerns(self, frame: Frame) -> bool:
+        """Return whether a frame has an event that the centre may do something with."""
+        return not RELEVANT.isdisjoint(frame.kinds)
+
+    def now_after(self, frame: Frame) -> int:
+        """Return engine time (UTC ms) after a frame."""
+        return max(self._book.position().now, *frame.arrivals())
+
+    def reload(self) -> None:
+        """Forget what was not committed; the book has forgotten it too."""
+        self._loaded = False
+        self._told.clear()
+
+    def take_told(self) -> list[Told]:
+        """Return the messages that were decided since the last call, in order."""
+        told, self._told = self._told, []
+        return told
+
+    def apply(self, frame: Frame, leads: Sequence[tuple[int, Lead]]) -> None:
+        """Apply the relevant events of a durable frame and the leads that it made, each (position, lead) in the order of making."""
+        self._load()
+        position = self._book.position()
+        nows = np.maximum.accumulate(np.maximum(np.array(frame.arrivals(), np.int64), position.now)).tolist()
+        relevant = [at for at, kind in enumerate(frame.kinds) if kind in RELEVANT and not frame.tests[at]]
+        events = dict(zip(relevant, frame.take(relevant).events(), strict=True)) if relevant else {}
+        made: dict[int, list[Lead]] = {}
+        for at, lead in leads:
+            made.setdefault(at, []).append(lead)
+        for at in sorted({*events, *made}):
+            event = events.get(at)
+            if event is not None:
+                self._fire(nows[at])
+                self._hear(event, nows[at])
+            for lead in made.get(at, ()):
+                self._fire(lead.decided_at)
+                self._take_lead(lead)
+        self._fire(nows[-1])
+        position.now = nows[-1]
+        self._save()
+
+    def _hear(self, event: Event, at: int) -> None:
+        try:
+            self._handlers.get(event.kind, self._on_other)(event, at)
+        except (EventInvalid, ValueError, msgspec.ValidationError):
+            self._refuse(event, Refusal(code="malformed"))
+
+    def _refuse(self, event: Event, refusal: Refusal) -> None:
+        self.refused[event.kind] += 1
+        self.refusals[event.id] = refusal
+        while len(self.refusals) > REFUSALS_KEPT:
+            del self.refusals[next(iter(self.refusals))]
+
+    def would_refuse(self, row: LeadRow, event: Event, at: int) -> Refusal | None:
+        """Return why an event would not be done to a lead as it is, or None; changes nothing."""
+        act = act_of(event, at)
+        if act is None or isinstance(act, Refusal):
+            return act
+        slas = self._slas.policies
+        done = step(_state_of(row), act, self.policy.pack.workflow, slas.get(row.sla, self.policy.sla))
+        return done if isinstance(done, Refusal) else None
+
+    def _on_other(self, event: Event, at: int) -> None:
+        """An event that is kept for those who read it."""
+
+    # ------------------------------------------------------------------ what is in force
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        book = self._book
+        kept = book.state("policy")
+        self.policy = self._first_policy if kept is None else read_policy(kept.value)
+        slas = book.state("sla")
+        self._slas = SlaVersions(
+            {}
+            if slas is None
+            else {version: msgspec.convert(body, SlaPolicy) for version, body in slas.value.items()}
+        )
+        rows = book.organisation()
+        self.organisation = Organisation(
+            [msgspec.convert(row.body, Unit) for row in rows if row.what == "unit"],
+            [msgspec.convert(row.body, Seller) for row in rows if row.what == "seller"],
+        )
+        turns = book.state("turns")
+        self._turns = Turns() if turns is None else msgspec.convert(turns.value, Turns)
+        self._turns.open = book.open_leads()
+        self._loaded = True
+
+    def _save(self) -> None:
+        if self._turned:
+            # Who has how many open leads is in the leads themselves.
+            self._put_state("turns", msgspec.to_builtins(msgspec.structs.replace(self._turns, open={})))
+            self._turned = False
+
+    def _put_state(self, name: str, value: dict[str, Any]) -> None:
+        known = self._book.state(name)
+        if known is None:
+            self._book.put(State(name, value))
+        elif known.value != value:
+            known.value = value
+            self._book.put(known)
+
+    def _on_policy(self, event: Event, at: int) -> None:
+        if (event.platform, event.room) != (PLATFORM, ROOM):
+            return
+        policy = read_policy((event.data or {}).get("policy"))
+        self.policy = policy
+        self._put_state("policy", policy_data(policy))
+        self._book.position().policy = policy_version(policy)
+
+    def _on_organisation(self, event: Event, at: int) -> None:
+        change: OrgChange = read_change(event.data)
+        changed = self.organisation.changed(change)
+        self.organisation = changed
+        rows = {(row.what, row.id, row.from_at): row for row in self._book.organisation()}
+        wanted = {
+            (what, each.id, each.from_at): msgspec.to_builtins(each)
+            for what, versions in (("unit", changed.units), ("seller", changed.sellers))
+            for each in versions
+        }
+        for key, body in wanted.items():
+            row = rows.pop(key, None)
+            if row is None:
+                self._book.put(OrgRow(*key, body))
+            elif row.body != body:
+                row.body = body
+                self._book.put(row)
+        for row in rows.values():
+            self._book.remove(row)
+
+    def _sla(self, version: str) -> SlaPolicy:
+        return self._slas.of(version)
+
+    def _present_sla(self) -> str:
+        known = len(self._slas.policies)
+        version = self._slas.hold(self.policy.sla)
+        if len(self._slas.policies) != known:
+            held = {each: msgspec.to_builtins(policy) for each, policy in self._slas.policies.items()}
+            self._put_state("sla", held)
+        return version
+
+    # ------------------------------------------------------------------ identities
+
+    def _identity(self, identity: ids.Identity, at: int) -> Identity:
+        """Return an identity's row, made where there is none: a customer of its own."""
+        known = self._book.identity(identity.kind, identity.key)
+        if known is None:
+            customer = ids.customer_id([identity], lambda _: at)
+            known = Identity(identity.kind, identity.key, customer, at)
+            self._book.put(known)
+        return known
+
+    def _links_of(self, identity: ids.Identity) -> list[ids.Link]:
+        return [
+            ids.Link(
+                id=link.link,
+                a=ids.Identity(link.a_kind, link.a_key),
+                b=ids.Identity(link.b_kind, link.b_key),
+                source=link.source,
+                confidence=link.confidence,
+                at=link.at,
+            )
+            for link in self._book.links_of(identity.kind, identity.key)
+            if link.unlinked_at is None
+        ]
+
+    def _join(self, link: ids.Link, at: int) -> None:
+        """Let a link stand from now on; one of the same name stays as it is."""
+        if self._book.link(link.id) is not None:
+            return
+        self._identity(link.a, at)
+        self._identity(link.b, at)
+        row = Link(
+            link=link.id,
+            a_kind=link.a.kind,
+            a_key=link.a.key,
+            b_kind=link.b.kind,
+            b_key=link.b.key,
+            source=link.source,
+            confidence=link.confidence,
+            at=at,
+        )
+        self._book.put(row)
+        self._regroup(link, came=True, at=at)
+
+    def _regroup(self, link: ids.Link, *, came: bool, at: int) -> None:
+        """Give each identity the customer that it belongs to now that a link has come or gone, and to leads theirs."""
+
+        def without(identity: ids.Identity) -> list[ids.Link]:
+            return [each for each in self._links_of(identity) if each.id != link.id]
+
+        def with_it(identity: ids.Identity) -> list[ids.Link]:
+            here = without(identity)
+            return [*here, link] if identity in (link.a, link.b) else here
+
+        before, after = (without, with_it) if came else (with_it, without)
+        limits = self.policy.identity
+        _, new = ids.regrouped(
+            link, before, after, threshold=limits.threshold, max_viewers=limits.max_viewers
+        )
+        moved: set[str] = set()
+        for group in sorted(new, key=sorted):
+            rows = {each: self._identity(each, at) for each in group}
+            customer = ids.customer_id(group, lambda each, rows=rows: rows[each].first_seen)  # type: ignore[misc]
+            for each in sorted(group):
+                row = rows[each]
+                moved |= {row.customer, customer}
+                if row.customer != customer:
+                    row.customer = customer
+                    self._book.put(row)
+        if moved:
+            self._rehouse(moved, at)
+        phones = [each for group in new for each in group if each.kind == ids.PHONE]
+        for phone in sorted(phones):
+            if ids.is_shared(
+                phone, self._links_of, threshold=limits.threshold, max_viewers=limits.max_viewers
+            ):
+                self._doubt_phone(phone, at)
+
+    def _rehouse(self, customers: set[str], at: int) -> None:
+        """Bring the leads of customers whose identities have changed to whom they belong: merge them, or part them again.
+
+        Computed from who is who now, never from how it came about; so what was merged by mistake parts as it was.
+        """
+        book = self._book
+        raws: dict[str, RawLead] = {}
+        rows: dict[str, LeadRow] = {}
+        for customer in sorted(customers):
+            raws.update((raw.raw, raw) for raw in book.raws_of(customer))
+            rows.update((row.lead, row) for row in book.founded_by(customer))
+        for raw in raws.values():
+            identity = self._identity(ids.viewer_identity(raw.platform, raw.viewer), raw.decided_at)
+            if raw.customer != identity.customer:
+                raw.customer = identity.customer
+                book.put(raw)
+        # First everything parts, then what belongs together is joined: two leads never stand under one key meanwhile.
+        groups: dict[tuple[str, str], list[LeadRow]] = {}
+        for row in sorted(rows.values(), key=lambda row: row.number):
+            founder = raws.get(row.raw) or book.raw(row.raw)
+            assert founder is not None
+            groups.setdefault((founder.customer, row.store), []).append(row)
+        survivors: dict[str, LeadRow] = {}
+        for (customer, _), group in sorted(groups.items()):
+            survivor = _survivor(group)
+            for row in group:
+                survivors[row.lead] = survivor
+                into = None if row is survivor else survivor.lead
+                if (row.customer, row.merged_into) != (customer, into):
+                    self._move(row, customer, into, survivor, at)
+        for raw in raws.values():
+            home = survivors.get(raw.lead)
+            if home is None or home.customer == raw.customer:
+                continue
+            here = next(
+                (
+                    row
+                    for row in survivors.values()
+                    if row.customer == raw.customer and row.store == raw.store
+                ),
+                None,
+            )
+            if here is None:  # it came in while they were one: it has a lead of its own now
+                here = self._open(raw, Meeting.NEW, self._facts_of(raw), None, at)
+            raw.lead = here.lead
+            book.put(raw)
+
+    def _move(self, row: LeadRow, customer: str, into: str | None, survivor: LeadRow, at: int) -> None:
+        was, row.customer = row.merged_into, customer
+        row.merged_into = into
+        # Written at once: the key that this row leaves or takes is looked at by the next.
+        self._book.put(row)
+        if into is not None and was is None:
+            self._cancel_all(row)
+            self._load_changes(row.holder, None)
+            self._note(row, "merged", CLOCK, at, {"into": into})
+            self._note(survivor, "merged_in", CLOCK, at, {"lead": row.lead})
+            survivor.grade = max(survivor.grade, row.grade, key=_GRADE_ORDER.__getitem__)
+            survivor.points = max(survivor.points, row.points)
+            survivor.flags = sorted({*survivor.flags, *row.flags})
+            self._settle_quality(survivor)
+        elif into is None and was is not None:
+            self._load_changes(None, row.holder)
+            self._note(row, "parted", CLOCK, at, {"from": was})
+            if row.status not in CLOSED:
+                happening: Happening = "claimed" if row.owner is not None else "reassigned"
+                self._set_timers(row, happening, at)
+        self._changed(row)
+        self._changed(survivor)
+
+    def _on_link(self, event: Event, at: int) -> None:
+        self._join(ids.link_of(f"{event.platform}/{event.room}/{event.id}", event.data or {}, at), at)
+
+    def _on_unlink(self, event: Event, at: int) -> None:
+        data = event.data or {}
+        link = self._book.link(str(data.get("link")))
+        if link is None or link.unlinked_at is not None:
+            raise EventInvalid("there is no such link that stands")
+        link.unlinked_at, link.unlinked_by = at, _text(data, "by")
+        self._book.put(link)
+        a, b = ids.Identity(link.a_kind, link.a_key), ids.Identity(link.b_kind, link.b_key)
+        self._regroup(ids.Link(link.link, a, b, link.source, link.confidence, link.at), came=False, at=at)
+
+    def _doubt_phone(self, phone: ids.Identity, at: int) -> None:
+        for link in self._links_of(phone):
+            other = link.b if link.a == phone else link.a
+            row = self._book.identity(other.kind, other.key)
+            for lead in [] if row is None else self._book.leads_of(row.customer):
+                self._ask(lead, "shared_phone", at)
+
+    # ------------------------------------------------------------------ leads come in
+
+    def _take_lead(self, lead: Lead) -> None:
+        """Take a raw lead of the engine: a viewer turned hot, or was shown to find out."""
+        if self._book.raw(lead.lead) is not None:
+            return
+        at = lead.decided_at
+        identity = self._identity(ids.viewer_identity(lead.platform, lead.viewer), at)
+        raw = RawLead(
+            raw=lead.lead,
+            source="room",
+            platform=lead.platform,
+            room=lead.room,
+            session=lead.session,
+            viewer=lead.viewer,
+            customer=identity.customer,
+            lead="",
+            store="",
+            met="",
+            grade=lead.grade,
+            quality=_quality_number(lead.quality),
+            points=lead.points,
+            probability=lead.probability,
+            reasons=[msgspec.to_builtins(reason) for reason in lead.reasons],
+            decided_at=at,
+            host=lead.host,
+            product=lead.product,
+            campaign=lead.campaign,
+            channel=self.policy.channel_of(lead.platform, lead.room),
+            policy=lead.policy,
+            model=lead.model,
+        )
+        self._meet(raw, at, referred=False)
+
+    def _on_form(self, event: Event, at: int) -> None:
+        """Somebody left a contact with consent: a lead, however cold they were in the room."""
+        data = event.data or {}
+        phone = data.get("phone")
+        if event.viewer is None or not event.consent or not isinstance(phone, str):
+            return
+        viewer = ids.viewer_identity(event.platform, event.viewer)
+        number = ids.identity_of({"kind": ids.PHONE, "key": phone})
+        key = f"{event.platform}/{event.room}/{event.id}"
+        self._identity(viewer, at)
+        contact = Contact(
+            id=key,
+            kind=viewer.kind,
+            key=viewer.key,
+            phone=phone,
+            country=_text(data, "country"),
+            province=_text(data, "province"),
+            city=_text(data, "city"),
+            masked=_text(data, "masked") or None,
+            sealed=_sealed(event.fields),
+            at=at,
+            form=event.form,
+        )
+        self._book.put(contact)
+        self._consent(viewer, "contact", "", True, at, event.form or "form")
+        self._join(ids.Link(key, viewer, number, "form", 1.0, at), at)
+        identity = self._identity(viewer, at)
+        points = self.policy.form_points(has_company=bool(data.get("company")))
+        raw = RawLead(
+            raw=lead_id(event.platform, event.room, f"form:{event.id}", event.viewer),
+            source="form",
+            platform=event.platform,
+            room=event.room,
+            session=event.session,
+            viewer=event.viewer,
+            customer=identity.customer,
+            lead="",
+            store="",
+            met="",
+            grade=self.policy.grade_of(points),
+            quality=3,
+            points=points,
+            probability=None,
+            reasons=[{"kind": "rule", "name": "form_submit", "points": points, "count": 1}],
+            decided_at=at,
+            host=event.host,
+            product=event.product,
+            campaign=event.campaign,
+            channel=_text(data, "channel") or self.policy.channel_of(event.platform, event.room),
+            policy="",
+            model=None,
+        )
+        if self._book.raw(raw.raw) is None:
+            self._meet(raw, at, referred=bool(data.get("referred_by")))
+
+    def _meet(self, raw: RawLead, at: int, *, referred: bool) -> None:
+        """Let a raw lead meet what is known of its customer: it goes into a lead of theirs, or begins one."""
+        facts = self._facts_of(raw)
+        leads = self._book.leads_of(raw.customer)
+        decision: Decision | None = None
+        open_leads = [row for row in leads if row.status not in CLOSED]
+        if facts.store is not None:
+            store = facts.store
+        elif open_leads:
+            store = open_leads[-1].store  # nothing names another store: it is theirs who follow this customer
+        else:
+            decision = self._decide(facts, at)
+            store = self._store_of(decision, at)
+        here = next((row for row in leads if row.store == store), None)
+        met = meeting(here, [row for row in leads if row is not here], referred=referred, channel=raw.channel)
+        raw.store, raw.met = store, met
+        if here is None:
+            row = self._open(raw, met, facts, decision, at)
+        else:
+            row = here
+            self._add(raw, row, met, at)
+        raw.lead = row.lead
+        self._book.put(raw)
+
+    def _open(
+        self, raw: RawLead, met: Meeting, facts: LeadFacts, decision: Decision | None, at: int
+    ) -> LeadRow:
+        """Begin a unique lead by a raw one."""
+        sla = self._present_sla()
+        row = LeadRow(
+            lead=_unique_id(raw, self._book.leads_made()),
+            raw=raw.raw,
+            customer=raw.customer,
+            store=raw.store,
+            number=self._book.leads_made() + 1,
+            platform=raw.platform,
+            room=raw.room,
+            created_at=at,
+            hot_at=raw.decided_at,
+            grade=raw.grade,
+            quality=raw.quality,
+            points=raw.points,
+            probability=raw.probability,
+            sla=sla,
+            host=raw.host,
+            product=raw.product,
+            campaign=raw.campaign,
+            channel=raw.channel,
+            taxonomy="/".join(facts.taxonomy),
+            country=facts.region.country,
+            province=facts.region.province,
+            city=facts.region.city,
+            flags=["linkable"] if raw.quality >= 2 else [],
+            name=raw.name,
+            words=raw.words,
+        )
+        self._settle_contact(row)
+        self._settle_quality(row)
+        self._note(
+            row, "made", CLOCK, at, {"raw": raw.raw, "met": met, "grade": raw.grade, "points": raw.points}
+        )
+        self._book.put(row)
+        if row.quality == 0:
+            self._ask(row, "suspected_spam", at)
+        self._set_timers(row, "made", at)
+        self._dispatch(row, at, decision)
+        return row
+
+    def _add(self, raw: RawLead, row: LeadRow, met: Meeting, at: int) -> None:
+        """Let a raw lead go into a lead that is there, and begin that again where it was closed or in the pool."""
+        row.raws += 1
+        row.grade = (
+            raw.grade
+            if met is not Meeting.OPEN_LEAD
+            else max(row.grade, raw.grade, key=_GRADE_ORDER.__getitem__)
+        )
+        row.points = max(row.points, raw.points) if met is Meeting.OPEN_LEAD else raw.points
+        row.probability = raw.probability if raw.probability is not None else row.probability
+        row.product, row.host = raw.product or row.product, raw.host or row.host
+        row.campaign, row.channel = raw.campaign or row.campaign, raw.channel or row.channel
+        row.taxonomy = "/".join(self.policy.path_of(row.product)) or row.taxonomy
+        if raw.quality >= 2:
+            row.flags = sorted({*row.flags, "linkable"})
+        self._settle_contact(row)
+        self._settle_quality(row)
+        self._note(
+            row, "met", CLOCK, at, {"raw": raw.raw, "met": met, "grade": raw.grade, "points": raw.points}
+        )
+        if met is Meeting.OPEN_LEAD:
+            if row.holder is not None and _GRADE_ORDER[raw.grade] == len(GRADES) - 1:
+                self._tell(row, row.holder, "again", at)
+            self._changed(row)
+            return
+        former = row.owner or row.former
+        row.hot_at, row.sla = raw.decided_at, self._present_sla()
+        row.cycle += 1
+        row.responded_at = row.breached_at = row.closed_at = row.breach = None
+        act = Act(kind="reactivate" if row.status in CLOSED else "assign", at=at)
+        self._do(row, act, at, "reactivated")
+        self._set_timers(row, "made", at)
+        self._dispatch(row, at, None, prefer=former if met is Meeting.REPURCHASE else None)
+
+    # ------------------------------------------------------------------ who gets it
+
+    def _facts_of(self, raw: RawLead) -> LeadFacts:
+        contact = self._book.contact_of(raw.customer)
+        region = Region()
+        if contact is not None:
+            region = Region(country=contact.country, province=contact.province, city=contact.city)
+        return LeadFacts(
+            lead=raw.lead or raw.raw,
+            platform=raw.platform,
+            room=self.policy.room_id(raw.platform, raw.room),
+            grade=raw.grade,  # type: ignore[arg-type]  # a column of texts holds grades only
+            quality=max(raw.quality, 3 if contact is not None else 0),
+            points=raw.points,
+            probability=raw.probability,
+            session=raw.session,
+            host=raw.host,
+            campaign=raw.campaign,
+            channel=raw.channel,
+            product=raw.product,
+            taxonomy=self.policy.path_of(raw.product),
+            region=region,
+            store=raw.store or self.policy.store_of_room(raw.platform, raw.room),
+            returning=bool(self._book.leads_of(raw.customer)),
+        )
+
+    def _facts_of_row(self, row: LeadRow) -> LeadFacts:
+        raw = self._book.raw(row.raw)
+        assert raw is not None
+        return msgspec.structs.replace(
+            self._facts_of(raw),
+            lead=row.lead,
+            grade=row.grade,
+            quality=row.quality,
+            points=row.points,
+            probability=row.probability,
+            host=row.host,
+            campaign=row.campaign,
+            channel=row.channel,
+            product=row.product,
+            taxonomy=tuple(row.taxonomy.split("/")) if row.taxonomy else (),
+            store=row.store or None,
+            returning=True,
+        )
+
+    def _decide(self, facts: LeadFacts, at: int, without: Iterable[str] = ()) -> Decision:
+        excluding = frozenset(without)
+        decision = decide(
+            facts, self.policy.compiled, self.organisation, self._turns, at, excluding=excluding
+        )
+        if decision.seller is not None:
+            self._turns.closed(
+                decision.seller
+            )  # counted when it is done: the lead may be given to another after all
+        self._turned = True
+        return decision
+
+    def _store_of(self, decision: Decision, at: int) -> str:
+        """Return the store of the team that a lead goes to, "" where it goes to a pool of the whole company."""
+        store = None if decision.team is None else self.organisation.store_of(decision.team, at)
+        return "" if store is None else store.id
+
+    def _dispatch(
+        self,
+        row: LeadRow,
+        at: int,
+        decision: Decision | None,
+        *,
+        without: Iterable[str] = (),
+        prefer: str | None = None,
+    ) -> None:
+        """Give a lead to somebody, or to a team or a pool where nobody can have it now."""
+        if decision is None:
+            decision = self._decide(self._facts_of_row(row), at, without)
+        seller = decision.seller
+        if prefer is not None and self._can_have(prefer, at):
+            seller = prefer
+        row.team, row.pool, row.rule = decision.team, decision.pool, decision.rule
+        if seller is not None and seller == prefer:
+            known = self.organisation.seller(seller, at)
+            row.team = row.team if known is None else known.team
+        actor = f"rule:{decision.rule}" if decision.rule else CLOCK
+        act = Act(kind="assign", at=at, seller=seller, approval=decision.approval and seller is not None)
+        told = {
+            "team": row.team,
+            "pool": row.pool,
+            "seller": seller,
+            "why": msgspec.to_builtins(decision.why),
+        }
+        self._do(row, act, at, "assigned", actor=actor, data=told)
+        if seller is not None:
+            row.assigned_at = at
+        if row.awaits_approval:
+            for manager in self._managers(row, at):
+                self._tell(row, manager, "approval", at)
+        elif seller is not None:
+            self._tell(row, seller, "todo", at)
+
+    def _can_have(self, seller: str, at: int) -> bool:
+        known = self.organisation.seller(seller, at)
+        return (
+            known is not None
+            and self.organisation.on_shift(known, at)
+            and not self.organisation.absent(known, at)
+        )
+
+    def _managers(self, row: LeadRow, at: int) -> tuple[str, ...]:
+        unit = row.team or row.store
+        return tuple(manager.id for manager in self.organisation.managers_of(unit, at)) if unit else ()
+
+    def _load_changes(self, before: str | None, after: str | None) -> None:
+        """Keep count of how many open leads each seller has."""
+        if before == after:
+            return
+        if before is not None:
+            self._turns.closed(before)
+        if after is not None:
+            self._turns.opened(after)
+
+    # ------------------------------------------------------------------ what people do
+
+    def _row(self, event: Event) -> LeadRow:
+        row = self._book.lead(event.lead or "")
+        if row is None and event.lead:
+            raw = self._book.raw(event.lead)  # a CRM may know a lead by the name under which it was alerted
+            row = None if raw is None else self._book.lead(raw.lead)
+        while row is not None and row.merged_into is not None:
+            row = self._book.lead(row.merged_into)
+        if row is None:
+            raise EventInvalid("there is no such lead")
+        return row
+
+    def _on_act(self, event: Event, at: int) -> None:
+        row = self._row(event)
+        act = act_of(event, at)
+        if act is None or isinstance(act, Refusal):
+            raise EventInvalid("it cannot be read")
+        told = {
+            name: value
+            for name, value in {
+                "seller": act.seller,
+                "outcome": act.outcome,
+                "stage": act.stage,
+                "reason": act.reason,
+                "decision": act.decision,
+                "follow_up_at": act.follow_up_at,
+                **{
+                    key: (event.data or {}).get(key)
+                    for key in ("channel", "direction", "seconds", "answered")
+                },
+            }.items()
+            if value is not None
+        }
+        done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data=told, note=event.note)
+        if isinstance(done, Refusal):
+            self._refuse(event, done)
+            return
+        if act.kind in ("touch", "outcome") and "responded" in done.happenings:
+            row.touches += 1
+            row.last_touch_at = at
+        if event.kind == "lead_outcome" and event.value is not None:
+            row.value = event.value
+        if act.kind == "transfer" and row.owner is not None:
+            seller = self.organisation.seller(row.owner, at)
+            row.team = row.team if seller is None else seller.team
+            self._tell(row, row.owner, "todo", at)
+        if act.kind in ("release",):
+            self._dispatch(row, at, None, without=[] if done.left is None else [done.left])
+        self._take_outcome(row, event)
+        self._changed(row)
+
+    def _take_outcome(self, row: LeadRow, event: Event) -> None:
+        """Let an outcome say what it says of a lead beside its state: how usable, how eager, how likely to be lost."""
+        outcome = (
+            None
+            if event.kind != "lead_outcome" or event.outcome is None
+            else self.policy.pack.outcome(event.outcome)
+        )
+        if outcome is None:
+            return
+        flag = self.policy.flag_after(outcome.code)
+        if flag is not None:
+            row.flags = sorted({*row.flags, flag})
+        row.points = min(100, max(0, row.points + outcome.points))
+        row.churn_risk = min(100, max(0, row.churn_risk + outcome.churn_risk))
+        self._settle_quality(row)
+
+    def _on_assign(self, event: Event, at: int) -> None:
+        row = self._row(event)
+        data = event.data or {}
+        act = act_of(event, at)
+        if act is None or isinstance(act, Refusal):
+            raise EventInvalid("it cannot be read")
+        team, pool = _text(data, "team") or None, _text(data, "pool") or None
+        done = self._do(
+            row,
+            act,
+            at,
+            event.kind,
+            actor=act.by or CLOCK,
+            data={"team": team, "pool": pool, "seller": act.seller},
+        )
+        if isinstance(done, Refusal):
+            self._refuse(event, done)
+            return
+        if act.seller is not None:
+            seller = self.organisation.seller(act.seller, at)
+            team = team if seller is None else seller.team
+            row.assigned_at = at
+            self._tell(row, act.seller, "todo", at)
+        row.team, row.pool, row.rule = team or row.team, pool, None
+        self._changed(row)
+
+    def _on_approve(self, event: Event, at: int) -> None:
+        row = self._row(event)
+        act = act_of(event, at)
+        if act is None or isinstance(act, Refusal):
+            raise EventInvalid("it cannot be read")
+        rejected = row.offered_to
+        done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data={"decision": act.decision})
+        if isinstance(done, Refusal):
+            self._refuse(event, done)
+        elif row.offered_to is not None:
+            self._tell(row, row.offered_to, "todo", at)
+        else:
+            self._dispatch(row, at, None, without=[] if rejected is None else [rejected])
+
+    def _do(
+        self,
+        row: LeadRow,
+        act: Act,
+        at: int,
+        kind: str,
+        *,
+        actor: str = CLOCK,
+        data: dict[str, Any] | None = None,
+        note: str | None = None,
+    ) -> Step | Refusal:
+        """Do something to a lead: its state, its timers, its timeline; a refusal leaves all as it is."""
+        state = _state_of(row)
+        done = step(state, act, self.policy.pack.workflow, self._sla(row.sla))
+        if isinstance(done, Refusal):
+            return done
+        before = row.holder if row.status not in CLOSED else None
+        for name in _STATE_FIELDS:
+            setattr(row, name, getattr(done.state, name))
+        row.reached = list(done.state.reached)
+        row.holder = row.owner or row.offered_to
+        closed = row.status in CLOSED
+        self._load_changes(before, None if closed else row.holder)
+        if row.status == "pooled":
+            row.pool = row.pool or self.policy.public_pool
+        elif row.owner is not None:
+            row.pool = None
+        for happening in done.happenings:
+            if happening == "claimed" or happening == "transferred":
+                row.claimed_at = at
+            elif happening == "responded" and row.responded_at is None:
+                row.responded_at = at
+            elif happening == "closed":
+                row.closed_at = at
+                if row.responded_at is None:
+                    row.responded_at = at
+            elif happening == "reopened":
+                row.closed_at = None
+            self._set_timers(row, happening, at)
+        if done.state != state or kind in _ALWAYS_NOTED:
+            self._note(
+                row, kind, actor, at, {key: value for key, value in (data or {}).items() if value}, note
+            )
+        self._changed(row)
+        return done
+
+    # ------------------------------------------------------------------ timers
+
+    def _fire(self, until: int) -> None:
+        """Let everything happen that is due."""
+        while (timer := self._book.due(until)) is not None:
+            self._book.remove(timer)
+            row = self._book.lead(timer.lead)
+            if row is not None and row.merged_into is None:
+                self._ring(row, timer)
+
+    def _ring(self, row: LeadRow, timer: TimerRow) -> None:
+        at, sla = timer.due_at, self._sla(row.sla)
+        standing = Standing(
+            seller=row.holder,
+            claimed=row.owner is not None,
+            awaits_approval=row.awaits_approval,
+            on_shift=self._somebody_on_shift(row, at),
+            managers=self._managers(row, at),
+            reassignments=row.reassignments,
+        )
+        due = Timer(kind=timer.kind, due_at=at, number=timer.number)  # type: ignore[arg-type]  # rows hold kinds of timers
+        follows = consequence(due, standing, sla)
+        if follows.cause is not None:
+            row.breached_at, row.breach = at, follows.cause
+            row.breaches += 1
+        self._note(
+            row, timer.kind, CLOCK, at, {"number": timer.number, "cause": follows.cause, "act": follows.act}
+        )
+        for who in follows.told:
+            mine = who == row.holder
+            purpose = _PURPOSES.get(timer.kind, "nudge") if mine else "escalation"
+            if not (mine and follows.act != "nothing"):
+                self._tell(row, who, purpose, at, timer.number)
+        if follows.act == "nothing":
+            self._changed(row)
+            return
+        left = row.holder
+        if left is not None:
+            self._tell(row, left, "returned", at, timer.number)
+        if follows.act == "pool":
+            self._do(row, Act(kind="recycle", at=at), at, "pooled")
+            return
+        self._do(row, Act(kind="return", at=at), at, "returned")
+        self._dispatch(row, at, None, without=[] if left is None else [left])
+
+    def _somebody_on_shift(self, row: LeadRow, at: int) -> bool:
+        unit = row.team or row.store
+        organisation = self.organisation
+        return bool(unit) and any(
+            organisation.on_shift(seller, at) and not organisation.absent(seller, at)
+            for seller in organisation.sellers_of(unit or "", at)
+        )
+
+    def _set_timers(self, row: LeadRow, happening: Happening, at: int) -> None:
+        sla = self._sla(row.sla)
+        change = timers_after(happening, sla, at, follow_up_at=row.follow_up_at)
+        coming = {(timer.kind, timer.number): timer for timer in change.sets}
+        known = {(timer.kind, timer.number): timer for timer in self._book.timers_of(row.lead)}
+        for key, present in known.items():
+            if present.kind in change.cancels and key not in coming:
+                self._book.remove(present)
+        for key, timer in coming.items():
+            present = known.get(key) or TimerRow(row.lead, timer.kind, timer.number, timer.due_at)
+            present.due_at = timer.due_at
+            self._book.put(present)
+        row.due_at = min(
+            (
+                timer.due_at
+                for timer in self._book.timers_of(row.lead)
+                if timer.kind in ("breach", "untouched", "follow_up")
+            ),
+            default=None,
+        )
+
+    def _cancel_all(self, row: LeadRow) -> None:
+        for timer in self._book.timers_of(row.lead):
+            self._book.remove(timer)
+        row.due_at = None
+
+    # ------------------------------------------------------------------ quality, contacts, cleaning
+
+    def _settle_contact(self, row: LeadRow) -> None:
+        contact = self._book.contact_of(row.customer)
+        if contact is not None:
+            row.country, row.province, row.city = contact.country, contact.province, contact.city
+            row.masked = contact.masked
+
+    def _settle_quality(self, row: LeadRow) -> None:
+        contact = self._book.contact_of(row.customer)
+        given = None
+        if contact is not None:
+            region = Region(country=contact.country, province=contact.province, city=contact.city)
+            given = QualityContact(phone=contact.phone, consent=True, region=region, dead="dead" in row.flags)
+        flags = {name: True for name in _FLAGS if name in row.flags}
+        facts = msgspec.structs.replace(QualityFacts(contact=given), **flags)
+        row.quality = int(quality_of(facts, self.policy.validation, self.policy.numbers))
+        if row.status == "invalid":
+            row.quality = 0
+
+    def _flag(self, platform: str, viewer: str | None, flag: str, kind: str, event: Event, at: int) -> None:
+        """Note something of a viewer on the leads of whose customer they are; of one without a lead nothing is kept."""
+        identity = None if viewer is None else self._book.identity(f"{ids.VIEWER}{platform}", viewer)
+        for row in [] if identity is None else self._book.leads_of(identity.customer):
+            if row.status == "invalid" or (row.status in CLOSED and kind == "follow"):
+                continue
+            known = flag in row.flags
+            row.flags = sorted({*row.flags, flag})
+            self._settle_quality(row)
+            if not known or kind == "order_paid":
+                self._note(
+                    row,
+                    kind,
+                    CLOCK,
+                    at,
+                    {"value": event.value, "product": event.product, "order": event.order},
+                )
+            if kind == "order_paid" and event.value is not None:
+                row.value = (row.value or 0) + event.value
+            self._changed(row)
+
+    def _on_follow(self, event: Event, at: int) -> None:
+        self._flag(event.platform, event.viewer, "linkable", "follow", event, at)
+
+    def _on_booking(self, event: Event, at: int) -> None:
+        self._flag(event.platform, event.viewer, "booked", event.kind, event, at)
+
+    def _on_order(self, event: Event, at: int) -> None:
+        self._flag(event.platform, event.viewer, "ordered", event.kind, event, at)
+        identity = None
+        if event.viewer is not None:
+            identity = self._book.identity(f"{ids.VIEWER}{event.platform}", event.viewer)
+        outcome = self.policy.order_outcome
+        for row in [] if identity is None or outcome is None else self._book.leads_of(identity.customer):
+            if row.status == "following":  # what nobody follows stays open: it is still a customer to welcome
+                act = Act(kind="outcome", at=at, by="order", outcome=outcome)
+                self._do(row, act, at, "lead_outcome", actor="order", data={"outcome": outcome})
+
+    def _on_refund(self, event: Event, at: int) -> None:
+        identity = None
+        if event.viewer is not None:
+            identity = self._book.identity(f"{ids.VIEWER}{event.platform}", event.viewer)
+        for row in [] if identity is None else self._book.leads_of(identity.customer):
+            if row.value is not None and event.value is not None:
+                row.value = max(0, row.value - abs(event.value))
+            self._note(row, event.kind, CLOCK, at, {"value": event.value, "order": event.order})
+            self._changed(row)
+
+    def _ask(self, row: LeadRow, reason: str, at: int) -> None:
+        """Put a lead into the cleaning queue, once for each reason."""
+        task = f"{row.lead}:{reason}"
+        if self._book.task(task) is None:
+            self._book.put(CleanTask(task, row.lead, reason, "queued", None, None, at, None))
+            self._note(row, "cleaning", CLOCK, at, {"reason": reason})
+            self._changed(row)
+
+    def _on_cleaned(self, event: Event, at: int) -> None:
+        data = event.data or {}
+        task = self._book.task(_text(data, "task"))
+        state, intent = _text(data, "state"), _text(data, "intent") or None
+        if (
+            task is None
+            or state not in ("dialing", "answered", "decided")
+            or intent not in (None, "yes", "no", "unknown")
+        ):
+            raise EventInvalid("there is no such task, or no such state")
+        if task.state == "decided" or (task.state, task.intent) == (state, intent):
+            return  # told again, or late
+        task.state, task.intent, task.by = state, intent, _text(data, "by") or None
+        if state == "decided":
+            task.settled_at = at
+        self._book.put(task)
+        row = self._book.lead(task.lead)
+        while row is not None and row.merged_into is not None:
+            row = self._book.lead(row.merged_into)
+        if row is None:
+            return
+        if intent == "yes":
+            row.flags = sorted({*row.flags, "confirmed"})
+        elif intent == "no":
+            row.flags = sorted({*row.flags, "spam"} - {"confirmed"})
+        self._settle_quality(row)
+        self._note(
+            row, event.kind, task.by or CLOCK, at, {"task": task.task, "state": state, "intent": intent}
+        )
+        self._changed(row)
+
+    # ------------------------------------------------------------------ personal data
+
+    def _consent(
+        self, identity: ids.Identity, purpose: str, channel: str, given: bool, at: int, source: str
+    ) -> None:
+        known = next(
+            (
+                each
+                for each in self._book.consents_of(identity.kind, identity.key)
+                if (each.purpose, each.channel) == (purpose, channel)
+            ),
+            None,
+        )
+        if known is None:
+            known = Consent(identity.kind, identity.key, purpose, channel, given, at, source)
+        known.given, known.at, known.source = given, at, source
+        self._book.put(known)
+
+    def _on_consent(self, event: Event, at: int) -> None:
+        data = event.data or {}
+        identity = ids.identity_of(data.get("identity"))
+        purpose, given = _text(data, "purpose"), data.get("given")
+        if not purpose or not isinstance(given, bool):
+            raise EventInvalid("a consent says its purpose and whether it was given")
+        row = self._identity(identity, at)
+        self._consent(identity, purpose, _text(data, "channel"), given, at, _text(data, "source"))
+        if purpose == "contact":
+            decision = "permit" if given else "forbid"
+            for lead in self._book.leads_of(row.customer):
+                self._do(
+                    lead,
+                    Act(kind="contact", at=at, decision=decision),
+                    at,
+                    "contact",
+                    data={"decision": decision},
+                )
+
+    def _on_reveal(self, event: Event, at: int) -> None:
+        row, data = self._row(event), event.data or {}
+        key = f"{event.platform}/{event.room}/{event.id}"
+        by, purpose = _text(data, "by"), _text(data, "purpose")
+        self._book.put(Access(key, row.lead, row.customer, by, purpose, at))
+        self._note(row, event.kind, by or CLOCK, at, {"purpose": purpose})
+        self._changed(row)
+
+    def _on_erase(self, event: Event, at: int) -> None:
+        """Take away what is personal of somebody; what was decided stays."""
+        named = (event.data or {}).get("identities")
+        if not isinstance(named, list):
+            raise EventInvalid("it names no identities")
+        for each in named:
+            identity = ids.identity_of(each)
+            row = self._book.identity(identity.kind, identity.key)
+            if row is not None:
+                self._erase(row.customer, at)
+
+    def _erase(self, customer: str, at: int) -> None:
+        book = self._book
+        for identity in book.identities_of(customer):
+            for contact in book.contacts_of(identity.kind, identity.key):
+                contact.sealed = contact.masked = None
+                book.put(contact)
+        for raw in book.raws_of(customer):
+            raw.name = raw.words = None
+            book.put(raw)
+        for row in book.founded_by(customer):
+            row.name = row.words = row.masked = None
+            row.do_not_contact = True
+            for entry in book.entries(row.lead):
+                if entry.note is not None:
+                    entry.note = None
+                    book.put(entry)
+            self._note(row, "erased", CLOCK, at, {})
+            self._changed(row)
+
+    # ------------------------------------------------------------------ writing
+
+    def _note(
+        self, row: LeadRow, kind: str, actor: str, at: int, data: Mapping[str, Any], note: str | None = None
+    ) -> None:
+        """Add a line to a lead's timeline, chained to those before it; what is personal is not in the chain."""
+        told = {key: value for key, value in data.items() if value is not None and value != {}}
+        number = row.entries + 1
+        line = msgspec.json.encode([row.lead, number, at, kind, actor, told], order="deterministic")
+        row.chain = hashlib.blake2b(bytes.fromhex(row.chain) + line, digest_size=16).hexdigest()
+        row.entries = number
+        self._book.put(Entry(row.lead, number, at, kind, actor, told, note))
+
+    def _tell(self, row: LeadRow, to: str, purpose: str, at: int, number: int = 0) -> None:
+        key = f"{row.lead}.{row.entries}.{purpose}.{number}"
+        self._told.append(Told(key, to, purpose, row.lead, at, row.due_at))
+
+    def _changed(self, row: LeadRow) -> None:
+        row.version += 1
+        self._book.put(row)
+
+
+# What is said of the one who has a lead when a timer of it rings.
+_PURPOSES = {
+    "nudge": "nudge",
+    "follow_up": "follow_up",
+    "protection": "protection",
+    "breach": "nudge",
+    "recycle": "returned",
+}
+_ALWAYS_NOTED = frozenset({"lead_touch", "lead_note", "lead_outcome", "lead_review"})
+_FLAGS = ("staff", "bot", "spam", "crowd", "linkable", "confirmed", "booked", "test_drive_done", "ordered")
+
+
+def _state_of(row: LeadRow) -> LeadState:
+    return LeadState(**{name: getattr(row, name) for name in _STATE_FIELDS}, reached=tuple(row.reached))
+
+
+def _survivor(group: Sequence[LeadRow]) -> LeadRow:
+    """Return which of several leads of one customer in one store goes on: one that is followed, before one that is open, before one
+    that is closed; of equals the older."""
+    return min(group, key=lambda row: (_STANDING[row.status], row.number))
+
+
+_STANDING = {"following": 0, "new": 1, "pooled": 2, "won": 3, "lost": 4, "invalid": 5}
+
+
+def _unique_id(raw: RawLead, made: int) -> str:
+    key = msgspec.json.encode([raw.raw, raw.store, made])
+    return "U" + hashlib.blake2b(key, digest_size=10).hexdigest()
+
+
+def _quality_number(quality: str | None) -> int:
+    """Return 1 to 5 of ``Q1`` to ``Q5``; the engine says no other, and nothing of somebody who is not linkable."""
+    return int(quality[1]) if quality is not None and quality[:1] == "Q" and quality[1:].isdigit() else 1
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _sealed(fields: Mapping[str, Any] | None) -> str | None:
+    sealed = (fields or {}).get("sealed")
+    return sealed if isinstance(sealed, str) else None

@@ -1,0 +1,114 @@
+"""What people read of the lead centre: inboxes and single leads. Each call is one short transaction of its own."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from frontrow.core.centre.book import CleanTask, Contact, Entry, LeadRow, RawLead
+from frontrow.core.centre.sight import Sight
+from frontrow.storage.centre import tables
+from frontrow.storage.centre.book import row_of, select_rows
+
+View = Literal["mine", "open", "closed", "all"]
+VIEWS: tuple[View, ...] = ("mine", "open", "closed", "all")
+_l = tables.leads.c
+_FAR = 1 << 62  # behind every time
+
+
+class Desk:
+    """Reads the database that the centre writes. Thread-safe."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def inbox(
+        self, sight: Sight, view: View, *, limit: int, after: tuple[int, int] | None = None
+    ) -> list[LeadRow]:
+        """Return leads that somebody sees: open ones by urgency (what is due first), closed ones by when they were closed, the latest first.
+
+        "mine": what they hold and is open. "open": all open ones. ``after`` is the (time, number) of the last one they have, as :func:`place` gives it.
+        """
+        parts = _parts(sight, view)
+        closed = view == "closed"
+        order = sa.func.coalesce(_l.closed_at if closed else _l.due_at, _FAR)
+        found: dict[str, LeadRow] = {}
+        with self._engine.connect() as db:
+            # One query for each index: an OR over them would read them all.
+            for part in parts:
+                query = select_rows(LeadRow, part, _l.merged_into.is_(None))
+                if view != "all":
+                    query = query.where(_l.closed_at.is_not(None) if closed else _l.closed_at.is_(None))
+                if after is not None:
+                    key = sa.tuple_(order, _l.number)
+                    query = query.where(key < sa.tuple_(*after) if closed else key > sa.tuple_(*after))
+                ordered = (order.desc(), _l.number.desc()) if closed else (order, _l.number)
+                for row in db.execute(query.order_by(*ordered).limit(limit)):
+                    lead = row_of(LeadRow, row)
+                    found[lead.lead] = lead
+        leads = sorted(found.values(), key=lambda lead: place(lead, view), reverse=closed)
+        return leads[:limit]
+
+    def lead(self, lead: str) -> LeadRow | None:
+        """Return a lead, or where it was merged into another one that one; None: there is none."""
+        with self._engine.connect() as db:
+            for _ in range(64):  # merges of merges; a circle would be a bug, and no reason to hang
+                row = db.execute(select_rows(LeadRow, _l.lead == lead)).first()
+                found = None if row is None else row_of(LeadRow, row)
+                if found is None or found.merged_into is None:
+                    return found
+                lead = found.merged_into
+        return None
+
+    def timeline(self, lead: str) -> list[Entry]:
+        """Return what happened to a lead, in order."""
+        where = tables.timeline.c.lead == lead
+        return self._rows(Entry, select_rows(Entry, where).order_by(tables.timeline.c.number))
+
+    def raws(self, lead: str) -> list[RawLead]:
+        """Return the raw leads that went into a lead, the latest first."""
+        c = tables.raw_leads.c
+        return self._rows(RawLead, select_rows(RawLead, c.lead == lead).order_by(c.decided_at.desc(), c.raw))
+
+    def contact(self, customer: str) -> Contact | None:
+        """Return the newest contact of a customer, or None."""
+        c, i = tables.contacts.c, tables.identities.c
+        of = sa.select(i.kind, i.key).where(i.customer == customer).subquery()
+        query = (
+            select_rows(Contact, c.kind == of.c.kind, c.key == of.c.key)
+            .order_by(c.at.desc(), c.id.desc())
+            .limit(1)
+        )
+        found = self._rows(Contact, query)
+        return found[0] if found else None
+
+    def tasks(self, state: Sequence[str], *, limit: int) -> list[CleanTask]:
+        """Return questions about leads in these states, the oldest first."""
+        c = tables.clean_tasks.c
+        query = select_rows(CleanTask, c.state.in_(list(state))).order_by(c.created_at, c.task).limit(limit)
+        return self._rows(CleanTask, query)
+
+    def _rows(self, kind: type[Any], query: sa.Select[Any]) -> list[Any]:
+        with self._engine.connect() as db:
+            return [row_of(kind, row) for row in db.execute(query)]
+
+
+def place(lead: LeadRow, view: View) -> tuple[int, int]:
+    """Return what a view is ordered by: when it is due or was closed, and its number."""
+    at = lead.closed_at if view == "closed" else lead.due_at
+    return _FAR if at is None else at, lead.number
+
+
+def _parts(sight: Sight, view: View) -> list[Any]:
+    """Return conditions that together hold for what somebody sees, each for one index."""
+    if view == "mine":
+        return [_l.holder == sight.seller] if sight.seller is not None else []
+    if sight.everything:
+        return [sa.true()]
+    parts: list[Any] = []
+    if sight.seller is not None:
+        parts += [_l.holder == sight.seller, sa.and_(_l.pool.is_not(None), _l.holder.is_(None))]
+    if sight.teams:
+        of_teams = _l.team.in_(sorted(sight.teams))
+        parts.append(of_teams if sight.manages else sa.and_(of_teams, _l.holder.is_(None)))
+    return parts

@@ -1,0 +1,1 @@
+"""The lead centre over its real database."""
