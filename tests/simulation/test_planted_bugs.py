@@ -94,9 +94,9 @@ class ForgetsReceipts(StoreOutbox):
 
     _forgot = False
 
-    async def delivered(self, ids: Sequence[int], at: int) -> None:
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
         if self._forgot:
-            await super().delivered(ids, at)
+            await super().delivered(ids, at, receipt)
         else:
             self._forgot = True
             await self.postpone(ids, at + 1_000, "")

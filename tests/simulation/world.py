@@ -486,8 +486,8 @@ class _Receipts:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._outbox, name)
 
-    async def delivered(self, ids: Sequence[int], at: int) -> None:
-        await self._outbox.delivered(ids, at)
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
+        await self._outbox.delivered(ids, at, receipt)
         self._told.receipt(ids)
 
 

@@ -16,7 +16,7 @@ from tests.support.clock import ManualClock, settle
 from tests.support.http_server import Failure, Reply, scripted_server
 from tests.support.outbox import FakeOutboxStore, OutboxStoreContract, RecordingObserver
 
-from frontrow.core.alerts import Delivery, LeadAlert
+from frontrow.core.alerts import Addressee, Delivery, LeadAlert
 from frontrow.core.errors import SinkBusy, SinkRefused
 from frontrow.runtime.budget import WINDOW_S, Budget
 from frontrow.runtime.outbox import STALE, OutboxPolicy, OutboxStore, OutboxWorker, Outcome
@@ -34,16 +34,18 @@ class FakeSink:
     clock: ManualClock
     behave: Callable[[Sequence[Delivery]], Exception | None] = lambda deliveries: None
     takes_s: float = 0.0
+    receipt: str | None = None
     begun_at: list[float] = field(default_factory=list)
     messages: list[list[Delivery]] = field(default_factory=list)
 
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+    async def deliver(self, deliveries: Sequence[Delivery]) -> str | None:
         self.begun_at.append(self.clock.monotonic())
         self.messages.append(list(deliveries))
         await self.clock.sleep(self.takes_s)
         error = self.behave(deliveries)
         if error is not None:
             raise error
+        return self.receipt
 
     async def close(self) -> None: ...
 
@@ -234,6 +236,57 @@ async def test_a_wall_clock_set_back_during_a_restart_does_not_shut_the_budget_f
         await bench.pass_time(61)
     assert bench.store.told() == ["L1", "L2"]
     assert most_in_a_minute(bench.sink.begun_at) == 1
+
+
+async def test_a_receiver_with_a_limit_a_second_never_sees_more_in_any() -> None:
+    bench = Bench(OutboxPolicy(per_minute=100, per_second=5, digest_size=15))
+    async with bench.running():
+        for number in range(40):
+            bench.add(f"L{number}")
+        await bench.pass_time(20, step_s=0.05)
+    times = bench.sink.begun_at
+    assert max(sum(start <= time < start + 1.0 for time in times) for start in times) == 5
+    assert sorted(bench.store.told()) == sorted(f"L{number}" for number in range(40))
+
+
+async def test_what_is_too_much_for_one_person_waits_and_nobody_else_does() -> None:
+    """WeCom drops silently what a member gets beyond 30 a minute."""
+    bench = Bench(OutboxPolicy(per_member=3, freshness_s=None))
+    async with bench.running():
+        for number in range(7):
+            bench.add(f"L{number}", to=Addressee(seller="lee"), purpose="todo")
+        bench.add("other", to=Addressee(seller="kim"), purpose="todo")
+        await bench.pass_time(1)
+        assert len(bench.store.told()) == 4 and "other" in bench.store.told()
+        await bench.pass_time(121, step_s=0.5)
+    lee = [
+        at
+        for at, [each] in zip(bench.sink.begun_at, bench.sink.messages, strict=True)
+        if each.alert.to == Addressee(seller="lee")
+    ]
+    assert len(lee) == 7
+    assert max(sum(start <= time < start + WINDOW_S for time in lee) for start in lee) == 3
+    assert bench.observer.count(Outcome.BUSY) == 0
+
+
+async def test_a_restart_keeps_what_one_person_has_had() -> None:
+    bench = Bench(OutboxPolicy(per_member=2, freshness_s=None))
+    for restart in range(2):
+        bench.worker = bench.make_worker()
+        async with bench.running():
+            for number in range(2):
+                bench.add(f"L{restart}{number}", to=Addressee(seller="lee"), purpose="todo")
+            await bench.pass_time(5)
+    assert sorted(bench.store.told()) == ["L00", "L01"]
+
+
+async def test_the_receivers_id_of_a_message_is_kept_as_its_receipt() -> None:
+    bench = Bench()
+    bench.sink.receipt = "msg-1\n" + "x" * 500
+    async with bench.running():
+        bench.add("L1")
+        await bench.pass_time(1)
+    assert bench.store.kept[1].error == "msg-1" + "x" * 123
 
 
 async def test_failed_messages_count_too() -> None:
@@ -488,7 +541,7 @@ async def test_a_sink_that_cancels_itself_does_not_end_its_worker() -> None:
 async def test_a_failing_store_ends_the_worker_rather_than_losing_receipts() -> None:
     bench = Bench()
 
-    async def full(ids: Sequence[int], at: int) -> None:
+    async def full(ids: Sequence[int], at: int, receipt: str) -> None:
         raise OSError("disk full")
 
     bench.store.delivered = full  # type: ignore[method-assign]  # one call of a working fake is to fail

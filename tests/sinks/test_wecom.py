@@ -133,7 +133,13 @@ def test_mistaken_options_are_named_without_the_key(options: dict[str, object], 
 
 
 def test_the_registry_knows_the_sinks_by_name_and_their_limits() -> None:
-    assert {name: (kind.per_minute, kind.digest_size) for name, kind in SINKS.items()} == {
-        "wecom": (20, 15),
-        "webhook": (None, 1),
+    limits = {
+        name: (kind.per_minute, kind.per_second, kind.per_member, kind.digest_size)
+        for name, kind in SINKS.items()
+    }
+    assert limits == {
+        "wecom": (20, None, None, 15),
+        "dingtalk": (20, None, None, 15),
+        "feishu": (100, 5, None, 15),
+        "webhook": (None, None, None, 1),
     }

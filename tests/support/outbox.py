@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from frontrow.core.alerts import LeadAlert
+from frontrow.core.alerts import Addressee, LeadAlert
 from frontrow.runtime.outbox import OutboxRow, OutboxStore, Outcome
 from tests.support.alerts import an_alert
 
@@ -48,9 +48,15 @@ class FakeOutboxStore:
     async def begun_since(self, sink: str, since: int) -> list[int]:
         return [at for name, at in self.messages if name == sink and at >= since]
 
-    async def delivered(self, ids: Sequence[int], at: int) -> None:
+    async def told_since(self, sink: str, since: int) -> list[tuple[str, int]]:
+        told = [(self.kept[id].row, at) for id, at in self.receipts if at >= since]
+        return [
+            (row.alert.to.seller, at) for row, at in told if row.sink == sink and row.alert.to is not None
+        ]
+
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
         for kept in self._of(ids):
-            kept.state = "delivered"
+            kept.state, kept.error = "delivered", receipt
             self.receipts.append((kept.row.id, at))
 
     async def postpone(self, ids: Sequence[int], due_at: int, error: str) -> None:
@@ -134,11 +140,21 @@ class OutboxStoreContract(ABC):
     async def test_delivered_and_dead_rows_are_never_due_again(self) -> None:
         store, add = self.make()
         ids = [add("a", an_alert(lead), 1_000) for lead in ("L1", "L2")]
-        await store.delivered(ids[:1], 2_000)
+        await store.delivered(ids[:1], 2_000, "m-1")
         await store.dead(ids[1:], 2_000, "HTTP 400")
         await store.postpone(ids, 3_000, "too late to matter")
         assert await store.due("a", 9_000, 10) == []
         assert await store.next_due("a") is None
+
+    async def test_who_was_told_lately_is_known_of_what_was_delivered_to_a_person(self) -> None:
+        store, add = self.make()
+        lee = Addressee(seller="lee")
+        ids = [add("a", an_alert(f"L{n}", purpose="todo", to=lee), 1_000) for n in range(3)]
+        other, public = add("b", an_alert("L1", to=lee), 1_000), add("a", an_alert("L9"), 1_000)
+        await store.delivered(ids[:1], 2_000, "")
+        await store.delivered([ids[1], public, other], 3_000, "")
+        assert sorted(await store.told_since("a", 2_000)) == [("lee", 2_000), ("lee", 3_000)]
+        assert await store.told_since("a", 2_001) == [("lee", 3_000)]
 
     async def test_one_message_is_one_however_many_rows_it_tells_of(self) -> None:
         store, add = self.make()

@@ -8,9 +8,11 @@ mark up, link or mention are replaced by their full-width look-alikes, which no 
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from frontrow.core.alerts import LeadAlert, Reason, heat
 from frontrow.core.errors import SinkRefused
@@ -147,6 +149,18 @@ class _Words:
     product: str
     lead: str
     digest: str
+    purposes: dict[str, str]
+    causes: dict[str, str]
+    due: str  # a time of day, and how long that is
+    left: str
+    overdue: str
+    deadline: str
+    region: str
+    quality: str
+    holders: dict[str, str]
+    cause: str
+    open: str
+    lengths: tuple[str, str, str]  # seconds, minutes and seconds, hours and minutes
     just_now: str
     ago: tuple[str, str, str, str]  # seconds, minutes, hours, days
     quotes: tuple[str, str]
@@ -191,6 +205,30 @@ _ZH = _Words(
     product="商品",
     lead="线索",
     digest="{} 位高意向观众",
+    purposes={
+        "todo": "📌 待跟进",
+        "nudge": "⏰ 即将超时",
+        "escalation": "⚠️ 已超时",
+        "approval": "✋ 等你确认",
+    },
+    causes={
+        "unassigned": "一直没有分配",
+        "nobody_on_shift": "没有人当班",
+        "approval_waiting": "在等确认",
+        "seller_no_claim": "销售没有领取",
+        "seller_claimed_untouched": "销售领取后没有联系",
+        "alert_not_delivered": "提醒没有送达",
+    },
+    due="{} 前（{}）",
+    left="还剩{}",
+    overdue="已超{}",
+    deadline="首次联系",
+    region="地区",
+    quality="质量",
+    holders={"escalation": "当前销售", "approval": "建议分给"},
+    cause="原因",
+    open="打开线索",
+    lengths=("{}秒", "{}分{:02}秒", "{}小时{:02}分"),
     just_now="刚刚",
     ago=("{}秒前", "{}分钟前", "{}小时前", "{}天前"),
     quotes=("「", "」"),
@@ -235,6 +273,30 @@ _EN = _Words(
     product="Product",
     lead="Lead",
     digest="{} viewers ready to buy",
+    purposes={
+        "todo": "📌 To follow up",
+        "nudge": "⏰ Nearly late",
+        "escalation": "⚠️ Late",
+        "approval": "✋ Waits for you",
+    },
+    causes={
+        "unassigned": "never assigned",
+        "nobody_on_shift": "nobody was on shift",
+        "approval_waiting": "it waited for approval",
+        "seller_no_claim": "the seller did not claim it",
+        "seller_claimed_untouched": "the seller claimed it and did not get in touch",
+        "alert_not_delivered": "the alert was not delivered",
+    },
+    due="by {} ({})",
+    left="{} left",
+    overdue="{} over",
+    deadline="First contact",
+    region="Region",
+    quality="Quality",
+    holders={"escalation": "Seller", "approval": "Proposed seller"},
+    cause="Cause",
+    open="Open the lead",
+    lengths=("{} s", "{} min {:02} s", "{} h {:02} min"),
     just_now="just now",
     ago=("{} s ago", "{} min ago", "{} h ago", "{} d ago"),
     quotes=("“", "”"),
@@ -336,12 +398,60 @@ def _percent(probability: float | None) -> str | None:
     return "＞99%" if percent > 99 else f"{percent}%"
 
 
-# Markdown as group robots take it
+# Messages, in the way of writing that a receiver knows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a receiver writes what stands out: format strings, ``link`` of a text and an address; ``end`` ends a line."""
+
+    quote: str = "> {}"
+    bold: str = "**{}**"
+    grade: str = "{}"
+    link: str = "[{}]({})"
+    code: str = "`{}`"
+    end: str = "\n"
+
+
+MARKDOWN = Dialect()
+PLAIN = Dialect(quote="{}", bold="{}", link="{} {}", code="{}")
 
 
 def room_link(base_url: str, room_id: str) -> str:
     """Return the address of the room's panel, or nothing where no public address is configured."""
     return f"{base_url.rstrip('/')}/host/{quote(room_id, safe='')}" if base_url else ""
+
+
+def lead_link(base_url: str, lead: str) -> str:
+    """Return the address of the lead where sales work, or nothing where no public address is configured."""
+    return f"{base_url.rstrip('/')}/sales#{quote(lead, safe='')}" if base_url else ""
+
+
+def title(alert: LeadAlert, language: str) -> str:
+    """Return one short line without markup, as notifications show it."""
+    words = _words(language)
+    what = words.purposes.get(alert.purpose) or _grade(alert, language)
+    return f"{what} · {_name(alert, _NAME_BYTES)} · {words.points.format(alert.points)}"
+
+
+def digest_title(count: int, language: str) -> str:
+    """Return how many there are, as a line without markup."""
+    return _words(language).digest.format(count)
+
+
+def time_left(due_at: int, now: int, timezone: str, language: str) -> str:
+    """Return until when there is time and how much that is: "13:05:00 前（还剩4分30秒）". UTC milliseconds.
+
+    An unknown time zone leaves the time of day out.
+    """
+    words = _words(language)
+    left_s = (due_at - now) // 1_000
+    length = (words.left if left_s >= 0 else words.overdue).format(_length(abs(left_s), words))
+    try:
+        clock = datetime.fromtimestamp(due_at / 1_000, UTC).astimezone(ZoneInfo(timezone))
+    except (KeyError, ValueError, OSError, OverflowError):  # no such zone, no name of one, no such time
+        return length
+    return words.due.format(f"{clock:%H:%M:%S}", length)
 
 
 def markdown_card(
@@ -351,34 +461,48 @@ def markdown_card(
     base_url: str,
     now: int,
     max_bytes: int,
-    emphasis: Callable[[str], str] = str,
+    dialect: Dialect = MARKDOWN,
 ) -> str:
-    """Return one lead as markdown of at most ``max_bytes`` bytes.
+    """Return one lead as a message of at most ``max_bytes`` bytes.
 
-    The headline and the lead's id are always there; of the rest, what fits, reasons first. ``emphasis`` marks up the
-    grade in the robot's own way.
+    The headline, the lead's id, and to one person the deadline and the link are always there; of the rest, what fits,
+    reasons first.
     """
     words = _words(language)
-    name = _name(alert, _NAME_BYTES)
-    grade = f"{_icon(alert.grade)}{grade_word(alert.grade, language)}"
+    line = _Lines(words, dialect)
+    purpose = words.purposes.get(alert.purpose)
+    grade = dialect.grade.format(_grade(alert, language))
     score = f"{words.points.format(alert.points)} · {probability_text(alert.probability, language)}"
-    first = f"{emphasis(grade)} **{name}** · {score}"
-    last = _line(words, words.lead, f"{_code(alert.lead)} · {how_long_ago(alert.decided_at, now, language)}")
+    first = [f"{dialect.bold.format(_name(alert, _NAME_BYTES))} · {score}"]
+    first[0] = " · ".join([purpose, grade, first[0]]) if purpose else f"{grade} {first[0]}"
+    if alert.due_at is not None:
+        zone = alert.to.timezone if alert.to else "UTC"
+        first += line(words.deadline, time_left(alert.due_at, now, zone, language))
+    last = line(words.lead, f"{_code(alert.lead, dialect)} · {how_long_ago(alert.decided_at, now, language)}")
+    if purpose and base_url:
+        last.append(dialect.link.format(words.open, lead_link(base_url, alert.lead)))
     optional = [
-        line
-        for line in (
-            _line(words, words.reasons, " · ".join(chips(alert.reasons, language))),
-            _line(words, words.room, _room(alert, base_url)),
-            _line(words, words.words, _quoted(alert.words, words)),
-            _line(words, words.product, cut(harmless(alert.product or "", hide_numbers=False), _TITLE_BYTES)),
-        )
-        if line
+        *line(words.reasons, " · ".join(chips(alert.reasons, language))),
+        *line(words.holders.get(alert.purpose, ""), _label_text(alert.holder)),
+        *line(words.cause, _label(words.causes, alert.cause) if alert.cause else ""),
+        *line(words.room, _room(alert, base_url, dialect)),
+        *line(words.words, _quoted(alert.words, words)),
+        *line(words.product, _label_text(alert.product)),
+        *line(words.region, _label_text(alert.region)),
+        *line(words.quality, _label_text(alert.quality)),
     ]
-    return "\n".join([first, *_fitting(optional, max_bytes - _size(first) - _size(last) + 1), last])
+    room = max_bytes - sum(map(line.size, [*first, *last])) + len(dialect.end)
+    return dialect.end.join([*first, *_fitting(optional, room, line), *last])
 
 
 def markdown_digest(
-    alerts: Sequence[LeadAlert], *, language: str, base_url: str, now: int, max_bytes: int
+    alerts: Sequence[LeadAlert],
+    *,
+    language: str,
+    base_url: str,
+    now: int,
+    max_bytes: int,
+    dialect: Dialect = MARKDOWN,
 ) -> str:
     """Return several leads as one message: the number, a line per lead, hottest first, and the rooms' links.
 
@@ -388,33 +512,35 @@ def markdown_digest(
         SinkRefused: Not even the shortest lines fit; fewer leads will.
     """
     words = _words(language)
+    line = _Lines(words, dialect)
     ordered = sorted(alerts, key=heat, reverse=True)
     rooms = {alert.room_id: alert for alert in ordered}
-    headline = f"**{words.digest.format(len(ordered))}**"
+    headline = dialect.bold.format(digest_title(len(ordered), language))
     for name_bytes, chip_count in ((_NAME_BYTES, 3), (_NAME_BYTES, 1), (_SHORT_NAME_BYTES, 0)):
         lines = [headline]
         for number, alert in enumerate(ordered, start=1):
-            parts = _digest_parts(alert, words, language, name_bytes, chip_count)
+            parts = _digest_parts(alert, words, language, name_bytes, chip_count, dialect)
             if chip_count and len(rooms) > 1:
                 parts.append(cut(_room_name(alert), _SHORT_NAME_BYTES * 2))
             if chip_count:
                 parts.append(how_long_ago(alert.decided_at, now, language))
-            lines.append(f"{number}. " + " · ".join([*parts, _code(alert.lead)]))
-        text = "\n".join(lines)
+            lines.append(f"{number}. " + " · ".join([*parts, _code(alert.lead, dialect)]))
+        text = dialect.end.join(lines)
         if len(text.encode()) <= max_bytes:
-            links = (
-                [_line(words, words.room, _room(alert, base_url)) for alert in rooms.values()]
+            links = [
+                each
+                for alert in rooms.values()
                 if base_url
-                else []
-            )
-            return "\n".join([text, *_fitting(links, max_bytes - len(text.encode()))])
+                for each in line(words.room, _room(alert, base_url, dialect))
+            ]
+            return dialect.end.join([text, *_fitting(links, max_bytes - len(text.encode()), line)])
     raise SinkRefused(f"{len(ordered)} leads do not fit into one message of {max_bytes} bytes")
 
 
 def _digest_parts(
-    alert: LeadAlert, words: _Words, language: str, name_bytes: int, chip_count: int
+    alert: LeadAlert, words: _Words, language: str, name_bytes: int, chip_count: int, dialect: Dialect
 ) -> list[str]:
-    name = f"{_icon(alert.grade)}**{_name(alert, name_bytes)}**"
+    name = f"{_icon(alert.grade)}{dialect.bold.format(_name(alert, name_bytes))}"
     percent = _percent(alert.probability)
     score = [words.points.format(alert.points)] + ([percent] if percent else [])
     return [name, *score, *chips(alert.reasons, language, limit=chip_count)]
@@ -422,6 +548,10 @@ def _digest_parts(
 
 def _name(alert: LeadAlert, max_bytes: int) -> str:
     return cut(harmless(alert.name), max_bytes) or "–"  # two pairs of asterisks around nothing would be four
+
+
+def _grade(alert: LeadAlert, language: str) -> str:
+    return f"{_icon(alert.grade)}{grade_word(alert.grade, language)}"
 
 
 def _icon(grade: str) -> str:
@@ -432,10 +562,10 @@ def _room_name(alert: LeadAlert) -> str:
     return harmless(alert.room_title or alert.room_id, hide_numbers=False)
 
 
-def _room(alert: LeadAlert, base_url: str) -> str:
+def _room(alert: LeadAlert, base_url: str, dialect: Dialect) -> str:
     title = cut(_room_name(alert), _TITLE_BYTES)
     link = room_link(base_url, alert.room_id)
-    return f"[{title}]({link})" if link else title
+    return dialect.link.format(title, link) if link else title
 
 
 def _quoted(text: str | None, words: _Words) -> str:
@@ -444,25 +574,48 @@ def _quoted(text: str | None, words: _Words) -> str:
     return f"{opening}{said}{closing}" if said else ""
 
 
-def _code(lead: str) -> str:
+def _label_text(text: str | None) -> str:
+    """Return what no viewer writes, on one line and without markup."""
+    return cut(harmless(text, hide_numbers=False), _TITLE_BYTES) if text else ""
+
+
+def _code(lead: str, dialect: Dialect) -> str:
+    if "`" not in dialect.code:
+        return harmless(lead, hide_numbers=False)
     # An id is copied by people, so it keeps its characters; in a code span only a backtick or a line's end could
     # get out.
-    return "`" + "".join("" if character == "`" else _shown(character) for character in lead) + "`"
+    return dialect.code.format("".join("" if character == "`" else _shown(character) for character in lead))
 
 
-def _line(words: _Words, label: str, value: str) -> str:
-    return f"> {label}{words.colon}{value}" if value else ""
+def _length(seconds: int, words: _Words) -> str:
+    if seconds < 60:
+        return words.lengths[0].format(seconds)
+    if seconds < 3_600:
+        return words.lengths[1].format(seconds // 60, seconds % 60)
+    return words.lengths[2].format(seconds // 3_600, seconds % 3_600 // 60)
 
 
-def _fitting(lines: Sequence[str], room: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Makes lines behind the headline, and knows how long they are."""
+
+    words: _Words
+    dialect: Dialect
+
+    def __call__(self, label: str, value: str) -> list[str]:
+        """Return the line as a list of one; of none where there is nothing to say."""
+        return [self.dialect.quote.format(f"{label}{self.words.colon}{value}")] if label and value else []
+
+    def size(self, line: str) -> int:
+        """Return the bytes of a line with its end."""
+        return len(line.encode()) + len(self.dialect.end)
+
+
+def _fitting(lines: Sequence[str], room: int, line: _Lines) -> list[str]:
     """Return, in order, the lines that have room, with their line ends; a line is left out rather than cut."""
     taken: list[str] = []
-    for line in lines:
-        if _size(line) <= room:
-            taken.append(line)
-            room -= _size(line)
+    for each in lines:
+        if line.size(each) <= room:
+            taken.append(each)
+            room -= line.size(each)
     return taken
-
-
-def _size(line: str) -> int:
-    return len(line.encode()) + 1  # and its line's end

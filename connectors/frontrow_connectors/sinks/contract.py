@@ -3,17 +3,21 @@
 The port itself, :class:`frontrow.core.ports.Sink`, lives in the core, since the outbox worker calls it too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
 
 from frontrow.core.alerts import Delivery
+from frontrow.core.errors import SinkRefused
 from frontrow.core.ports import Clock, Sink
 
-__all__ = ["Delivery", "Sink", "SinkContext", "SinkKind"]
+__all__ = ["Audience", "Delivery", "Sink", "SinkContext", "SinkKind", "check_group"]
+
+Audience = Literal["group", "member", "program"]
+"""Who reads: a group of people, the one person whom an alert is addressed to, or a program that takes everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,26 @@ class SinkContext:
 class SinkKind:
     """One entry of the registry.
 
-    ``per_minute`` is how many messages the receiver takes in any 60 s (None: no limit); above it the worker puts
-    alerts together, at most ``digest_size`` in one message. 1 means that this sink knows no digest.
+    ``per_minute`` is how many messages the receiver takes in any 60 s (None: no limit), ``per_second`` in any second;
+    above them the worker puts alerts together, at most ``digest_size`` in one message. 1 means that this sink knows no
+    digest. ``per_member`` is how many one person takes in any 60 s, where ``audience`` is "member".
     """
 
     name: str
     options: type[msgspec.Struct]
     open: Callable[[Any, SinkContext], Sink]
+    audience: Audience
     per_minute: int | None = None
+    per_second: int | None = None
+    per_member: int | None = None
     digest_size: int = 1
+
+
+def check_group(deliveries: Sequence[Delivery]) -> None:
+    """Return if a group may read all of these.
+
+    Raises:
+        SinkRefused: One is meant for one person alone.
+    """
+    if any(each.alert.to is not None for each in deliveries):
+        raise SinkRefused("this is meant for one person, and a group would read it")

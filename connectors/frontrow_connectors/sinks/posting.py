@@ -1,4 +1,4 @@
-"""One POST to a receiver, and what its status says: taken, not now, or never."""
+"""One request to a receiver, and what its status says: taken, not now, or never."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,18 +42,34 @@ class Answer:
 async def post(
     http: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float
 ) -> Answer:
-    """Send one request and return its answer. Redirects are not followed: a signed body goes to one address only.
+    """Send one POST and return its answer. Redirects are not followed: a signed body goes to one address only.
 
     Raises:
         SinkBusy: No connection, no answer in time, or an answer that broke off. The reason names no address, since
             addresses of robots are secrets.
     """
+    return await _answered(http, "POST", url, body, headers, timeout_s)
+
+
+async def get(http: httpx.AsyncClient, url: str, *, timeout_s: float) -> Answer:
+    """Send one GET and return its answer; otherwise as :func:`post`."""
+    return await _answered(http, "GET", url, None, {}, timeout_s)
+
+
+async def _answered(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
+) -> Answer:
     # Unpacked by nobody, so that a small packed answer cannot become a large one.
     asked = {**headers, "accept-encoding": "identity"}
     received = bytearray()
     try:
         async with http.stream(
-            "POST", url, content=body, headers=asked, timeout=timeout_s, follow_redirects=False
+            method, url, content=body, headers=asked, timeout=timeout_s, follow_redirects=False
         ) as response:
             async for chunk in response.aiter_raw():
                 received += chunk

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontrow_connectors.sinks import webhook, wecom
+from frontrow_connectors.sinks import dingtalk, feishu, webhook, wecom
 from frontrow_connectors.sinks.contract import SinkKind
 
-SINKS: Mapping[str, SinkKind] = MappingProxyType({kind.name: kind for kind in (wecom.SINK, webhook.SINK)})
+SINKS: Mapping[str, SinkKind] = MappingProxyType(
+    {kind.name: kind for kind in (wecom.SINK, dingtalk.SINK, feishu.SINK, webhook.SINK)}
+)

@@ -24,7 +24,7 @@ from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.app.promoting import Promoting
 from frontrow.config import Config, SinkConfig
-from frontrow.core.alerts import LeadAlert
+from frontrow.core.alerts import LeadAlert, alert_key
 from frontrow.core.engine import Engine
 from frontrow.core.errors import CommitFailed, ConfigError, Mistake
 from frontrow.core.events import RoomRef
@@ -79,7 +79,7 @@ class StoreJournal:
             Commit(
                 frame=frame.frame,
                 leads=frame.effects.leads,
-                alerts=[Alert(sink, f"{sink}:{alert.lead}", alert) for sink, alert in frame.alerts],
+                alerts=[Alert(sink, alert_key(sink, alert), alert) for sink, alert in frame.alerts],
                 at=at,
                 positions=frame.effects.lead_positions,
             )
@@ -120,8 +120,11 @@ class StoreOutbox:
     async def begun_since(self, sink: str, since: int) -> list[int]:
         return await self._call(self._store.outbox_begun_since, sink, since)
 
-    async def delivered(self, ids: Sequence[int], at: int) -> None:
-        await self._call(self._store.outbox_delivered, ids, at)
+    async def told_since(self, sink: str, since: int) -> list[tuple[str, int]]:
+        return await self._call(self._store.outbox_told_since, sink, since)
+
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
+        await self._call(self._store.outbox_delivered, ids, at, receipt)
 
     async def postpone(self, ids: Sequence[int], due_at: int, error: str) -> None:
         await self._call(self._store.outbox_postpone, ids, due_at, error)
@@ -244,7 +247,12 @@ class Daemon:
             clock=clock,
             rooms={(room.platform, room.room): room for room in rooms.values()},
             preparer=Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region),
-            routes=[Route(sink.id, frozenset(sink.rooms)) for sink in sinks],
+            routes=[
+                # A new lead has no addressee yet; whoever gives it one tells them.
+                Route(sink.id, frozenset(sink.rooms))
+                for sink in sinks
+                if SINKS[sink.kind].audience != "member"
+            ],
             observer=observer,
             on_durable=on_durable,
             between=lambda: keeper.between(engine, people),
@@ -445,6 +453,8 @@ class Daemon:
             sink.id,
             OutboxPolicy(
                 per_minute=kind.per_minute,
+                per_second=kind.per_second,
+                per_member=kind.per_member,
                 digest_size=kind.digest_size,
                 freshness_s=float(sink.freshness_s),
                 max_attempts=sink.max_attempts,

@@ -1,9 +1,11 @@
 """What sales are told of a lead: the card, free of anything that the receiver may not see."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
+
+Purpose = Literal["lead", "todo", "nudge", "escalation", "approval"]
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -24,11 +26,30 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     inferred: bool | None = None  # watched: estimated from first to last activity, not observed
 
 
+class Addressee(Struct, frozen=True, omit_defaults=True):
+    """The one person who is told, and how they are reached; None: not in that way.
+
+    ``seller`` is the id in the organisation (of a manager as well), ``wecom`` the userid, ``mobile`` an E.164 number.
+    ``timezone`` (IANA) is that in which times are shown to them. Nobody else may be sent what has an addressee.
+    """
+
+    seller: str
+    wecom: str | None = None
+    mobile: str | None = None
+    timezone: str = "Asia/Shanghai"
+
+
 class LeadAlert(Struct, frozen=True):
     """A lead as it goes out: the name masked, numbers masked, reasons as aggregates, never raw events.
 
     ``points`` 0 to 100; ``probability`` 0 to 1, None while the model has too few matured labels. ``decided_at`` is
     UTC milliseconds. ``words`` are the last relevant words, phone numbers masked, or None.
+
+    ``purpose`` is why it is told: a new ``lead`` to a group or a program; to one person (``to``) a ``todo``, a
+    ``nudge`` before the deadline, an ``escalation`` behind it, or an ``approval`` that is waited for. ``event`` names for
+    programs what has happened ("won", "assigned" …) where the purpose does not; ``at`` is when it was decided that this
+    be told, and ``due_at`` the deadline (UTC ms). ``holder`` is the seller whom an escalation or an approval is about,
+    ``cause`` the code of why a deadline passed. ``region`` is a place in words, ``quality`` Q0 to Q5.
     """
 
     lead: str
@@ -47,6 +68,37 @@ class LeadAlert(Struct, frozen=True):
     product: str | None = None
     words: str | None = None
     extra: dict[str, Any] | None = None
+    purpose: Purpose = "lead"
+    event: str | None = None
+    to: Addressee | None = None
+    at: int | None = None
+    due_at: int | None = None
+    region: str | None = None
+    quality: str | None = None
+    holder: str | None = None
+    cause: str | None = None
+
+
+_EVENTS: dict[Purpose, str] = {
+    "todo": "assigned",
+    "nudge": "nudged",
+    "escalation": "breached",
+    "approval": "approval_asked",
+}
+
+
+def event_type(alert: LeadAlert) -> str:
+    """Return what has happened, as programs are told: "lead.hot", "lead.assigned", "lead.breached", "lead.won" …"""
+    return f"lead.{alert.event or _EVENTS.get(alert.purpose, alert.grade)}"
+
+
+def alert_key(sink: str, alert: LeadAlert) -> str:
+    """Return the outbox key: one for a new lead, and one for each later message about it to each person."""
+    if alert.purpose == "lead" and alert.event is None:
+        return f"{sink}:{alert.lead}"
+    to = alert.to.seller if alert.to else ""
+    at = alert.decided_at if alert.at is None else alert.at
+    return f"{sink}:{alert.lead}:{event_type(alert)}:{to}:{at}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,10 +214,11 @@ class Model(Protocol):
 class Sink(Protocol):
     """One configured receiver of alerts. Called by one worker, one call at a time."""
 
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+    async def deliver(self, deliveries: Sequence[Delivery]) -> str | None:
         """Send one message that tells of all ``deliveries``: one alert, or a digest of several.
 
-        Returning means that the receiver has taken it. At least once: after a crash the same may be sent again.
+        Returning means that the receiver has taken it; what is returned is the receiver's own id of the message, None
+        where it gives none. At least once: after a crash the same may be sent again.
 
         Raises:
             SinkBusy: Not now (a limit, no answer, 5xx); the same deliveries come again later.

@@ -9,6 +9,7 @@ seconds one, instead of twenty singles at once and then a minute of silence. A m
 nothing from waiting and goes as long as the window has room.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -22,14 +23,19 @@ class Budget:
     frees its place: whenever within its sending a message really arrived, the receiver sees the limit kept.
     """
 
-    def __init__(self, per_minute: int | None, *, spent: Iterable[float] = ()) -> None:
-        if per_minute is not None and per_minute < 1:
+    def __init__(
+        self, per_minute: int | None, *, per_second: int | None = None, spent: Iterable[float] = ()
+    ) -> None:
+        if (per_minute is not None and per_minute < 1) or (per_second is not None and per_second < 1):
             raise ValueError("a receiver that takes no message at all cannot have an outbox")
         self._limit = per_minute
+        self._gap_s = 0.0 if per_second is None else 1.0 / per_second
         self._ended = deque(sorted(spent))
+        self._last = self._ended[-1] if self._ended else -math.inf
 
     def book(self, at: float) -> None:
         """Count one message whose sending has ended at ``at``."""
+        self._last = at
         if self._limit is not None:
             self._ended.append(at)
 
@@ -40,8 +46,18 @@ class Budget:
         self._forget(now)
         return max(0, (self._limit + 1) // 2 - len(self._ended))
 
+    def left(self, now: float) -> int | None:
+        """Return how many messages the window still takes, paced or not; None: any number."""
+        if self._limit is None:
+            return None
+        self._forget(now)
+        return max(0, self._limit - len(self._ended))
+
     def opens_at(self, now: float, *, full: bool) -> float:
         """Return when the next message may begin: ``now``, or later. ``full``: it could not tell of more leads."""
+        return max(self._window_opens_at(now, full), self._last + self._gap_s)
+
+    def _window_opens_at(self, now: float, full: bool) -> float:
         if self._limit is None:
             return now
         self._forget(now)

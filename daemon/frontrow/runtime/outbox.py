@@ -13,7 +13,10 @@ One worker for each sink and nothing shared between them, so a dead sink slows n
 * *Refused* digests come again in halves; a refused single alert goes to the dead letters.
 * *Freshness.* An alert that has waited longer than ``freshness_s`` is worse than none: someone would call a viewer who
   has left. It goes to the dead letters as "stale", never out, singly or in a digest, and is logged and counted. The
-  lead itself stays on every panel. Receivers that are programs (a CRM) have no limit: None.
+  lead itself stays on every panel. Receivers that are programs (a CRM) have no limit: None. What a person sends again
+  is fresh from then on.
+* *One person's share.* Where a receiver limits what one person gets (WeCom: 30 a minute, silently), what is too much for
+  them waits, and nobody else does.
 """
 
 import asyncio
@@ -39,6 +42,7 @@ LONGEST_REST_S = 30.0  # of a sink in trouble: how late its recovery is seen at 
 LONGEST_IDLE_S = 30.0  # looks again even if nobody called: a net under missed calls and clocks that were set
 SHORTEST_IDLE_S = 0.05
 FETCH = 256  # rows looked at in one step; more than any digest, and the rest waits in the store
+MAX_RECEIPT = 128  # characters of the id that a receiver gives a message
 
 STALE = "stale"
 
@@ -59,7 +63,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One alert for one sink. ``attempts`` counts the messages that were begun with it; times are UTC milliseconds."""
+    """One alert for one sink. ``attempts`` counts the messages that were begun with it; times are UTC milliseconds.
+
+    ``created_at`` is when it was stored, or when a person asked that it be sent again.
+    """
 
     id: int
     sink: str
@@ -87,8 +94,11 @@ class OutboxStore(Protocol):
     async def begun_since(self, sink: str, since: int) -> list[int]:
         """Return the times of the messages begun at ``since`` or later; older notes may be forgotten."""
 
-    async def delivered(self, ids: Sequence[int], at: int) -> None:
-        """Keep the receipt: the receiver has taken these."""
+    async def told_since(self, sink: str, since: int) -> list[tuple[str, int]]:
+        """Return to whom (``to.seller``) messages were delivered at ``since`` or later, and when."""
+
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
+        """Keep the receipt: the receiver has taken these, and gave them this id, or none ("")."""
 
     async def postpone(self, ids: Sequence[int], due_at: int, error: str) -> None:
         """Let these wait until ``due_at`` and keep why."""
@@ -109,12 +119,16 @@ class OutboxObserver(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxPolicy:
-    """How one sink is served. ``per_minute`` and ``digest_size`` come from the sink's kind; None: no limit.
+    """How one sink is served. The limits (None: none) and ``digest_size`` come from the sink's kind.
+
+    ``per_member`` is how many messages a minute one person takes; such a sink knows no digest.
 
     ``max_attempts`` bounds how often an alert is tried where freshness does not; 50 are about 40 minutes.
     """
 
     per_minute: int | None = None
+    per_second: int | None = None
+    per_member: int | None = None
     digest_size: int = 1
     freshness_s: float | None = 900.0
     max_attempts: int = 50
@@ -142,7 +156,8 @@ class OutboxWorker:
         self._clock = clock
         self._rng = rng
         self._observer = observer
-        self._budget = Budget(policy.per_minute)
+        self._budget = Budget(policy.per_minute, per_second=policy.per_second)
+        self._members: dict[str, Budget] = {}  # at most the sellers of the organisation
         self._called = asyncio.Event()
         self._stopping = False
         self._troubles = 0  # messages in a row that were not taken
@@ -176,7 +191,14 @@ class OutboxWorker:
         longest_s = WINDOW_S + self._policy.deliver_timeout_s
         begun = await self._store.begun_since(self._name, now - int(longest_s * 1_000))
         ages = ((now - at) / 1_000 - self._policy.deliver_timeout_s for at in begun)
-        self._budget = Budget(self._policy.per_minute, spent=[monotonic - max(0.0, age) for age in ages])
+        self._budget = Budget(
+            self._policy.per_minute,
+            per_second=self._policy.per_second,
+            spent=[monotonic - max(0.0, age) for age in ages],
+        )
+        if self._policy.per_member is not None:
+            for seller, at in await self._store.told_since(self._name, now - int(WINDOW_S * 1_000)):
+                self._member(seller).book(monotonic - max(0.0, (now - at) / 1_000))
 
     async def _step(self) -> float:
         """Do one thing, if one can be done, and return how many seconds to wait for the next, unless called."""
@@ -192,6 +214,8 @@ class OutboxWorker:
             return 0.0
         if not rows:
             return await self._idle_s(now)
+        if await self._held_back(rows, now, monotonic):
+            return 0.0
         opens_at = self._budget.opens_at(monotonic, full=len(rows) >= self._largest)
         if opens_at > monotonic:
             return opens_at - monotonic
@@ -208,6 +232,23 @@ class OutboxWorker:
         limit_s = self._policy.freshness_s
         return limit_s is not None and now - row.created_at > limit_s * 1_000
 
+    async def _held_back(self, rows: Sequence[OutboxRow], now: int, monotonic: float) -> bool:
+        """Let what is too much for one person wait until they take more, and return whether there was any."""
+        if self._policy.per_member is None:
+            return False
+        waiting: dict[str, list[int]] = {}
+        for row in rows:
+            if row.alert.to is not None and self._member(row.alert.to.seller).left(monotonic) == 0:
+                waiting.setdefault(row.alert.to.seller, []).append(row.id)
+        for seller, ids in waiting.items():
+            wait_s = self._member(seller).opens_at(monotonic, full=True) - monotonic
+            reason = f"this person has had {self._policy.per_member} messages within a minute"
+            await self._store.postpone(ids, now + math.ceil(wait_s * 1_000), reason)
+        return bool(waiting)
+
+    def _member(self, seller: str) -> Budget:
+        return self._members.setdefault(seller, Budget(self._policy.per_member))
+
     def _chosen(self, rows: Sequence[OutboxRow], free: int | None) -> list[OutboxRow]:
         """Return the rows of the next message: one, if all may go singly, else as many as a digest holds."""
         ordered = sorted(rows, key=lambda row: heat(row.alert), reverse=True)
@@ -219,7 +260,7 @@ class OutboxWorker:
         await self._store.begun(self._name, [row.id for row in rows], self._clock.now())
         rows = [replace(row, attempts=row.attempts + 1) for row in rows]
         try:
-            await self._deliver([Delivery(row.key, row.alert, row.attempts) for row in rows])
+            receipt = await self._deliver([Delivery(row.key, row.alert, row.attempts) for row in rows])
         except SinkBusy as error:
             # Who says when to come again has a limit, and would not like twice the messages of half the size.
             self._note_trouble(error.reason, len(rows), halve=error.retry_after_s is None)
@@ -239,19 +280,29 @@ class OutboxWorker:
             await self._postpone(rows, reason, Outcome.FAILED)
         else:
             self._note_success()
-            await self._receipt(rows)
+            await self._receipt(rows, receipt)
 
-    async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+    async def _deliver(self, deliveries: Sequence[Delivery]) -> str:
         timeout_s = self._policy.deliver_timeout_s
+        receipt: str | None = None
+
+        async def deliver() -> None:
+            nonlocal receipt
+            receipt = await self._sink.deliver(deliveries)
+
         try:
-            if not await self._finished_within(self._sink.deliver(deliveries), timeout_s):
+            if not await self._finished_within(deliver(), timeout_s):
                 raise SinkBusy(f"no answer within {timeout_s:g} s")
         finally:
-            self._budget.book(self._clock.monotonic())
+            ended = self._clock.monotonic()
+            self._budget.book(ended)
+            for seller in {each.alert.to.seller for each in deliveries if each.alert.to is not None}:
+                self._member(seller).book(ended)
+        return "".join(filter(str.isprintable, receipt or ""))[:MAX_RECEIPT]
 
-    async def _receipt(self, rows: Sequence[OutboxRow]) -> None:
+    async def _receipt(self, rows: Sequence[OutboxRow], receipt: str) -> None:
         now = self._clock.now()
-        await self._store.delivered([row.id for row in rows], now)
+        await self._store.delivered([row.id for row in rows], now, receipt)
         self._observer.outcome(
             self._name, Outcome.DELIVERED if len(rows) == 1 else Outcome.DIGESTED, len(rows)
         )

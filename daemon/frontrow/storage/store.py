@@ -382,9 +382,12 @@ class Store:
     # ------------------------------------------------------------------ outbox
 
     def outbox_due(self, sink: str, now: int, limit: int) -> list[tuple[int, str, LeadAlert, int, int]]:
-        """Return (id, key, alert, created_at, attempts) of what is due for a sink, oldest first."""
+        """Return (id, key, alert, created_at, attempts) of what is due for a sink, oldest first.
+
+        What is sent again counts as created when that was asked for.
+        """
         rows = self._db.execute(
-            "SELECT id, key, alert, created_at, attempts FROM outbox"
+            "SELECT id, key, alert, coalesce(settled_at, created_at), attempts FROM outbox"
             " WHERE sink = ? AND state = 'pending' AND due_at <= ? ORDER BY due_at, id LIMIT ?",
             (sink, now, limit),
         )
@@ -414,9 +417,22 @@ class Store:
             ).fetchall()
         return [at for (at,) in rows]
 
-    def outbox_delivered(self, ids: Sequence[int], at: int) -> None:
-        """Keep the receipts of alerts that a receiver has taken."""
-        self._settle(ids, "sent", at, "")
+    def outbox_told_since(self, sink: str, since: int) -> list[tuple[str, int]]:
+        """Return (``to.seller``, when) of what was sent to one person at ``since`` or later (UTC ms).
+
+        Looked for among the last 10,000 rows of all sinks, so that no start waits for a table of millions.
+        """
+        rows = self._db.execute(
+            "SELECT settled_at, alert FROM outbox WHERE id > (SELECT max(id) FROM outbox) - 10000"
+            " AND +sink = ? AND state = 'sent' AND settled_at >= ?",
+            (sink, since),
+        )
+        alerts = [(at, _alert_decoder.decode(body)) for at, body in rows]
+        return [(alert.to.seller, at) for at, alert in alerts if alert.to is not None]
+
+    def outbox_delivered(self, ids: Sequence[int], at: int, receipt: str = "") -> None:
+        """Keep the receipts of alerts that a receiver has taken, with the id that it gave the message."""
+        self._settle(ids, "sent", at, receipt)
 
     def outbox_dead(self, ids: Sequence[int], at: int, error: str) -> None:
         """Put alerts among the dead letters, with the reason."""

@@ -4,4 +4,4 @@ from frontrow_connectors.sinks.contract import SinkKind
 from frontrow_connectors.sinks.webhook.options import WebhookOptions
 from frontrow_connectors.sinks.webhook.sink import WebhookSink
 
-SINK = SinkKind(name="webhook", options=WebhookOptions, open=WebhookSink)
+SINK = SinkKind(name="webhook", options=WebhookOptions, open=WebhookSink, audience="program")

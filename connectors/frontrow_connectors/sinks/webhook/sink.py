@@ -9,14 +9,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
-from frontrow.core.alerts import LeadAlert
+from frontrow.core.alerts import LeadAlert, event_type
 from frontrow.core.errors import SinkRefused
-from frontrow_connectors.sinks.cards import masked, room_link
 from frontrow_connectors.sinks.contract import Delivery, SinkContext
+from frontrow_connectors.sinks.outward import happened_at, rfc3339, told
 from frontrow_connectors.sinks.posting import check_status, post
 from frontrow_connectors.sinks.webhook.options import WebhookOptions, key_of
 
@@ -32,7 +31,7 @@ class WebhookSink:
         secrets = (options.secret, options.previous_secret)
         self._keys = [key_of(secret) for secret in secrets if secret is not None]
 
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+    async def deliver(self, deliveries: Sequence[Delivery]) -> str | None:
         if len(deliveries) != 1:
             raise SinkRefused(f"a webhook tells of one lead, not of {len(deliveries)}")
         delivery = deliveries[0]
@@ -47,6 +46,7 @@ class WebhookSink:
             self._context.http, self._options.url, body, headers, timeout_s=self._options.timeout_s
         )
         check_status(answer, now=self._context.clock.now())
+        return None
 
     async def close(self) -> None:
         """Nothing is held: the HTTP client is shared and closed by who made it."""
@@ -73,17 +73,13 @@ def message_id(key: str) -> str:
 
 
 def payload(alert: LeadAlert, *, base_url: str) -> bytes:
-    """Return the body: ``type``, ``timestamp`` (when the lead was decided) and the alert under ``data``.
+    """Return the body: ``type``, ``timestamp`` (when what is told was decided) and the alert under ``data``.
 
     The same for every attempt, byte for byte, so that a receiver may compare.
     """
-    data = msgspec.to_builtins(alert)
-    # The engine has masked both already; what leaves the house is looked at twice.
-    data["name"] = masked(alert.name)
-    data["words"] = None if alert.words is None else masked(alert.words)
-    link = room_link(base_url, alert.room_id)
-    if link:
-        data["url"] = link
-    decided = datetime.fromtimestamp(alert.decided_at / 1_000, UTC).isoformat(timespec="milliseconds")
-    message = {"type": f"lead.{alert.grade}", "timestamp": decided.replace("+00:00", "Z"), "data": data}
+    message = {
+        "type": event_type(alert),
+        "timestamp": rfc3339(happened_at(alert)),
+        "data": told(alert, base_url=base_url),
+    }
     return msgspec.json.encode(message)

@@ -5,5 +5,10 @@ from frontrow_connectors.sinks.wecom.options import WeComOptions
 from frontrow_connectors.sinks.wecom.sink import DIGEST_SIZE, PER_MINUTE, WeComSink
 
 SINK = SinkKind(
-    name="wecom", options=WeComOptions, open=WeComSink, per_minute=PER_MINUTE, digest_size=DIGEST_SIZE
+    name="wecom",
+    options=WeComOptions,
+    open=WeComSink,
+    audience="group",
+    per_minute=PER_MINUTE,
+    digest_size=DIGEST_SIZE,
 )

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import httpx
 import msgspec
-from msgspec import Struct
 
-from frontrow.core.errors import SinkBusy, SinkRefused
-from frontrow_connectors.sinks.cards import markdown_card, markdown_digest
-from frontrow_connectors.sinks.contract import Delivery, SinkContext
-from frontrow_connectors.sinks.posting import Answer, check_status, post
+from frontrow_connectors.sinks.cards import Dialect, markdown_card, markdown_digest
+from frontrow_connectors.sinks.codes import Codes
+from frontrow_connectors.sinks.contract import Delivery, SinkContext, check_group
+from frontrow_connectors.sinks.posting import check_status, post
 from frontrow_connectors.sinks.wecom.options import WeComOptions
 
 PER_MINUTE = 20  # messages a robot takes in a minute
@@ -22,14 +21,13 @@ MAX_CONTENT_BYTES = 4_096  # of a markdown message, in UTF-8
 
 TOO_OFTEN_WAIT_S = 60.0  # the window of WeCom's limit
 
-_TOO_OFTEN = frozenset({45009, 45033})  # calls a minute, calls at once
-_BUSY = frozenset({-1})  # "system busy", WeCom's own trouble
-_REASONS = {93000: "the robot's key is not valid (was the robot removed from the group?)"}
-
-
-class _Outcome(Struct):
-    errcode: int
-    errmsg: str = ""
+CODES = Codes(
+    receiver="WeCom",
+    too_often={45009: TOO_OFTEN_WAIT_S, 45033: TOO_OFTEN_WAIT_S},  # calls a minute, calls at once
+    busy=frozenset({-1}),  # "system busy", WeCom's own trouble
+    reasons={93000: "the robot's key is not valid (was the robot removed from the group?)"},
+)
+_WECOM = Dialect(grade='<font color="warning">{}</font>')  # WeCom's word for its orange
 
 
 class WeComSink:
@@ -40,13 +38,15 @@ class WeComSink:
         self._context = context
         self._url = str(httpx.URL(options.url).copy_merge_params({"key": options.key}))
 
-    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+    async def deliver(self, deliveries: Sequence[Delivery]) -> str | None:
+        check_group(deliveries)
         content = self._content(deliveries)
         body = msgspec.json.encode({"msgtype": "markdown", "markdown": {"content": content}})
         headers = {"content-type": "application/json"}
         answer = await post(self._context.http, self._url, body, headers, timeout_s=self._options.timeout_s)
         check_status(answer, now=self._context.clock.now())
-        _check_outcome(answer)
+        CODES.check(answer)
+        return None  # a robot's messages have no id
 
     async def close(self) -> None:
         """Nothing is held: the HTTP client is shared and closed by who made it."""
@@ -60,7 +60,7 @@ class WeComSink:
                 base_url=base_url,
                 now=now,
                 max_bytes=MAX_CONTENT_BYTES,
-                emphasis=_warning,
+                dialect=_WECOM,
             )
         return markdown_digest(
             [delivery.alert for delivery in deliveries],
@@ -69,24 +69,3 @@ class WeComSink:
             now=now,
             max_bytes=MAX_CONTENT_BYTES,
         )
-
-
-def _warning(text: str) -> str:
-    return f'<font color="warning">{text}</font>'  # WeCom's word for its orange
-
-
-def _check_outcome(answer: Answer) -> None:
-    try:
-        outcome = msgspec.json.decode(answer.body, type=_Outcome)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # A proxy's or a login page: not WeCom's word, so the message may still be taken later.
-        raise SinkBusy("the answer is not WeCom's") from error
-    if outcome.errcode == 0:
-        return
-    # `errmsg` is not repeated: it carries the address of our server and at times parts of the message.
-    if outcome.errcode in _TOO_OFTEN:
-        raise SinkBusy(f"errcode {outcome.errcode}: too often", retry_after_s=TOO_OFTEN_WAIT_S)
-    if outcome.errcode in _BUSY:
-        raise SinkBusy(f"errcode {outcome.errcode}: system busy")
-    reason = _REASONS.get(outcome.errcode, "WeCom refuses the message")
-    raise SinkRefused(f"errcode {outcome.errcode}: {reason}")
