@@ -1,5 +1,7 @@
 """Alerts: rows that were stored before are read, and every message has a key and a type of its own."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -37,7 +39,7 @@ def test_an_alert_to_one_person_comes_back_as_it_was_stored() -> None:
         ({"purpose": "todo", "event": "transferred"}, "lead.transferred"),
     ],
 )
-def test_programs_are_told_what_has_happened(changes: dict[str, object], expected: str) -> None:
+def test_programs_are_told_what_has_happened(changes: dict[str, Any], expected: str) -> None:
     assert event_type(an_alert(**changes)) == expected
 
 

@@ -48,6 +48,37 @@ CASES: dict[str, Case] = {
     "wecom": Case(lambda url: {"url": url, "key": SECRET, "timeout_s": 0.3}, Reply(body=b'{"errcode":0,"errmsg":"ok"}')),
     "dingtalk": Case(robot, Reply(body=b'{"errcode":0,"errmsg":"ok"}')),
     "feishu": Case(robot, Reply(body=b'{"code":0,"msg":"success","data":{}}')),
+    "wecom_app": Case(
+        lambda url: {"url": url, "corp_id": "ww1", "agent_id": 1, "secret": SECRET, "timeout_s": 0.3},
+        # The same to both calls, so that whatever fails first is the first call.
+        Reply(body=b'{"errcode":0,"access_token":"T","expires_in":7200,"msgid":"m-1"}'),
+        receipt="m-1",
+    ),
+    "sms": Case(
+        lambda url: {
+            "url": url, "access_key_id": "LTAI0", "access_key_secret": SECRET, "sign_name": "示例", "timeout_s": 0.3,
+            "templates": {"todo": "SMS_1"},
+        },
+        Reply(body=b'{"Code":"OK","Message":"OK","BizId":"9006^0","RequestId":"r"}'),
+        receipt="9006^0",
+        exempt={"language": "its words are those of the approved template"},
+    ),
+    "crm": Case(
+        lambda url: {
+            "url": url, "token": SECRET, "timeout_s": 0.3, "receipt": "data.id",
+            "fields": {"lead.id": "lead", "lead.name": "name", "lead.words": "words"},
+        },
+        Reply(201, b'{"data":{"id":77}}'),
+        receipt="77",
+    ),
+    "apprise": Case(
+        lambda url: {"url": f"{url.replace('http', 'json')}/{SECRET}?rto=0.3&cto=0.3"},
+        Reply(200),
+        exempt={
+            "retry-after": "Apprise says only that it was not taken",
+            "refused": "Apprise says only that it was not taken, so it is tried again",
+        },
+    ),
     "webhook": Case(lambda url: {"url": url, "secret": SECRET, "timeout_s": 0.3}, Reply(204)),
 }  # fmt: skip
 
@@ -130,7 +161,8 @@ def test_every_option_is_in_the_readme_whose_example_is_right(kind: SinkKind) ->
         name for name in given if name.endswith("_file") and name not in kind.options.__struct_fields__
     ]:
         del given[name]
-        given[name.removesuffix("_file")] = SECRET
+        option = name.removesuffix("_file")
+        given[option] = CASES[kind.name].options("http://127.0.0.1:9").get(option, SECRET)
     msgspec.convert(given, kind.options)
     assert set(given) == {each.name for each in options_of(kind.options)}
 

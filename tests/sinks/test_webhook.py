@@ -7,6 +7,7 @@ import hmac
 import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,12 +15,14 @@ from tests.support.alerts import DECIDED_AT, an_alert
 from tests.support.clock import ManualClock
 from tests.support.http_server import Failure, Reply, ScriptedServer
 
+from frontrow.core.alerts import Addressee
 from frontrow.core.errors import SinkBusy, SinkRefused
 from frontrow_connectors.sinks import webhook
 from frontrow_connectors.sinks.contract import Delivery, Sink, SinkContext
+from frontrow_connectors.sinks.outward import message_id
 from frontrow_connectors.sinks.posting import retry_after_s
 from frontrow_connectors.sinks.webhook.options import WebhookOptions, key_of
-from frontrow_connectors.sinks.webhook.sink import message_id, signed_headers
+from frontrow_connectors.sinks.webhook.sink import signed_headers
 
 RAW_KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(RAW_KEY).decode()
@@ -224,3 +227,47 @@ def test_mistaken_options_are_named_without_the_secret(options: dict[str, object
     with pytest.raises(msgspec.ValidationError, match=reason) as error:
         msgspec.convert(options, WebhookOptions)
     assert "c2hvcnQ" not in str(error.value) and "!!" not in str(error.value)
+
+
+async def test_as_a_cloud_event_a_lead_has_every_attribute_under_the_same_signature(
+    server: ScriptedServer, context: SinkContext
+) -> None:
+    options = WebhookOptions(url=server.url, secret=SECRET, format="cloudevents")
+    await webhook.SINK.open(options, context).deliver([delivery(words="这款多少钱")])
+    request = server.requests[0]
+    assert request.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    event = json.loads(request.body)
+    data = event.pop("data")
+    assert event == {
+        "specversion": "1.0",
+        "id": "L1:crm",
+        "source": "https://front.example/rooms/demo",
+        "type": "lead.hot",
+        "subject": "L1",
+        "time": "2025-06-15T15:06:40.000Z",
+        "datacontenttype": "application/json",
+        "dataschema": "urn:frontrow:schema:lead-alert:1",
+    }
+    assert (data["lead"], data["words"]) == ("L1", "这款多少钱")
+    assert request.headers["webhook-id"] == "L1:crm"
+    signed = f"L1:crm.{request.headers['webhook-timestamp']}.".encode() + request.body
+    expected = base64.b64encode(hmac.digest(RAW_KEY, signed, "sha256")).decode()
+    assert request.headers["webhook-signature"] == f"v1,{expected}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "type", "time"),
+    [
+        ({"purpose": "todo", "to": Addressee(seller="lee"), "at": DECIDED_AT + 1_000}, "lead.assigned", "15:06:41"),
+        ({"purpose": "escalation", "cause": "seller_no_claim", "at": DECIDED_AT + 300_000}, "lead.breached", "15:11:40"),
+        ({"event": "won", "at": DECIDED_AT + 60_000}, "lead.won", "15:07:40"),
+    ],
+)  # fmt: skip
+async def test_what_becomes_of_a_lead_is_told_with_its_type_and_time(
+    sink: Sink, server: ScriptedServer, changes: dict[str, Any], type: str, time: str
+) -> None:
+    await sink.deliver([delivery(**changes)])
+    message = json.loads(server.requests[0].body)
+    assert (message["type"], message["timestamp"]) == (type, f"2025-06-15T{time}.000Z")
+    assert message["data"].get("to") == ({"seller": "lee"} if "to" in changes else None)
+    assert message["data"].get("cause") == changes.get("cause")

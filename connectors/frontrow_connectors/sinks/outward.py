@@ -1,12 +1,23 @@
 """What programs are told of a lead: an alert as plain data, looked at once more before it leaves the house."""
 
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from frontrow.core.alerts import LeadAlert
-from frontrow_connectors.sinks.cards import lead_link, masked, room_link
+from frontrow.core.alerts import LeadAlert, event_type
+from frontrow_connectors.sinks.cards import (
+    chips,
+    grade_word,
+    lead_link,
+    masked,
+    probability_text,
+    room_link,
+)
 
 _ONLY_WHERE_KNOWN = ("event", "to", "at", "due_at", "region", "quality", "holder", "cause")
 
@@ -40,3 +51,58 @@ def rfc3339(at: int) -> str:
 def happened_at(alert: LeadAlert) -> int:
     """Return when what the alert tells was decided, UTC milliseconds."""
     return alert.decided_at if alert.at is None else alert.at
+
+
+Value = str | int | float | None
+
+
+def fields(alert: LeadAlert, *, key: str, base_url: str, now: int, language: str) -> dict[str, Value]:
+    """Return every field that a mapping can name (:data:`FIELDS`), unknown as None; ``now`` is for ``minutes_left``."""
+    data = told(alert, base_url=base_url)
+    why = " · ".join(chips(alert.reasons, language))
+    score = probability_text(alert.probability, language)
+    times = {"decided_at": alert.decided_at, "at": happened_at(alert), "due_at": alert.due_at}
+    return {
+        "event": event_type(alert),
+        "key": message_id(key),
+        **{name: data.get(name) for name in _AS_THEY_ARE},
+        **{name: None if at is None else rfc3339(at) for name, at in times.items()},
+        "decided_at_ms": alert.decided_at,
+        "minutes_left": None if alert.due_at is None else max(0, -((now - alert.due_at) // 60_000)),
+        "reasons": why,
+        "summary": " · ".join(part for part in (grade_word(alert.grade, language), score, why) if part),
+        "seller": None if alert.to is None else alert.to.seller,
+    }
+
+
+_AS_THEY_ARE = (
+    "lead", "platform", "room", "room_id", "room_title", "session", "viewer", "name", "words", "grade", "quality",
+    "points", "probability", "product", "region", "holder", "cause", "purpose", "url",
+)  # fmt: skip
+FIELDS = frozenset(
+    (*_AS_THEY_ARE, "event", "key", "decided_at", "at", "due_at", "decided_at_ms", "minutes_left", "reasons", "summary",
+     "seller")
+)  # fmt: skip
+
+
+def check_fields(names: Iterable[str], where: str) -> None:
+    """Return if each is a field of ours.
+
+    Raises:
+        ValueError: One is not; names it, and the nearest that is.
+    """
+    for name in names:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, sorted(FIELDS), 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"{where}: {name!r} is no field of ours{hint}")
+
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_\-:]{1,128}")
+
+
+def message_id(key: str) -> str:
+    """Return the outbox key as an id that a header can carry; webhooks sign it between dots, so it has none."""
+    if _PLAIN_ID.fullmatch(key):
+        return key
+    return "msg_" + hashlib.sha256(key.encode()).hexdigest()

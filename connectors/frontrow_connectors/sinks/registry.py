@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontrow_connectors.sinks import dingtalk, feishu, webhook, wecom
+from frontrow_connectors.sinks import apprise, crm, dingtalk, feishu, sms, webhook, wecom, wecom_app
 from frontrow_connectors.sinks.contract import SinkKind
 
-SINKS: Mapping[str, SinkKind] = MappingProxyType(
-    {kind.name: kind for kind in (wecom.SINK, dingtalk.SINK, feishu.SINK, webhook.SINK)}
-)
+_SHIPPED = (wecom, wecom_app, dingtalk, feishu, sms, webhook, crm, apprise)
+SINKS: Mapping[str, SinkKind] = MappingProxyType({module.SINK.name: module.SINK for module in _SHIPPED})

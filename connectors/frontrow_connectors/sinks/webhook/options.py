@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -19,13 +19,15 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Options of one receiver.
 
     ``secret`` is ``whsec_`` and base64, as the convention writes it, or any other text, which is then the key by its
-    UTF-8 bytes. ``previous_secret`` signs as well while receivers change over. ``timeout_s`` is the longest wait for
-    the connection and for each part of the answer.
+    UTF-8 bytes. ``previous_secret`` signs as well while receivers change over. ``format`` is that of the body:
+    the convention's own, or a CloudEvent. ``timeout_s`` is the longest wait for the connection and for each part of the
+    answer.
     """
 
     url: str
     secret: Secret
     previous_secret: Secret | None = None
+    format: Literal["standard", "cloudevents"] = "standard"
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 8.0
 
     def __post_init__(self) -> None:

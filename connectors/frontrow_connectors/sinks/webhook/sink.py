@@ -1,5 +1,6 @@
 """Posts one lead as JSON, signed by the Standard Webhooks convention, version 1.0.0.
 
+As that convention's own message, or as a CloudEvent 1.0 (structured mode) under the same signature.
 The signature is HMAC-SHA256 over ``id.timestamp.body``; the id is stable over retries, so a receiver that remembers
 ids takes each lead once. See https://www.standardwebhooks.com.
 """
@@ -7,19 +8,19 @@ ids takes each lead once. See https://www.standardwebhooks.com.
 import base64
 import hashlib
 import hmac
-import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from frontrow.core.alerts import LeadAlert, event_type
 from frontrow.core.errors import SinkRefused
 from frontrow_connectors.sinks.contract import Delivery, SinkContext
-from frontrow_connectors.sinks.outward import happened_at, rfc3339, told
+from frontrow_connectors.sinks.outward import happened_at, message_id, rfc3339, told
 from frontrow_connectors.sinks.posting import check_status, post
 from frontrow_connectors.sinks.webhook.options import WebhookOptions, key_of
 
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_\-:]{1,128}")
+SCHEMA = "urn:frontrow:schema:lead-alert:1"  # changes with what a receiver must know anew
 
 
 class WebhookSink:
@@ -36,11 +37,19 @@ class WebhookSink:
             raise SinkRefused(f"a webhook tells of one lead, not of {len(deliveries)}")
         delivery = deliveries[0]
         now = self._context.clock.now()
-        body = payload(delivery.alert, base_url=self._context.base_url)
+        id = message_id(delivery.key)
+        if self._options.format == "cloudevents":
+            body = cloud_event(delivery.alert, id, base_url=self._context.base_url)
+            content_type = "application/cloudevents+json; charset=utf-8"
+        else:
+            body, content_type = (
+                payload(delivery.alert, base_url=self._context.base_url),
+                "application/json",
+            )
         headers = {
-            "content-type": "application/json",
+            "content-type": content_type,
             "user-agent": "Frontrow",
-            **signed_headers(self._keys, message_id(delivery.key), now // 1_000, body),
+            **signed_headers(self._keys, id, now // 1_000, body),
         }
         answer = await post(
             self._context.http, self._options.url, body, headers, timeout_s=self._options.timeout_s
@@ -65,13 +74,6 @@ def signed_headers(keys: Sequence[bytes], id: str, timestamp: int, body: bytes) 
     }
 
 
-def message_id(key: str) -> str:
-    """Return the outbox key as an id that a header can carry; the signed text is parted by dots, so it has none."""
-    if _PLAIN_ID.fullmatch(key):
-        return key
-    return "msg_" + hashlib.sha256(key.encode()).hexdigest()
-
-
 def payload(alert: LeadAlert, *, base_url: str) -> bytes:
     """Return the body: ``type``, ``timestamp`` (when what is told was decided) and the alert under ``data``.
 
@@ -83,3 +85,23 @@ def payload(alert: LeadAlert, *, base_url: str) -> bytes:
         "data": told(alert, base_url=base_url),
     }
     return msgspec.json.encode(message)
+
+
+def cloud_event(alert: LeadAlert, id: str, *, base_url: str) -> bytes:
+    """Return the body as a CloudEvent 1.0 in structured mode; ``source`` and ``id`` together name the message.
+
+    As :func:`payload` the same for every attempt. ``subject`` is the lead, ``time`` when what is told was decided.
+    """
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": id,
+            "source": f"{base_url.rstrip('/')}/rooms/{quote(alert.room_id, safe='')}",
+            "type": event_type(alert),
+            "subject": alert.lead,
+            "time": rfc3339(happened_at(alert)),
+            "datacontenttype": "application/json",
+            "dataschema": SCHEMA,
+            "data": told(alert, base_url=base_url),
+        }
+    )
