@@ -86,12 +86,16 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HookRequest:
-    """A webhook's request: header names in lower case, the raw body, and when it came (UTC milliseconds)."""
+    """A webhook's request: header names in lower case, the raw body, and when it came (UTC milliseconds).
+
+    ``from_here`` says that the connection came from this machine itself, which a proxy's does too.
+    """
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
     now: int
+    from_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

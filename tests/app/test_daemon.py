@@ -408,6 +408,41 @@ secret = "whsec_{secret}"
 # ---------------------------------------------------------------- webhook in
 
 
+FORM = """
+[[feeds]]
+id = "{id}"
+room = "demo"
+connector = "form"
+form = "{id}"
+signature = "token"
+signature_name = "x-key"
+secret = "{secret}"
+entry_id = "$.id"
+consent = "$.ok"
+fields = {{ phone = "$.tel" }}
+"""
+
+
+async def test_two_forms_of_one_room_are_told_apart_by_their_feeds(tmp_path: Path) -> None:
+    more = FORM.format(id="one", secret="o" * 16) + FORM.format(id="two", secret="t" * 16)
+    body = {"id": 7, "ok": "yes", "tel": "13800138000"}
+    async with running(write_config(tmp_path, more)) as daemon:
+
+        async def post(name: str, key: str) -> int:
+            answer = await daemon.http.post(f"/hooks/form/{name}", json=body, headers={"x-key": key})
+            return answer.status_code
+
+        assert [await post("one", "o" * 16), await post("one", "o" * 16), await post("two", "t" * 16)] == [
+            200
+        ] * 3
+        assert await post("two", "o" * 16) == 401  # the other form's
+        assert await post("demo", "o" * 16) == 404  # which of the two?
+        metrics = (await daemon.http.get("/metrics")).text
+        assert 'frontrow_http_refused_total{reason="signature",route="hooks"} 1.0' in metrics
+        assert 'outcome="accepted",platform="test",room="demo",type="form_submit"} 2.0' in metrics
+        assert 'frontrow_dedupe_hits_total{room="demo"} 1.0' in metrics
+
+
 async def test_a_signed_push_is_stored_and_a_wrong_signature_is_refused(tmp_path: Path) -> None:
     config = write_config(
         tmp_path,

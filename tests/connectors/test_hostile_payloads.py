@@ -24,6 +24,7 @@ from frontrow_connectors.contract import HookRequest
 from frontrow_connectors.douyin_push import DouyinPushOptions, DouyinPushReceiver
 from frontrow_connectors.douyin_push.decoder import SIGNED_HEADERS, decode_push, signature
 from frontrow_connectors.file.decoder import FileReject, read_batches
+from frontrow_connectors.form import FormOptions, FormReceiver
 from frontrow_connectors.mqtt import decoder as mqtt
 from frontrow_connectors.twitch_eventsub import decoder as eventsub
 from frontrow_connectors.twitch_irc import decoder as irc
@@ -94,11 +95,27 @@ def of_douyin(data: bytes) -> Outcome:
     return events, reasons
 
 
+FORM = FormReceiver(
+    FormOptions(
+        signature="none", form="f", entry_id="$.id", viewer="$.viewer", name="$.name", at=("$.at", "$.other[0]"),
+        product="$.product", host="$.host", consent="$.ok", consent_text="text", channel="c",
+        fields={"phone": ("$.phone", "$.answers[?@.k=='x'].v"), "all": "$.answers[*]"},
+    ),
+    ROOM,
+)  # fmt: skip
+
+
+def of_form(data: bytes) -> Outcome:
+    request = HookRequest(headers={}, query={}, body=data, now=NOW, from_here=True)
+    return FORM.receive(request).events, []
+
+
 DECODERS: Mapping[str, Callable[[bytes], Outcome]] = {
     "bilibili": of_bilibili,
     "douyin": of_douyin,
     "eventsub": of_eventsub,
     "file": of_file,
+    "form": of_form,
     "irc": of_irc,
     "many": of_many,
     "mqtt": of_mqtt,
@@ -173,6 +190,10 @@ Douyin = st.lists(
     max_size=3,
 ).map(lambda items: json.dumps(items).encode())  # fmt: skip
 
+Form = objects(
+    "id", "viewer", "name", "at", "other", "product", "host", "ok", "phone", "answers", "channel", "consent_text",
+).map(lambda message: json.dumps(message).encode())  # fmt: skip
+
 EventSub = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries(
@@ -225,6 +246,7 @@ SHAPED: Mapping[str, st.SearchStrategy[bytes]] = {
     "douyin": Douyin,
     "eventsub": EventSub,
     "file": st.lists(Canonical, max_size=4).map(b"\n".join),
+    "form": Form,
     "irc": st.lists(Irc, max_size=3).map(b"\r\n".join),
     "many": Canonical,
     "mqtt": Canonical,
@@ -272,6 +294,7 @@ def test_a_message_of_unknown_type_that_nests_without_end_can_be_stored(levels: 
     message = b'{"cmd":"LIVE_OPEN_PLATFORM_NEW","data":{"msg_id":"1","new":' + nested + b"}}"
     check(of_bilibili, bilibili.packet(5, message, version=0))
     check(of_douyin, b'[{"msg_id":"1","timestamp":1750000000000,"content":"x","new":' + nested + b"}]")
+    check(of_form, b'{"id":"1","answers":' + nested + b"}")
     check(of_websocket, b'{"type":"new","data":' + nested + b"}")
     metadata = b'"metadata":{"message_id":"1","message_type":"notification","subscription_type":"new"}'
     check(of_eventsub, b"{" + metadata + b',"payload":{"event":' + nested + b"}}")

@@ -488,7 +488,7 @@ class Daemon:
             rooms=rooms,
             decode=decode_payload,
             hook=feeds.receiver,
-            hook_request=lambda headers, query, body, now: HookRequest(headers, query, body, now),
+            hook_request=HookRequest,
             leads=lambda key, after, limit: store.call(store.store.leads, key=key, after=after, limit=limit),
             document=_document,
             asset=_asset,

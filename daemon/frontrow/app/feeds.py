@@ -48,12 +48,14 @@ class Feeds:
         self._running: dict[str, _Running] = {}
         self._clients = [feed for feed in config.feeds if feed.enabled and CONNECTORS[feed.connector].client]
         self._rooms = rooms
-        self._receivers: dict[tuple[str, str], Receiver] = {}
+        self._receivers: dict[tuple[str, str], tuple[Receiver, RoomRef]] = {}  # by (connector, feed's id)
+        self._of_room: dict[tuple[str, str], list[str]] = {}  # (connector, room's id) → feeds' ids
         for feed in config.feeds:
             make = CONNECTORS[feed.connector].receiver
             if feed.enabled and make is not None:
                 room = rooms[feed.room]
-                self._receivers[feed.connector, feed.room] = make(feed.options, room)
+                self._receivers[feed.connector, feed.id] = make(feed.options, room), room
+                self._of_room.setdefault((feed.connector, feed.room), []).append(feed.id)
                 # A webhook is called when the platform has something to say; until then it is ready.
                 self._note(
                     feed.id, feed.connector, room, FeedStatus(FeedState.CONNECTED, "ready to be called")
@@ -61,9 +63,13 @@ class Feeds:
         for feed in self._clients:
             self._note(feed.id, feed.connector, rooms[feed.room], FeedStatus(FeedState.CONNECTING))
 
-    def receiver(self, connector: str, room: str) -> Receiver | None:
-        """Return the webhook of a connector in a room, or None if none is configured."""
-        return self._receivers.get((connector, room))
+    def receiver(self, connector: str, name: str) -> tuple[Receiver, RoomRef] | None:
+        """Return a connector's webhook and its room; ``name`` is the feed's id, or its room's where no other is in it.
+
+        None: there is no such webhook, or the room has several.
+        """
+        in_room = self._of_room.get((connector, name), ())
+        return self._receivers.get((connector, in_room[0] if len(in_room) == 1 else name))
 
     def lines(self, room: str) -> list[FeedLine]:
         """Return what a room's feeds do now, for its panel."""

@@ -5,6 +5,7 @@ before a body is read.
 """
 
 import asyncio
+import ipaddress
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +144,8 @@ class Services:
     panels: Panels
     rooms: Mapping[str, RoomRef]
     decode: Callable[[bytes, RoomRef], Batch]
-    hook: Callable[[str, str], HookReceiver | None]
-    hook_request: Callable[[Mapping[str, str], Mapping[str, str], bytes, int], Any]
+    hook: Callable[[str, str], tuple[HookReceiver, RoomRef] | None]
+    hook_request: Callable[[Mapping[str, str], Mapping[str, str], bytes, int, bool], Any]
     leads: Callable[[tuple[str, str] | None, tuple[int, str] | None, int], Awaitable[list[Lead]]]
     document: Callable[[str, str | None], Page]
     asset: Callable[[str, str | None], Page | None]
@@ -238,18 +239,23 @@ def application(services: Services) -> ASGIApp:
         tags=["feeds"],
     )
     async def hook(request: Http, connector: FromPath[str], room: FromPath[str]) -> Response[bytes]:
-        """Check the platform's signature over the raw bytes, store, then answer as the platform expects."""
-        receiver = services.hook(connector, room)
-        known = services.rooms.get(room)
-        if receiver is None or known is None:
+        """Check the platform's signature over the raw bytes, store, then answer as the platform expects.
+
+        In place of the room's id the feed's may stand: where a room has several feeds of a connector, it must.
+        """
+        found = services.hook(connector, room)
+        if found is None:
             services.counters.refused("hooks", "unknown")
             raise problem(404, "No such webhook is configured.")
+        receiver, known = found
         body = await request.body()
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: str(value) for name, value in request.query_params.items()}
         try:
             async with turns.turn(f"{connector}/{known.id}"):
-                answer = receiver.receive(services.hook_request(headers, query, body, services.clock.now()))
+                here = _is_loopback(_peer(request))
+                asked = services.hook_request(headers, query, body, services.clock.now(), here)
+                answer = receiver.receive(asked)
                 for reason in answer.rejected:
                     services.counters.rejected(connector, known, reason)
                 # A platform waits two seconds and sends nothing again; after some failures it stops for a while.
@@ -637,6 +643,21 @@ async def _any_grant(services: Services, request: Http) -> Grant:
         services.counters.refused("api", "unauthorized")
         raise problem(401, "A valid token is needed: Authorization: Bearer …")
     return grant
+
+
+def _peer(request: Http) -> str:
+    """Return the address that the connection came from, which may be a proxy's; "" if it has none."""
+    client = request.scope.get("client")
+    return client[0] if client else ""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)  # of a socket that listens for both
+    return (mapped or found).is_loopback
 
 
 def _since(text: Any) -> int | None:
