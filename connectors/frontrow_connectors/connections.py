@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
@@ -20,6 +21,8 @@ from frontrow.core.ports import Clock
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 30.0  # for all of an answer: one that trickles in is none
+MAX_ANSWER_BYTES = 8 << 20
 MAX_MESSAGE_BYTES = 1 << 20
 _REFUSING_STATUS = frozenset({401, 403, 404, 410})
 
@@ -168,6 +171,61 @@ async def post(
         raise FeedRefused("the address of the service is not an HTTP address") from error
     except httpx.HTTPError as error:
         raise FeedError(f"{host_of(url)} does not answer ({type(error).__name__})") from error
+
+
+async def ask(
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object that a service answers a GET with, or a POST if there is ``content``.
+
+    At most ``MAX_ANSWER_BYTES`` of an answer are read. Redirects are not followed: what is signed is for one address.
+
+    Raises:
+        FeedError: No answer in time, none that can be read, or one that asks to come again (429, 5xx).
+        FeedRefused: The address is wrong, or the service refuses us (401, 403, 404, 410).
+    """
+    received = bytearray()
+    try:
+        async with (
+            asyncio.timeout(ANSWER_TIMEOUT_S),
+            http.stream(
+                "GET" if content is None else "POST", url, params=dict(query or {}), content=content,
+                headers={**(headers or {}), "accept-encoding": "identity"}, timeout=REQUEST_TIMEOUT_S,
+            ) as answer,
+        ):  # fmt: skip
+            async for chunk in answer.aiter_raw():
+                received += chunk
+                if len(received) > MAX_ANSWER_BYTES:
+                    raise FeedError(f"{host_of(url)} answers without end")
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise FeedRefused("the address of the service is not an HTTP address") from error
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise FeedError(f"{host_of(url)} does not answer ({type(error).__name__})") from error
+    status = answer.status_code
+    if status in _REFUSING_STATUS:
+        raise FeedRefused(f"{host_of(url)} answered {status}")
+    if status != 200:
+        raise FeedError(
+            f"{host_of(url)} answered {status}", retry_after_s=_seconds(answer.headers.get("retry-after"))
+        )
+    try:
+        said = msgspec.json.decode(received)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FeedError(f"{host_of(url)} answered something that is not JSON") from error
+    if not isinstance(said, dict):
+        raise FeedError(f"{host_of(url)} answered something else than a JSON object")
+    return said
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return what Retry-After asks for in seconds, an hour at most; None if it names a date, or nothing."""
+    text = (retry_after or "").strip()
+    return min(3_600.0, float(text)) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 async def accompany(main: Coroutine[Any, Any, T], *companions: Coroutine[Any, Any, None]) -> T:

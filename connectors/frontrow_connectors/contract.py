@@ -57,6 +57,33 @@ def _sentence(head: str, detail: str, tail: str = "") -> str:
     return f"{head}: {detail}{tail}." if detail else f"{head}{tail}."
 
 
+class Position(Protocol):
+    """Where a feed goes on from, in its own words; for feeds that ask, and are not sent to.
+
+    Kept beside the journal. A feed keeps a position once all that came before it is durable, and not earlier: after a
+    crash it asks again for what may not have been stored, and the repeated is known by its ids.
+    """
+
+    async def read(self) -> str | None:
+        """Return what was kept last; None if nothing was."""
+
+    async def keep(self, position: str) -> None:
+        """Keep this from now on, durably."""
+
+
+class ForgetfulPosition:
+    """A position that is kept as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._position: str | None = None
+
+    async def read(self) -> str | None:
+        return self._position
+
+    async def keep(self, position: str) -> None:
+        self._position = position
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeedContext:
     """What a running feed is given; everything that it may touch outside itself.
@@ -65,7 +92,7 @@ class FeedContext:
     what it returns is done when the events are durable. ``offer`` is for feeds that cannot wait, since the other side
     would cut them off and sends nothing again: it never waits, and under overload thins what was offered. ``status`` tells people what the feed does; call it when the
     state changes. ``reject`` counts input that could not be made into an event and logs the reason once per reason:
-    pass a reason without the input's own text. ``rng`` is for jitter.
+    pass a reason without the input's own text. ``rng`` is for jitter. ``position`` is where a feed that asks goes on from.
     """
 
     feed: str
@@ -76,6 +103,7 @@ class FeedContext:
     offer: Callable[[Sequence[Event]], Awaitable[Receipt]]
     status: Callable[[FeedStatus], None]
     reject: Callable[[str], None]
+    position: Position = field(default_factory=ForgetfulPosition)
 
 
 class Feed(Protocol):

@@ -5,7 +5,9 @@ from types import MappingProxyType, ModuleType
 
 from frontrow_connectors import (
     bilibili,
+    channels_leads,
     douyin_push,
+    feiyu,
     file,
     form,
     mqtt,
@@ -18,7 +20,9 @@ from frontrow_connectors.contract import Connector
 
 FOLDERS: tuple[ModuleType, ...] = (
     bilibili,
+    channels_leads,
     douyin_push,
+    feiyu,
     file,
     form,
     mqtt,

@@ -408,6 +408,35 @@ secret = "whsec_{secret}"
 # ---------------------------------------------------------------- webhook in
 
 
+async def test_a_feed_that_asks_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> None:
+    async with scripted_server(Reply(200, b'{"status": "success", "count": 0, "data": []}')) as feiyu:
+        config = write_config(
+            tmp_path,
+            f"""
+[[feeds]]
+id = "feiyu"
+room = "demo"
+connector = "feiyu"
+signature_key = "k"
+access_token = "t"
+first_s = 86_400
+overlap_s = 0
+api_url = "{feiyu.url}"
+""",
+        )
+        for restart in (1, 2):
+            async with running(config) as daemon:
+                await feiyu.until(restart)
+                async with asyncio.timeout(10):
+                    while Store.open_to_read(daemon.store).position("feiyu") is None:
+                        await asyncio.sleep(0.01)
+        first, second = (
+            int(each.query["end_time"]) - int(each.query["start_time"]) for each in feiyu.requests
+        )
+    assert first == 86_400
+    assert second < 60
+
+
 FORM = """
 [[feeds]]
 id = "{id}"

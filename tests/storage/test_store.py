@@ -150,6 +150,16 @@ def test_a_reopened_store_goes_on(store: Store) -> None:
     assert [seq for seq, _ in again.frames()] == [1, 2]
 
 
+def test_where_a_feed_went_on_to_is_there_after_a_restart(store: Store) -> None:
+    assert store.position("feiyu") is None
+    store.keep_position("feiyu", "1")
+    store.keep_position("feiyu", '{"until": 2}')
+    store.keep_position("other", "3")
+    store.close()
+    again = Store.open(store.path)
+    assert (again.position("feiyu"), again.position("other")) == ('{"until": 2}', "3")
+
+
 def test_a_file_of_something_else_is_refused_with_a_sentence(tmp_path: Path) -> None:
     text = tmp_path / "notes.db"
     text.write_bytes(b"not a database at all, but long enough to look at" * 50)

@@ -259,7 +259,9 @@ class Daemon:
             frame_events=config.intake.frame_events,
             frame_s=config.intake.frame_ms / 1000.0,
         )
-        feeds = Feeds(config, rooms=rooms, intake=intake, clock=clock, rng=self._rng, observer=observer)
+        feeds = Feeds(
+            config, rooms=rooms, intake=intake, clock=clock, rng=self._rng, observer=observer, store=store
+        )
         panels = Panels(
             engine=engine,
             people=people,

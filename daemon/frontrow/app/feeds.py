@@ -13,6 +13,7 @@ from frontrow.config import Config
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.ports import Clock, Intake, Receipt
 from frontrow.runtime.panel import FeedLine
+from frontrow.storage.aio import StoreThread
 from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus, Receiver
 from frontrow_connectors.registry import CONNECTORS
 
@@ -28,6 +29,20 @@ class _Running:
     since: int
 
 
+class StoredPosition:
+    """Fits :class:`frontrow_connectors.contract.Position` with the store."""
+
+    def __init__(self, store: StoreThread, feed: str) -> None:
+        self._store = store
+        self._feed = feed
+
+    async def read(self) -> str | None:
+        return await self._store.call(self._store.store.position, self._feed)
+
+    async def keep(self, position: str) -> None:
+        await self._store.call(self._store.store.keep_position, self._feed, position)
+
+
 class Feeds:
     """Makes the configured clients and receivers; runs the clients until cancelled."""
 
@@ -40,8 +55,10 @@ class Feeds:
         clock: Clock,
         rng: random.Random,
         observer: Observer,
+        store: StoreThread,
     ) -> None:
         self._intake = intake
+        self._store = store
         self._clock = clock
         self._observer = observer
         self._rng = rng
@@ -106,6 +123,7 @@ class Feeds:
                     offer=partial(self._offer, feed.id),
                     status=partial(self._note, feed.id, feed.connector, room),
                     reject=partial(self._observer.rejected, feed.id, room),
+                    position=StoredPosition(self._store, feed.id),
                 )
                 group.create_task(self._guard(context, feed.connector, feed.options), name=f"feed[{feed.id}]")
 

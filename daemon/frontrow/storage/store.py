@@ -457,6 +457,16 @@ class Store:
 
     # ------------------------------------------------------------------ tokens
 
+    def position(self, feed: str) -> str | None:
+        """Return where a feed went on to, in its own words; None if it has kept nothing."""
+        row = self._db.execute("SELECT position FROM positions WHERE feed = ?", (feed,)).fetchone()
+        return row[0] if row else None
+
+    def keep_position(self, feed: str, position: str) -> None:
+        """Keep where a feed is to go on from. To be called once all that came before it is durable."""
+        with self._writer.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (feed, position))
+
     def token_add(self, row: dict[str, Any]) -> None:
         """Keep a token: ``id, hash, role, room, label, created_at, expires_at, seller``."""
         with self._writer.transaction() as db:
