@@ -13,9 +13,11 @@ import msgspec
 import pytest
 import websockets
 
+from frontrow.core.centre.sealing import answers_of
 from frontrow.core.events import encode_event
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
+from frontrow.storage.vault import Vault, path_beside
 from tests.support.daemons import Running, running, write_config
 from tests.support.http_server import Reply, scripted_server
 from tests.support.rooms import event
@@ -192,6 +194,29 @@ async def test_what_was_acknowledged_is_in_the_journal(daemon: Running) -> None:
     stored = [id for _, frame in store.frames() for id in frame.ids]
     store.close()
     assert stored == ["c-v1", "f-v1", "p-v1"]
+
+
+async def test_what_comes_with_consent_is_sealed_and_known_again_after_a_restart(tmp_path: Path) -> None:
+    """By facts that replay goes by; what was written can be read with the vault only."""
+    config = write_config(tmp_path)
+    keys: list[Any] = []
+    for number in range(2):
+        async with running(config) as daemon:
+            fields = {"姓名": "张三丰", "手机号": "138 0013 8000"}
+            sent = event("form_submit", id=f"f{number}", at=now_ms(), consent=True, fields=fields)
+            assert (await daemon.ingest(encode_event(sent))).json()["accepted"] == 1
+    store = Store.open_to_read(daemon.store)
+    frames = [frame for _, frame in store.frames()]
+    vault = Vault.open_to_read(path_beside(daemon.store))
+    for stored in (each for frame in frames for each in frame.events() if each.kind == "form_submit"):
+        assert "张三丰" not in encode_event(stored).decode()
+        assert answers_of(stored, vault.unseal) == fields
+        keys.append(stored.data)
+    vault.close()
+    store.close()
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    assert (keys[0]["province"], len(keys[0]["phone"])) == ("北京", 32)
 
 
 # ---------------------------------------------------------------- access

@@ -45,6 +45,8 @@ from frontrow.storage.attic import DiskAttic, path_beside
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.store import Alert, Commit
+from frontrow.storage.vault import Vault, master_key
+from frontrow.storage.vault import path_beside as vault_beside
 from frontrow.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics
 from frontrow_connectors.canonical import decode_payload
 from frontrow_connectors.contract import HookRequest
@@ -154,7 +156,8 @@ class Daemon:
         Raises:
             ConfigError: A lexicon cannot be used, or the port is taken.
             StoreLocked: Another daemon holds the store.
-            StoreDamaged: The journal cannot be read back.
+            StoreDamaged: The journal or the vault cannot be read back.
+            StoreUnusable: One of them cannot be opened; the vault, also without its master key.
             CannotFollow: A version that was promoted in the journal is not there, or cannot be used.
             BaseExceptionGroup: A part failed that the daemon cannot be without; the journal above all.
         """
@@ -167,7 +170,10 @@ class Daemon:
             with contextlib.closing(listener):
                 store = await StoreThread.open(config.storage.path)
                 try:
-                    await self._run(store, lexicons, listener, ready)
+                    master = master_key(config.privacy.master_key)
+                    vault = await asyncio.to_thread(Vault.open, vault_beside(config.storage.path), master)
+                    with contextlib.closing(vault):
+                        await self._run(store, vault, lexicons, listener, ready)
                 finally:
                     await store.close()
         finally:
@@ -176,6 +182,7 @@ class Daemon:
     async def _run(
         self,
         store: StoreThread,
+        vault: Vault,
         lexicons: Lexicons,
         listener: socket.socket,
         ready: Callable[[Address], None],
@@ -189,7 +196,17 @@ class Daemon:
         try:
             if not self._stop.is_set():
                 await self._serve(
-                    store, lexicons, listener, ready, keeper, engine, following, people, metrics, observer
+                    store,
+                    vault,
+                    lexicons,
+                    listener,
+                    ready,
+                    keeper,
+                    engine,
+                    following,
+                    people,
+                    metrics,
+                    observer,
                 )
         finally:
             keeper.close()
@@ -197,6 +214,7 @@ class Daemon:
     async def _serve(
         self,
         store: StoreThread,
+        vault: Vault,
         lexicons: Lexicons,
         listener: socket.socket,
         ready: Callable[[Address], None],
@@ -246,7 +264,7 @@ class Daemon:
             people=people,
             clock=clock,
             rooms={(room.platform, room.room): room for room in rooms.values()},
-            preparer=Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region),
+            preparer=Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region, vault),
             routes=[
                 # A new lead has no addressee yet; whoever gives it one tells them.
                 Route(sink.id, frozenset(sink.rooms))

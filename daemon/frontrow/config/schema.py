@@ -156,6 +156,22 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     exploration_per_hour: Annotated[int, Meta(ge=1, le=1_000)] = 4
 
 
+class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How personal data is protected; see daemon/docs/privacy.md.
+
+    ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed.
+    """
+
+    master_key: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(?:.{32,})?\Z",
+            description="32 characters or more that nobody guesses, or empty",
+            extra={"secret": True},
+        ),
+    ] = ""
+
+
 class IntentsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How comments are understood.
 
@@ -249,6 +265,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcome: OutcomeConfig = field(default_factory=OutcomeConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     intents: IntentsConfig = field(default_factory=IntentsConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     panel: PanelConfig = field(default_factory=PanelConfig)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)

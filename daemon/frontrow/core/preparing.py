@@ -18,11 +18,13 @@ from typing import Any
 
 import msgspec
 
+from frontrow.core.centre.sealing import seal_forms
 from frontrow.core.contact import redact_extra, redact_fields, redact_label, redact_text, suspects
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
 from frontrow.core.intents import RoomLexicon
+from frontrow.core.ports import Sealer
 from frontrow.core.promotions import KIND as PROMOTION
 from frontrow.core.promotions import is_token
 
@@ -43,10 +45,15 @@ class Preparer:
     """Prepares frames of events of any rooms. It has state, of which no result depends: one task owns it."""
 
     def __init__(
-        self, lexicons: Mapping[tuple[str, str], RoomLexicon], default: RoomLexicon, region: str
+        self,
+        lexicons: Mapping[tuple[str, str], RoomLexicon],
+        default: RoomLexicon,
+        region: str,
+        sealer: Sealer | None = None,
     ) -> None:
         """``lexicons`` are those of configured rooms by (platform, room); ``default`` reads all others' comments.
-        ``region`` (ISO 3166, ``CN``) is where a number without a country's code is dialled from.
+        ``region`` (ISO 3166, ``CN``) is where a number without a country's code is dialled from. ``sealer`` seals what comes
+        with consent (:mod:`frontrow.core.centre.sealing`); without one it is kept as it comes.
 
         Raises:
             ValueError: They are not all made from one lexicon.
@@ -60,6 +67,7 @@ class Preparer:
         self._lexicon = default.lexicon
         self._any_room = default  # a form's facts are the same in all
         self._region = region
+        self._sealer = sealer
         self._many_rooms = len(memories) > 1
         self._of_any_room: dict[str, int] = {}  # text → facts without a room's own words
         self._kept_of_names: dict[str, str] = {}  # of those that may have contact data
@@ -74,6 +82,9 @@ class Preparer:
         """Derive the facts of a frame's events and mask what may not be kept; return the frame.
 
         The frame must be the caller's alone: to everybody who gets it later it is frozen.
+
+        Raises:
+            CommitFailed: There is a sealer, and it cannot keep a new key.
         """
         if len(frame):
             self._forget_in_time(frame)
@@ -115,6 +126,8 @@ class Preparer:
                 consent = seldom.get("consent", {}).get(position)
                 seldom["fields"][position] = redact_fields(_storable(fields), consent)
         self._move_data(frame)
+        if self._sealer is not None and "fields" in seldom:
+            seal_forms(frame, self._sealer, region)
         for position, extra in seldom.get("extra", {}).items():
             if extra:
                 seldom["extra"][position] = redact_extra(_storable(extra), region)

@@ -56,13 +56,15 @@ def path_beside(store: Path) -> Path:
 
 
 def master_key(text: str) -> bytes | None:
-    """Return the master key that an option holds, 64 hexadecimal digits; None of an empty one. Raises ValueError."""
-    if not text:
-        return None
-    key = bytes.fromhex(text)
-    if len(key) != KEY_BYTES:
-        raise ValueError("a master key has 64 hexadecimal digits")
-    return key
+    """Return the master key that an option of 32 characters or more makes; None of an empty one.
+
+    It is taken for random: from words that somebody chose, guessing would be cheap.
+    """
+    return (
+        hashlib.blake2b(text.encode(), digest_size=KEY_BYTES, person=b"frontrow master").digest()
+        if text
+        else None
+    )
 
 
 class Vault:
