@@ -15,7 +15,7 @@ from typing import Final
 
 STATIC: Final = Path(__file__).parent / "static"
 
-PAGES: Final = ("host", "model")
+PAGES: Final = ("host", "model", "sales")
 """The names that :func:`page` knows; each is ``static/<name>.html``."""
 
 ASSET_PREFIX: Final = "/static/"

@@ -64,6 +64,7 @@ class Front:
                 metrics=absent,
                 model=absent,
                 promotions=absent,
+                desk=None,
                 ready=absent,
                 counters=self.counted,
                 max_body_bytes=MAX_BODY,

@@ -108,7 +108,8 @@ class Scene:
         key = (phone.encode().hex() + "0" * 32)[:32]
         event = self.event(
             "form_submit", at, platform="douyin", room=room, viewer=viewer, consent=True, form="f",
-            data={"phone": key, "masked": "138****8000", "country": "CN", "province": "浙江", "city": "杭州", **data},
+            data={"phone": key, "country": "CN", "province": "浙江", "city": "杭州", **data},
+            fields={"sealed": "c2VhbGVk", "masked": "138****8000"},
         )  # fmt: skip
         self.apply([event])
         return self.lead(self.raw(lead_id("douyin", room, f"form:{event.id}", viewer)).lead)

@@ -8,22 +8,22 @@ journal, not kept in memory.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
-from frontrow.core.centre.book import Told
-from frontrow.core.centre.centre import Centre
+from frontrow.core.centre.book import LeadRow, Told
+from frontrow.core.centre.centre import Centre, Shown
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
 from frontrow.runtime.pipeline import Applied
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
-from frontrow.storage.store import made_order
+from frontrow.storage.store import Alert, made_order
 
 FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
 FRAMES_A_STEP = 64  # applied in one transaction at most
@@ -42,11 +42,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A durable frame as the centre takes it: its number, and the leads it made, each with its place."""
+    """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers."""
 
     seq: int
     frame: Frame
     leads: Sequence[tuple[int, Lead]]
+    shown: Mapping[str, Shown] = field(default_factory=dict)
 
 
 class CentreFollower:
@@ -57,17 +58,22 @@ class CentreFollower:
         *,
         store: StoreThread,
         make: Callable[[], tuple[SqlBook, Centre]],
-        tell: Callable[[SqlBook, Centre, Sequence[Told]], int],
-        changed: Callable[[], None],
+        alerts: Callable[[SqlBook, Centre, Sequence[Told]], list[tuple[Alert, int]]],
+        told: Callable[[], None],
+        changed: Callable[[Sequence[LeadRow]], None],
+        shown: Callable[[int], Shown],
         clock: Clock,
         observer: Observer,
     ) -> None:
-        """``make`` opens the database, in the centre's thread. ``tell`` writes messages beside what is being written and returns how many;
-        ``changed`` hears, on the loop, of every transaction in which something may have changed."""
+        """``make`` opens the database, in the centre's thread, where ``alerts`` makes messages of what was decided to be told; ``told`` hears, on
+        the loop, that some are in the outbox. ``changed`` hears, on the loop, of the leads that each transaction changed. ``shown`` gives what may be shown of the viewer in an
+        engine's row."""
         self._store = store
         self._make = make
-        self._tell = tell
+        self._alerts = alerts
+        self._told = told
         self._changed = changed
+        self._shown = shown
         self._clock = clock
         self._observer = observer
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="centre")
@@ -78,6 +84,17 @@ class CentreFollower:
         self._seq = 0  # of the last frame that was applied
         self._written = 0  # of the last position that was written
         self.failing = False
+
+    @property
+    def centre(self) -> Centre:
+        """The centre; what others read of it are values that are exchanged whole."""
+        assert self._opened is not None, "open() comes first"
+        return self._opened[1]
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next timer is due (UTC ms), as of the last transaction; None: none is set."""
+        return None if self._opened is None else self._opened[0].next_due
 
     @property
     def seq(self) -> int:
@@ -108,7 +125,11 @@ class CentreFollower:
         for seq, applied in enumerate(kept, start=first):
             effects = applied.effects
             made = sorted(zip(effects.lead_positions, effects.leads, strict=True), key=made_order)
-            self._held.append(Made(seq, applied.frame, made))
+            shown = {
+                lead.lead: self._shown(row)
+                for lead, row in zip(effects.leads, effects.lead_rows, strict=True)
+            }
+            self._held.append(Made(seq, applied.frame, made, shown))
         while len(self._held) > FRAMES_HELD:
             self._held.popleft()
         self._arrived.set()
@@ -160,39 +181,59 @@ class CentreFollower:
 
     async def _step(self, made: Sequence[Made]) -> None:
         began = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
         mark = await self._store.call(self._store.store.mark, made[-1].seq)
         assert mark is not None
-        changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._apply, made, mark)
+        changed: list[LeadRow] = []
+        try:
+            alerts = await loop.run_in_executor(self._thread, self._apply, made, mark)
+            if alerts:
+                # Before the position is written: what a crash repeats has the same keys, and is in the outbox once.
+                await self._store.call(self._store.store.outbox_add, alerts)
+            if alerts is not None:
+                changed = await loop.run_in_executor(self._thread, self._commit, made[-1].seq)
+        except BaseException:
+            await asyncio.shield(loop.run_in_executor(self._thread, self._roll_back))
+            raise
         async with self._stepped:
             self._seq = made[-1].seq
             self._stepped.notify_all()
         seconds = self._clock.monotonic() - began
         self._observer.centre_applied(len(made), seconds, self._store.store.seq - self._seq)
+        if alerts:
+            self._told()
         if changed:
-            self._changed()
+            self._changed(changed)
 
-    def _apply(self, made: Sequence[Made], mark: bytes) -> bool:
-        """Apply frames in one transaction and return whether anything was written; in the centre's thread."""
+    # ------------------------------------------------------------------ in the centre's thread
+
+    def _apply(self, made: Sequence[Made], mark: bytes) -> list[tuple[Alert, int]] | None:
+        """Apply frames in a transaction that is left open, and return what is to be told; None: nothing was to be done, and none is open."""
         assert self._opened is not None
         book, centre = self._opened
+        position = book.position()
         now = max(centre.now_after(each.frame) for each in made)
         due = book.next_due is not None and book.next_due <= now
         if not due and not any(centre.concerns(each.frame) or each.leads for each in made):
-            position = book.position()
             position.now, position.seq, position.mark = now, made[-1].seq, mark
             if position.seq - self._written < UNWRITTEN_FRAMES:
-                return False
-        try:
+                return None
             book.begin()
-            for each in made:
-                centre.apply(each.frame, each.leads)
-            self._tell(book, centre, centre.take_told())
-            position = book.position()
-            position.seq, position.mark = made[-1].seq, mark
-            book.commit()
-        except BaseException:
+            return []
+        book.begin()
+        for each in made:
+            centre.apply(each.frame, each.leads, each.shown)
+        position.seq, position.mark = made[-1].seq, mark
+        return self._alerts(book, centre, centre.take_told())
+
+    def _commit(self, seq: int) -> list[LeadRow]:
+        assert self._opened is not None
+        changed = self._opened[0].commit()
+        self._written = seq
+        return changed
+
+    def _roll_back(self) -> None:
+        if self._opened is not None:
+            book, centre = self._opened
             book.roll_back()
             centre.reload()
-            raise
-        self._written = made[-1].seq
-        return True

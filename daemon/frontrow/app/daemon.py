@@ -18,6 +18,7 @@ import uvicorn
 from frontrow.app.feeds import Feeds
 from frontrow.app.following import Following
 from frontrow.app.keeping import Keeper, identity_of
+from frontrow.app.lead_centre import LeadCentre
 from frontrow.app.learning import Learning
 from frontrow.app.models import registry_beside
 from frontrow.app.observing import Observer
@@ -32,6 +33,7 @@ from frontrow.core.ports import Clock, Sink
 from frontrow.core.preparing import Preparer
 from frontrow.runtime import collector
 from frontrow.runtime.access import Access
+from frontrow.runtime.desk import Desk
 from frontrow.runtime.http import BoundedHttp
 from frontrow.runtime.intake import Intake
 from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxWorker
@@ -241,13 +243,18 @@ class Daemon:
             clock=clock,
         )
 
+        def notify() -> None:
+            for worker in workers:
+                worker.notify()
+
         def on_durable(frames: Sequence[Applied]) -> None:
             panels.durable(frames)
+            if centre is not None:
+                centre.follower.durable(frames)
             for frame in frames:
                 learning.durable(frame.effects)
             if any(frame.alerts for frame in frames):
-                for worker in workers:
-                    worker.notify()
+                notify()
 
         intake = Intake(
             clock=clock,
@@ -303,6 +310,24 @@ class Daemon:
             by_policy=config.model.promotion == "policy",
             clock=clock,
         )
+        centre: LeadCentre | None = None
+        desk: Desk | None = None
+        if config.centre.enabled:
+            by_key = {(room.platform, room.room): room for room in rooms.values()}
+            centre = LeadCentre(
+                config,
+                store=store,
+                vault=vault,
+                people=people,
+                clock=clock,
+                observer=observer,
+                sinks=[(sink.id, SINKS[sink.kind].audience) for sink in sinks],
+                told=notify,
+                changed=lambda rows: None if desk is None else desk.changed(rows),
+                rooms=by_key,
+            )
+            await centre.open()
+            desk = centre.desk(intake)
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http) for sink in sinks]
@@ -313,7 +338,7 @@ class Daemon:
             server = _Server(
                 application(
                     self._services(
-                        store, intake, panels, feeds, observer, metrics, rooms, learning, promoting
+                        store, intake, panels, feeds, observer, metrics, rooms, learning, promoting, desk
                     )
                 ),
                 config,
@@ -326,7 +351,16 @@ class Daemon:
                     verifying = group.create_task(self._verify(observer), name="verification")
                     judging = group.create_task(learning.run(), name="judge")
                     proposing = group.create_task(promoting.run(), name="promotions")
-                    ticking = group.create_task(tick(intake, engine, clock), name="ticks")
+                    due = (lambda: None) if centre is None else (lambda: centre.follower.next_due)
+                    ticking = group.create_task(tick(intake, engine, clock, due), name="ticks")
+                    desking = (
+                        []
+                        if centre is None
+                        else [
+                            group.create_task(centre.follower.run(), name="centre"),
+                            group.create_task(centre.announce(intake), name="policy"),
+                        ]
+                    )
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
                     serving = group.create_task(server.serve(sockets=[listener]), name="http")
@@ -345,25 +379,35 @@ class Daemon:
                     await self._stop.wait()
                     proposing.cancel()  # before the intake is closed
                     left_s = await self._shut_down(
-                        intake, panels, server, workers, [feeding, ticking], applying, [*sending, serving]
+                        intake,
+                        [panels] if desk is None else [panels, desk],
+                        server,
+                        workers,
+                        [feeding, ticking],
+                        applying,
+                        [*sending, serving],
                     )
                     showing.cancel()
                     keeping.cancel()
                     verifying.cancel()
                     judging.cancel()
+                    for task in desking:
+                        task.cancel()
                     if left_s >= LAST_SNAPSHOT_S and applying.done():
                         keeper.last(engine, people)
                         await keeper.finish()
             finally:
                 collector.release()
                 await asyncio.to_thread(learning.close)
+                if centre is not None:
+                    await centre.close()
                 for adapter in opened:
                     await adapter.close()
 
     async def _shut_down(
         self,
         intake: Intake,
-        panels: Panels,
+        panels: Sequence[Panels | Desk],
         server: "_Server",
         workers: Sequence[OutboxWorker],
         sources: Sequence["asyncio.Task[None]"],
@@ -383,7 +427,8 @@ class Daemon:
         await _ended("sources", sources, 2.0)
         intake.close()
         await _ended("pipeline", [applying], max(0.1, deadline - self._clock.monotonic()))
-        panels.close()
+        for each in panels:
+            each.close()
         for worker in workers:
             worker.stop()
         server.should_exit = True
@@ -495,6 +540,7 @@ class Daemon:
         rooms: Mapping[str, RoomRef],
         learning: Learning,
         promoting: Promoting,
+        desk: Desk | None,
     ) -> Services:
         async def scrape() -> tuple[bytes, str]:
             self._outbox_depth = await store.call(store.store.outbox_depth)
@@ -515,6 +561,7 @@ class Daemon:
             metrics=scrape,
             model=learning.told,
             promotions=promoting,
+            desk=desk,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,

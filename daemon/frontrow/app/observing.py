@@ -125,6 +125,14 @@ class Observer:
         self._metrics.clock_stepped(seconds)
         log.warning("clock_stepped", seconds=round(seconds, 3))
 
+    # of the lead centre
+
+    def centre_applied(self, frames: int, seconds: float, behind: int) -> None:
+        self._metrics.centre_applied(seconds, behind)
+
+    def centre_failed(self) -> None:
+        self._metrics.centre_failed()
+
     def acknowledged(self, seconds: Sequence[float]) -> None:
         self._metrics.ingest_ack.observe_all(seconds)
 

@@ -9,6 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK
+from frontrow.core.centre.assignment import Rule as AssignmentRule
+from frontrow.core.centre.clock import SlaPolicy
+from frontrow.core.centre.organisation import Seller, Unit
+from frontrow.core.centre.policy import IdentityLimits
+from frontrow.core.centre.quality import ValidationRules
 from frontrow.core.events import MAX_VALUE, RoomRef
 from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import Policy
@@ -172,6 +178,28 @@ class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ""
 
 
+class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The lead centre: customers, who gets which lead, until when, and what becomes of it.
+
+    ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the store. ``pack`` is the trade: one
+    that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they are the whole organisation; else it is what was imported.
+    ``fallback`` is the pool for leads that no rule takes. ``blacklist`` are keyed hashes of numbers that are nobody's customer.
+    """
+
+    enabled: bool = True
+    database: Annotated[str, Meta(max_length=1_024, extra={"secret": True})] = ""
+    pack: Key = "commerce"
+    rules: tuple[AssignmentRule, ...] = DEFAULT_RULES
+    fallback: Key = FALLBACK
+    sla: SlaPolicy = SlaPolicy()
+    identity: IdentityLimits = IdentityLimits()
+    validation: ValidationRules = ValidationRules()
+    blacklist: tuple[Key, ...] = ()
+    order_outcome: Annotated[str, Meta(max_length=64)] = "won"
+    units: tuple[Unit, ...] = ()
+    sellers: tuple[Seller, ...] = ()
+
+
 class IntentsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How comments are understood.
 
@@ -210,7 +238,8 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``id`` is its name in URLs; ``platform`` and ``room`` are its key in events. ``language`` is the panel's, None:
     as ``[panel]`` says. ``timezone`` (IANA) decides when a day begins. ``host_aliases`` are what viewers call the
-    host after @, beside 主播 and "host"; typing one of ``raffle_words`` counts as joining a raffle.
+    host after @, beside 主播 and "host"; typing one of ``raffle_words`` counts as joining a raffle. ``store`` is the unit that
+    the room's leads belong to; None: the rules say.
     """
 
     id: Id
@@ -221,6 +250,7 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timezone: Key = "Asia/Shanghai"
     host_aliases: tuple[Word, ...] = ()
     raffle_words: tuple[Word, ...] = ()
+    store: Key | None = None
 
     @property
     def ref(self) -> RoomRef:
@@ -265,6 +295,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcome: OutcomeConfig = field(default_factory=OutcomeConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     intents: IntentsConfig = field(default_factory=IntentsConfig)
+    centre: CentreConfig = field(default_factory=CentreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     panel: PanelConfig = field(default_factory=PanelConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -229,16 +229,20 @@ class Pipeline:
         return known.id if known else room
 
 
-async def tick(intake: Intake, engine: Engine, clock: Clock) -> None:
+async def tick(
+    intake: Intake, engine: Engine, clock: Clock, due: Callable[[], int | None] = lambda: None
+) -> None:
     """Journal the passing of time while no event carries it; until cancelled.
 
-    So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room.
+    So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room. ``due`` is when
+    something is to happen (UTC ms) that waits for time to pass, or None.
     """
     while True:
         await clock.sleep(HURRY_S)
         now = clock.now()
         passed = now // MARK_MS > engine.now // MARK_MS
-        hurried = engine.labels.urgent and passed
+        next_due = due()
+        hurried = passed and (engine.labels.urgent or (next_due is not None and engine.now < next_due <= now))
         if engine.now == 0 or not (hurried or now - engine.now >= TICK_EVERY_S * 1000.0):
             continue
         event = Event(id=f"tick-{now}", platform="frontrow", room="clock", kind="tick", at=now)

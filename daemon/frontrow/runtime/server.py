@@ -31,6 +31,8 @@ from frontrow.core.ports import Clock, Receipt
 from frontrow.core.promotions import MAX_REASON, Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.answers import Http, Problem, as_problem, bearer, problem, token_of
+from frontrow.runtime.desk import Desk
+from frontrow.runtime.desk_routes import desk_routes
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels, Why
 from frontrow.runtime.turns import TooManyWait, Turns
@@ -152,6 +154,7 @@ class Services:
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     model: Callable[[], Mapping[str, Any]]
     promotions: Promotions
+    desk: Desk | None
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
@@ -319,6 +322,18 @@ def application(services: Services) -> ASGIApp:
         page = services.document("model", request.headers.get("if-none-match") if status == 200 else None)
         return _page(page, status if status != 200 else page.status)
 
+    @get("/sales", include_in_schema=False)
+    async def sales_page(request: Http) -> Response[bytes]:
+        grant = await services.access.grant(
+            token_of(request.headers, request.query_params), services.clock.now()
+        )
+        status = 401 if grant is None else 200 if grant.allows(Right.LEADS, "") else 403
+        if status != 200:
+            services.counters.refused("sales", str(status))
+        # As with the host's page: it says itself what is wrong.
+        page = services.document("sales", request.headers.get("if-none-match") if status == 200 else None)
+        return _page(page, status if status != 200 else page.status)
+
     @get("/static/{path:path}", include_in_schema=False)
     async def static(request: Http, path: FromPath[str]) -> Response[bytes]:
         page = services.asset(path.lstrip("/"), request.headers.get("if-none-match"))
@@ -476,6 +491,7 @@ def application(services: Services) -> ASGIApp:
             metrics,
             host_page,
             model_page,
+            sales_page,
             static,
             rooms,
             viewers,
@@ -486,6 +502,11 @@ def application(services: Services) -> ASGIApp:
             roll_back,
             document,
             host_socket,
+            *(
+                []
+                if services.desk is None
+                else desk_routes(services.desk, services.access, services.clock, services.counters.refused)
+            ),
         ],
         exception_handlers={HTTPException: failed, 404: failed, 405: failed, 500: failed},
         openapi_config=OpenAPIConfig(

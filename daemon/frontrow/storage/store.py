@@ -381,6 +381,11 @@ class Store:
 
     # ------------------------------------------------------------------ outbox
 
+    def outbox_add(self, alerts: Sequence[tuple[Alert, int]]) -> None:
+        """Put alerts into the outbox, each made at a time (UTC ms); one that is there already, by sink and key, stays as it is."""
+        with self._writer.transaction() as db:
+            db.executemany(_INSERT_ALERT, [_alert_row(alert, at) for alert, at in alerts])
+
     def outbox_due(self, sink: str, now: int, limit: int) -> list[tuple[int, str, LeadAlert, int, int]]:
         """Return (id, key, alert, created_at, attempts) of what is due for a sink, oldest first.
 

@@ -124,6 +124,22 @@ class Metrics:
             registry=registry,
         )
         self._sound.set(-1)
+        self._centre_s = Histogram(
+            "frontrow_centre_apply_seconds",
+            "Time that one transaction of the lead centre took.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+            registry=registry,
+        )
+        self._centre_behind = Gauge(
+            "frontrow_centre_behind_frames",
+            "Durable frames that the lead centre has not applied yet.",
+            registry=registry,
+        )
+        self._centre_failures = Counter(
+            "frontrow_centre_failures_total",
+            "Times that the lead centre's database failed; what came meanwhile waits in the journal.",
+            registry=registry,
+        )
         self._snapshots = Counter(
             "frontrow_snapshots_total",
             "Snapshots of the engine, by outcome.",
@@ -229,6 +245,15 @@ class Metrics:
     def verified(self, sound: bool) -> None:
         """Note what reading the whole journal has found."""
         self._sound.set(1 if sound else 0)
+
+    def centre_applied(self, seconds: float, behind: int) -> None:
+        """Take note of a transaction of the lead centre, and of how many frames wait for it."""
+        self._centre_s.observe(seconds)
+        self._centre_behind.set(behind)
+
+    def centre_failed(self) -> None:
+        """Count a failure of the lead centre's database."""
+        self._centre_failures.inc()
 
     def snapshot(self, seconds: float | None) -> None:
         """Count a snapshot that took so long to write, or (None) that failed."""

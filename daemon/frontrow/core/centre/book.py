@@ -62,7 +62,8 @@ class RawLead:
     platform: str
     room: str
     session: str | None
-    viewer: str
+    kind: str  # of the identity …
+    viewer: str  # … and its key
     customer: str
     lead: str
     store: str
@@ -187,14 +188,21 @@ class Entry:
 
 @dataclass(slots=True)
 class Told:
-    """A message that somebody is to get; ``key`` makes it one however often it is computed."""
+    """A message that somebody is to get: one seller or manager (``to``), or programs that hear of all leads (``to`` None).
+
+    ``key`` makes it one however often it is computed. ``purpose`` is that of an alert; ``event`` what has happened, where the purpose does not
+    say it (``assigned``, ``claimed``, ``returned``, ``breached``, ``won`` …). ``cause`` is that of a breach.
+    """
 
     key: str
-    to: str  # a seller's id
-    purpose: str  # "todo" | "nudge" | "escalation" | "approval" | "returned" | "again"
+    to: str | None
+    purpose: str  # "lead" | "todo" | "nudge" | "escalation" | "approval"
     lead: str
     at: int
     due_at: int | None = None
+    event: str | None = None
+    holder: str | None = None
+    cause: str | None = None
 
 
 @dataclass(slots=True)

@@ -52,6 +52,7 @@ from frontrow.core.centre.policy import CentrePolicy, policy_data, policy_versio
 from frontrow.core.centre.quality import Contact as QualityContact
 from frontrow.core.centre.quality import QualityFacts, quality_of
 from frontrow.core.centre.stages import CLOSED, Act, LeadState, Refusal, Step, act_of, step
+from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import CENTRE_KINDS, PEOPLE_KINDS, Event
 from frontrow.core.frames import Frame
@@ -65,6 +66,9 @@ RELEVANT = (
 )
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
+
+Shown = tuple[str | None, str | None]
+"""What may be shown of a viewer: the name and the last words, both masked; personal, and nothing is decided by it."""
 
 _STATE_FIELDS = tuple(name for name in LeadState.__struct_fields__ if name != "reached")
 _GRADE_ORDER: Mapping[str, int] = {grade: number for number, grade in enumerate(GRADES)}
@@ -109,6 +113,7 @@ class Centre:
         }  # fmt: skip
         self._loaded = False
         self._turned = False
+        self.journalled = False  # whether the policy in force is the journal's
         self.policy = policy
         self.organisation = Organisation()
         self._slas = SlaVersions()
@@ -134,9 +139,14 @@ class Centre:
         told, self._told = self._told, []
         return told
 
-    def apply(self, frame: Frame, leads: Sequence[tuple[int, Lead]]) -> None:
-        """Apply the relevant events of a durable frame and the leads that it made, each (position, lead) in the order of making."""
-        self._load()
+    def apply(
+        self, frame: Frame, leads: Sequence[tuple[int, Lead]], shown: Mapping[str, Shown] | None = None
+    ) -> None:
+        """Apply the relevant events of a durable frame and the leads that it made, each (position, lead) in the order of making.
+
+        ``shown`` is what may be shown of the viewers of these leads, by lead; what is missing there is looked for in the frame.
+        """
+        self.load()
         position = self._book.position()
         nows = np.maximum.accumulate(np.maximum(np.array(frame.arrivals(), np.int64), position.now)).tolist()
         relevant = [at for at, kind in enumerate(frame.kinds) if kind in RELEVANT and not frame.tests[at]]
@@ -151,7 +161,7 @@ class Centre:
                 self._hear(event, nows[at])
             for lead in made.get(at, ()):
                 self._fire(lead.decided_at)
-                self._take_lead(lead)
+                self._take_lead(lead, (shown or {}).get(lead.lead) or _shown(frame, at, lead.viewer))
         self._fire(nows[-1])
         position.now = nows[-1]
         self._save()
@@ -182,11 +192,13 @@ class Centre:
 
     # ------------------------------------------------------------------ what is in force
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Read from the book what is in force; within a transaction of its own, or before a frame."""
         if self._loaded:
             return
         book = self._book
         kept = book.state("policy")
+        self.journalled = kept is not None
         self.policy = self._first_policy if kept is None else read_policy(kept.value)
         slas = book.state("sla")
         self._slas = SlaVersions(
@@ -223,6 +235,7 @@ class Centre:
             return
         policy = read_policy((event.data or {}).get("policy"))
         self.policy = policy
+        self.journalled = True
         self._put_state("policy", policy_data(policy))
         self._book.position().policy = policy_version(policy)
 
@@ -347,7 +360,7 @@ class Centre:
             raws.update((raw.raw, raw) for raw in book.raws_of(customer))
             rows.update((row.lead, row) for row in book.founded_by(customer))
         for raw in raws.values():
-            identity = self._identity(ids.viewer_identity(raw.platform, raw.viewer), raw.decided_at)
+            identity = self._identity(ids.Identity(raw.kind, raw.viewer), raw.decided_at)
             if raw.customer != identity.customer:
                 raw.customer = identity.customer
                 book.put(raw)
@@ -427,7 +440,7 @@ class Centre:
 
     # ------------------------------------------------------------------ leads come in
 
-    def _take_lead(self, lead: Lead) -> None:
+    def _take_lead(self, lead: Lead, shown: Shown) -> None:
         """Take a raw lead of the engine: a viewer turned hot, or was shown to find out."""
         if self._book.raw(lead.lead) is not None:
             return
@@ -439,6 +452,7 @@ class Centre:
             platform=lead.platform,
             room=lead.room,
             session=lead.session,
+            kind=identity.kind,
             viewer=lead.viewer,
             customer=identity.customer,
             lead="",
@@ -456,6 +470,8 @@ class Centre:
             channel=self.policy.channel_of(lead.platform, lead.room),
             policy=lead.policy,
             model=lead.model,
+            name=shown[0],
+            words=shown[1],
         )
         self._meet(raw, at, referred=False)
 
@@ -463,37 +479,39 @@ class Centre:
         """Somebody left a contact with consent: a lead, however cold they were in the room."""
         data = event.data or {}
         phone = data.get("phone")
-        if event.viewer is None or not event.consent or not isinstance(phone, str):
+        if not event.consent or not isinstance(phone, str):
             return
-        viewer = ids.viewer_identity(event.platform, event.viewer)
         number = ids.identity_of({"kind": ids.PHONE, "key": phone})
+        owner = number if event.viewer is None else ids.viewer_identity(event.platform, event.viewer)
         key = f"{event.platform}/{event.room}/{event.id}"
-        self._identity(viewer, at)
+        self._identity(owner, at)
         contact = Contact(
             id=key,
-            kind=viewer.kind,
-            key=viewer.key,
+            kind=owner.kind,
+            key=owner.key,
             phone=phone,
             country=_text(data, "country"),
             province=_text(data, "province"),
             city=_text(data, "city"),
-            masked=_text(data, "masked") or None,
-            sealed=_sealed(event.fields),
+            masked=_text(event.fields or {}, "masked") or None,
+            sealed=_text(event.fields or {}, "sealed") or None,
             at=at,
             form=event.form,
         )
         self._book.put(contact)
-        self._consent(viewer, "contact", "", True, at, event.form or "form")
-        self._join(ids.Link(key, viewer, number, "form", 1.0, at), at)
-        identity = self._identity(viewer, at)
+        self._consent(owner, "contact", "", True, at, event.form or "form")
+        if owner != number:
+            self._join(ids.Link(key, owner, number, "form", 1.0, at), at)
+        identity = self._identity(owner, at)
         points = self.policy.form_points(has_company=bool(data.get("company")))
         raw = RawLead(
-            raw=lead_id(event.platform, event.room, f"form:{event.id}", event.viewer),
+            raw=lead_id(event.platform, event.room, f"form:{event.id}", owner.key),
             source="form",
             platform=event.platform,
             room=event.room,
             session=event.session,
-            viewer=event.viewer,
+            kind=owner.kind,
+            viewer=owner.key,
             customer=identity.customer,
             lead="",
             store="",
@@ -510,6 +528,7 @@ class Centre:
             channel=_text(data, "channel") or self.policy.channel_of(event.platform, event.room),
             policy="",
             model=None,
+            name=None if event.name is None else mask_name(mask_numbers(event.name)),
         )
         if self._book.raw(raw.raw) is None:
             self._meet(raw, at, referred=bool(data.get("referred_by")))
@@ -604,7 +623,7 @@ class Centre:
         )
         if met is Meeting.OPEN_LEAD:
             if row.holder is not None and _GRADE_ORDER[raw.grade] == len(GRADES) - 1:
-                self._tell(row, row.holder, "again", at)
+                self._tell(row, row.holder, "nudge", at, event="hot_again")
             self._changed(row)
             return
         former = row.owner or row.former
@@ -870,6 +889,8 @@ class Centre:
             row.pool = row.pool or self.policy.public_pool
         elif row.owner is not None:
             row.pool = None
+        if closed and "closed" in done.happenings:
+            self._tell(row, None, "lead", at, event=row.status)
         for happening in done.happenings:
             if happening == "claimed" or happening == "transferred":
                 row.claimed_at = at
@@ -919,15 +940,15 @@ class Centre:
         )
         for who in follows.told:
             mine = who == row.holder
-            purpose = _PURPOSES.get(timer.kind, "nudge") if mine else "escalation"
+            purpose = "approval" if timer.kind == "approval" else "nudge" if mine else "escalation"
             if not (mine and follows.act != "nothing"):
-                self._tell(row, who, purpose, at, timer.number)
+                self._tell(row, who, purpose, at, timer.number, event=_EVENT_OF_TIMER.get(timer.kind))
         if follows.act == "nothing":
             self._changed(row)
             return
         left = row.holder
         if left is not None:
-            self._tell(row, left, "returned", at, timer.number)
+            self._tell(row, left, "nudge", at, timer.number, event="returned")
         if follows.act == "pool":
             self._do(row, Act(kind="recycle", at=at), at, "pooled")
             return
@@ -1162,10 +1183,34 @@ class Centre:
         row.chain = hashlib.blake2b(bytes.fromhex(row.chain) + line, digest_size=16).hexdigest()
         row.entries = number
         self._book.put(Entry(row.lead, number, at, kind, actor, told, note))
+        event = _EVENTS.get(kind)
+        if event is not None:
+            self._tell(row, None, "lead", at, event=event)
 
-    def _tell(self, row: LeadRow, to: str, purpose: str, at: int, number: int = 0) -> None:
-        key = f"{row.lead}.{row.entries}.{purpose}.{number}"
-        self._told.append(Told(key, to, purpose, row.lead, at, row.due_at))
+    def _tell(
+        self,
+        row: LeadRow,
+        to: str | None,
+        purpose: str,
+        at: int,
+        number: int = 0,
+        *,
+        event: str | None = None,
+    ) -> None:
+        key = f"{row.lead}.{row.entries}.{event or purpose}.{to or ''}.{number}"
+        self._told.append(
+            Told(
+                key,
+                to,
+                purpose,
+                row.lead,
+                at,
+                row.due_at,
+                event,
+                row.holder,
+                row.breach if purpose == "escalation" else None,
+            )
+        )
 
     def _changed(self, row: LeadRow) -> None:
         row.version += 1
@@ -1173,13 +1218,12 @@ class Centre:
 
 
 # What is said of the one who has a lead when a timer of it rings.
-_PURPOSES = {
-    "nudge": "nudge",
-    "follow_up": "follow_up",
-    "protection": "protection",
-    "breach": "nudge",
-    "recycle": "returned",
-}
+_EVENT_OF_TIMER = {"follow_up": "follow_up_due", "protection": "protection_ended"}
+# What programs that hear of all leads are told, by the timeline's kinds.
+_EVENTS = {
+    "assigned": "assigned", "lead_claim": "claimed", "breach": "breached", "returned": "returned", "pooled": "pooled",
+    "merged": "merged", "reactivated": "reactivated",
+}  # fmt: skip
 _ALWAYS_NOTED = frozenset({"lead_touch", "lead_note", "lead_outcome", "lead_review"})
 _FLAGS = ("staff", "bot", "spam", "crowd", "linkable", "confirmed", "booked", "test_drive_done", "ordered")
 
@@ -1212,6 +1256,15 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _sealed(fields: Mapping[str, Any] | None) -> str | None:
-    sealed = (fields or {}).get("sealed")
-    return sealed if isinstance(sealed, str) else None
+def _shown(frame: Frame, position: int, viewer: str) -> Shown:
+    """Return the last name and words of a viewer up to a position of a frame, masked."""
+    name = words = None
+    for at in range(position, -1, -1):
+        if frame.viewers[at] == viewer:
+            name, words = name or frame.names[at], words or frame.texts[at]
+            if name and words:
+                break
+    return (
+        None if name is None else mask_name(mask_numbers(name)),
+        None if words is None else mask_numbers(words),
+    )

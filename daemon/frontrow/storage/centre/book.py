@@ -27,6 +27,7 @@ from frontrow.core.centre.book import (
 )
 from frontrow.core.errors import StoreDamaged
 from frontrow.storage.centre import tables
+from frontrow.storage.centre.database import WRITES
 
 Row = TypeVar("Row")
 
@@ -130,6 +131,7 @@ class SqlBook:
         self._rows: dict[tuple[type[Any], tuple[Any, ...]], Any] = {}  # read or put in this transaction
         self._stored: set[tuple[type[Any], tuple[Any, ...]]] = set()  # of these, which the database has
         self._dirty: dict[type[Any], dict[tuple[Any, ...], Any]] = {}
+        self._written: dict[str, LeadRow] = {}  # in this transaction
         self.next_due: int | None = None  # when the first timer is due (UTC ms), as of the last commit
         self._position = self._read_position()
 
@@ -137,17 +139,19 @@ class SqlBook:
 
     def begin(self) -> None:
         """Begin a transaction."""
-        self._connection = self.engine.connect()
+        self._connection = self.engine.connect().execution_options(**{WRITES: True})
         self._connection.begin()
 
-    def commit(self) -> None:
-        """Write what was put and the position; all of it becomes visible at once."""
+    def commit(self) -> list[LeadRow]:
+        """Write what was put and the position; all of it becomes visible at once. Return the leads that were written."""
         db = self._db
         self._flush()
         self._write_position(db)
         self.next_due = db.execute(sa.select(sa.func.min(_t.due_at))).scalar()
         db.commit()
+        written = list(self._written.values())
         self._end()
+        return written
 
     def roll_back(self) -> None:
         """Forget what was put since :meth:`begin`; idempotent."""
@@ -168,6 +172,7 @@ class SqlBook:
         self._rows.clear()
         self._stored.clear()
         self._dirty.clear()
+        self._written.clear()
 
     @property
     def db(self) -> sa.Connection:
@@ -334,6 +339,8 @@ class SqlBook:
 
     def _write(self, kind: type[Any], rows: dict[tuple[Any, ...], Any]) -> None:
         db, names, keys = self._db, _COLUMNS[kind], _KEYS[kind]
+        if kind is LeadRow:
+            self._written.update((row.lead, row) for row in rows.values())
         unknown = [key for key in rows if (kind, key) not in self._stored]
         self._stored.update((kind, key) for key in self._present(kind, unknown))
         new: list[dict[str, Any]] = []

@@ -17,6 +17,7 @@ from frontrow.storage.folder import make_private
 
 BUSY_S = 5.0
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+WRITES = "frontrow_writes"  # execution option of a connection whose transactions write
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -98,13 +99,15 @@ def _settle_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # Who writes takes the lock at once: to take it in the middle fails where another has written since the beginning.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _migrate(engine: Engine) -> None:
     config = AlembicConfig()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         config.attributes["connection"] = connection
         known = set(_known(config))
         present = _present(connection)

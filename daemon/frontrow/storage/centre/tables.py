@@ -17,13 +17,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    text,
 )
 
 metadata = MetaData()
 
 Millis = BigInteger  # UTC
-Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER PRIMARY KEY alone
 
 position = Table(
     "position",
@@ -55,8 +53,8 @@ organisation = Table(
 identities = Table(
     "identities",
     metadata,
-    Column("kind", String(64), primary_key=True),
-    Column("key", String(256), primary_key=True),
+    Column("kind", String(320), primary_key=True),
+    Column("key", String(512), primary_key=True),
     Column("customer", String(32), nullable=False, index=True),
     Column("first_seen", Millis, nullable=False),
 )
@@ -64,11 +62,11 @@ identities = Table(
 links = Table(
     "links",
     metadata,
-    Column("link", String(64), primary_key=True),
-    Column("a_kind", String(64), nullable=False),
-    Column("a_key", String(256), nullable=False),
-    Column("b_kind", String(64), nullable=False),
-    Column("b_key", String(256), nullable=False),
+    Column("link", String(1024), primary_key=True),
+    Column("a_kind", String(320), nullable=False),
+    Column("a_key", String(512), nullable=False),
+    Column("b_kind", String(320), nullable=False),
+    Column("b_key", String(512), nullable=False),
     Column("source", String(256), nullable=False),
     Column("confidence", Float, nullable=False),
     Column("at", Millis, nullable=False),
@@ -81,9 +79,9 @@ links = Table(
 contacts = Table(
     "contacts",
     metadata,
-    Column("id", String(256), primary_key=True),
-    Column("kind", String(64), nullable=False),
-    Column("key", String(256), nullable=False),
+    Column("id", String(1024), primary_key=True),
+    Column("kind", String(320), nullable=False),
+    Column("key", String(512), nullable=False),
     Column("phone", String(64), nullable=False),
     Column("country", String(8), nullable=False),
     Column("province", String(64), nullable=False),
@@ -98,8 +96,8 @@ contacts = Table(
 consents = Table(
     "consents",
     metadata,
-    Column("kind", String(64), primary_key=True),
-    Column("key", String(256), primary_key=True),
+    Column("kind", String(320), primary_key=True),
+    Column("key", String(512), primary_key=True),
     Column("purpose", String(64), primary_key=True),
     Column("channel", String(64), primary_key=True),
     Column("given", Boolean, nullable=False),
@@ -115,7 +113,8 @@ raw_leads = Table(
     Column("platform", String(256), nullable=False),
     Column("room", String(256), nullable=False),
     Column("session", String(256)),
-    Column("viewer", String(256), nullable=False),
+    Column("kind", String(320), nullable=False),
+    Column("viewer", String(512), nullable=False),
     Column("customer", String(32), nullable=False, index=True),
     Column("lead", String(32), nullable=False, index=True),
     Column("store", String(256), nullable=False),
@@ -246,7 +245,7 @@ timeline = Table(
 accesses = Table(
     "accesses",
     metadata,
-    Column("id", String(256), primary_key=True),
+    Column("id", String(1024), primary_key=True),
     Column("lead", String(32), nullable=False, index=True),
     Column("customer", String(32), nullable=False, index=True),
     Column("by", String(256), nullable=False),
@@ -266,37 +265,4 @@ clean_tasks = Table(
     Column("created_at", Millis, nullable=False),
     Column("settled_at", Millis),
     Index("clean_tasks_by_state", "state", "created_at"),
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("id", Key, primary_key=True, autoincrement=True),
-    Column("sink", String(64), nullable=False),
-    Column("key", String(256), nullable=False),
-    Column("alert", JSON, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("created_at", Millis, nullable=False),
-    Column("due_at", Millis, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("settled_at", Millis),
-    Column("error", Text, nullable=False),
-    Index("outbox_keys", "sink", "key", unique=True),
-    Index(
-        "outbox_due",
-        "sink",
-        "due_at",
-        sqlite_where=text("state = 'pending'"),
-        postgresql_where=text("state = 'pending'"),
-    ),
-)
-
-outbox_begun = Table(
-    "outbox_begun",
-    metadata,
-    Column("id", Key, primary_key=True, autoincrement=True),
-    Column("sink", String(64), nullable=False),
-    Column("at", Millis, nullable=False),
-    Column("alerts", Integer, nullable=False),
-    Index("outbox_begun_by_time", "sink", "at"),
 )

@@ -1,0 +1,288 @@
+"""Puts the lead centre together from a configuration: its policy, its database, its follower, its desk, and what sellers are told."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from frontrow.app.centre import CentreFollower, Observer
+from frontrow.config import Config
+from frontrow.core.alerts import Addressee, LeadAlert, Reason
+from frontrow.core.centre.book import Contact, LeadRow, Told
+from frontrow.core.centre.centre import PLATFORM, ROOM, Centre, Shown
+from frontrow.core.centre.identities import Identity
+from frontrow.core.centre.organisation import Organisation, OrgChange, change_data
+from frontrow.core.centre.packs import Pack
+from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
+from frontrow.core.centre.rule_findings import Finding, Known, findings
+from frontrow.core.centre.sealing import PURPOSE
+from frontrow.core.contact import mask_name, mask_numbers
+from frontrow.core.errors import StoreDamaged
+from frontrow.core.events import Event, RoomRef
+from frontrow.core.points import Policy
+from frontrow.core.ports import Clock, Receipt
+from frontrow.packs import read_pack
+from frontrow.runtime.desk import Desk
+from frontrow.runtime.intake import Intake
+from frontrow.runtime.people import People
+from frontrow.storage.aio import StoreThread
+from frontrow.storage.centre.book import SqlBook
+from frontrow.storage.centre.database import open_database
+from frontrow.storage.centre.desk import Desk as Reads
+from frontrow.storage.store import Alert
+from frontrow.storage.vault import Vault
+
+FEED = "centre"
+TOLD_REASONS = 6
+
+log = structlog.get_logger(__name__)
+
+
+def database_url(config: Config) -> str:
+    """Return where the lead centre's database is."""
+    if config.centre.database:
+        return config.centre.database
+    store = config.storage.path
+    return f"sqlite:///{store.with_name(f'{store.stem}-centre.db').absolute()}"
+
+
+def make_pack(config: Config, folder: Path = Path()) -> Pack:
+    """Return the configured trade.
+
+    Raises:
+        ConfigError: With every mistake of its file.
+    """
+    return read_pack(config.centre.pack, folder)
+
+
+def make_policy(config: Config, pack: Pack) -> CentrePolicy:
+    """Return what the configuration decides, as it is journalled."""
+    centre = config.centre
+    return CentrePolicy(
+        pack=pack,
+        rules=centre.rules,
+        fallback=centre.fallback,
+        sla=centre.sla,
+        validation=centre.validation,
+        blacklist=centre.blacklist,
+        identity=centre.identity,
+        rooms=tuple(
+            RoomPlace(platform=room.platform, room=room.room, id=room.id, store=room.store)
+            for room in config.rooms
+        ),
+        form=_form_points(config.points),
+        order_outcome=centre.order_outcome or None,
+    )
+
+
+def _form_points(points: Policy) -> FormPoints:
+    paid = {rule.signal: rule.points for rule in points.rules}
+    return FormPoints(
+        form=paid.get("form_submit", 0),
+        phone=paid.get("phone", 0),
+        company=paid.get("company", 0),
+        cap=points.cap,
+        hot=points.hot,
+        warm=points.warm,
+    )
+
+
+def rule_findings(config: Config, pack: Pack, at: int) -> list[Finding]:
+    """Return the rules of a configuration that take nothing at ``at`` (UTC ms) or later, and why."""
+    centre = config.centre
+    known = Known(
+        platforms=frozenset(room.platform for room in config.rooms),
+        rooms=frozenset(name for room in config.rooms for name in (room.id, room.room)),
+        products=frozenset(
+            "/".join(line.path[:length]) for line in pack.products for length in range(1, len(line.path) + 1)
+        )
+        | frozenset(product for line in pack.products for product in line.ids),
+    )
+    return findings(centre.rules, Organisation(centre.units, centre.sellers), at, known)
+
+
+class LeadCentre:
+    """The lead centre of one daemon, from :meth:`open` to :meth:`close`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: StoreThread,
+        vault: Vault,
+        people: People,
+        clock: Clock,
+        observer: Observer,
+        sinks: Sequence[tuple[str, str]],
+        told: Callable[[], None],
+        changed: Callable[[Sequence[LeadRow]], None],
+        rooms: Mapping[tuple[str, str], RoomRef],
+    ) -> None:
+        """``sinks`` are (id, audience) of those that are open; ``told`` hears that something is in the outbox."""
+        self.pack = make_pack(config)
+        self._config = config
+        self._policy = make_policy(config, self.pack)
+        self._vault = vault
+        self._clock = clock
+        self._sinks = sinks
+        self._rooms = rooms
+        self._store = store
+
+        def make() -> tuple[SqlBook, Centre]:
+            book = SqlBook(open_database(database_url(config)), store.store.id)
+            _check_history(book, store)
+            centre = Centre(book, self._policy)
+            book.begin()
+            centre.load()
+            book.roll_back()
+            self.reads = Reads(book.engine)
+            return book, centre
+
+        def shown(row: int) -> Shown:
+            return _masked(people.name(row), people.words(row))
+
+        self.follower = CentreFollower(
+            store=store,
+            make=make,
+            alerts=self._alerts,
+            told=told,
+            changed=changed,
+            shown=shown,
+            clock=clock,
+            observer=observer,
+        )
+
+    async def open(self) -> None:
+        """Open the database; see :meth:`CentreFollower.open`."""
+        await self.follower.open()
+
+    def desk(self, intake: Intake) -> Desk:
+        """Return the desk of those who follow leads up; after :meth:`open`."""
+
+        async def put(events: Sequence[Event], feed: str) -> Receipt:
+            return await (await intake.put(events, feed=feed))
+
+        return Desk(
+            reads=self.reads,
+            follows=self.follower,
+            put=put,
+            journal_seq=lambda: self._store.store.seq,
+            unseal=self.unseal,
+            pack=self.pack,
+            clock=self._clock,
+            rooms={key: (room.id, room.title) for key, room in self._rooms.items()},
+        )
+
+    async def close(self) -> None:
+        """Close the database; idempotent."""
+        await self.follower.close()
+
+    async def announce(self, intake: Intake) -> None:
+        """Journal the configured policy and organisation where they are not those in force."""
+        await self.follower.applied(
+            self._store.store.seq
+        )  # what is in the journal already says what is in force
+        centre, now = self.follower.centre, self._clock.now()
+        version = policy_version(self._policy)
+        events: list[Event] = []
+        if not centre.journalled or policy_version(centre.policy) != version:
+            data = {"policy": policy_data(self._policy), "version": version}
+            events.append(_own(f"policy-{version}-{now}", "policy_change", now, data))
+        units, sellers = self._config.centre.units, self._config.centre.sellers
+        wanted = Organisation(units, sellers)
+        present = centre.organisation
+        if (units or sellers) and (wanted.units, wanted.sellers) != (present.units, present.sellers):
+            change = OrgChange(units=units, sellers=sellers, replace=True, by="configuration")
+            events.append(_own(f"organisation-{now}", "org_change", now, change_data(change)))
+        for sentence in wanted.problems():
+            log.warning("organisation_problem", problem=sentence)
+        if events:
+            await (await intake.put(events, feed=FEED))
+
+    async def unseal(self, contact: Contact) -> Mapping[str, Any] | None:
+        """Return what somebody entered in a form, or None where it was destroyed."""
+        if contact.sealed is None:
+            return None
+        owner, sealed = Identity(contact.kind, contact.key), base64.b64decode(contact.sealed)
+        found = await asyncio.to_thread(self._vault.unseal, owner, PURPOSE, sealed)
+        return None if found is None else msgspec.json.decode(found, type=dict[str, Any])
+
+    def _alerts(self, book: SqlBook, centre: Centre, told: Sequence[Told]) -> list[tuple[Alert, int]]:
+        found: list[tuple[Alert, int]] = []
+        for each in told:
+            audience = "member" if each.to is not None else "program"
+            sinks = [sink for sink, kind in self._sinks if kind == audience]
+            row = book.lead(each.lead) if sinks else None
+            if row is None:
+                continue
+            alert = self._alert(book, centre, row, each)
+            found += [(Alert(sink, f"{sink}:{each.key}", alert), each.at) for sink in sinks]
+        return found
+
+    def _alert(self, book: SqlBook, centre: Centre, row: LeadRow, told: Told) -> LeadAlert:
+        raw = book.raw(row.raw)
+        assert raw is not None  # a lead has the raw lead that began it
+        room = self._rooms.get((row.platform, row.room))
+        reasons = msgspec.convert(raw.reasons, list[Reason])
+        return LeadAlert(
+            lead=row.lead,
+            platform=row.platform,
+            room=row.room,
+            room_id=room.id if room else row.room,
+            room_title=room.title if room else "",
+            session=raw.session or "",
+            viewer=raw.viewer,
+            name=row.name or "",
+            grade=row.grade,
+            points=row.points,
+            probability=row.probability,
+            reasons=[reason for reason in reasons if reason.kind == "rule"][:TOLD_REASONS],
+            decided_at=row.hot_at,
+            product=row.product,
+            words=row.words,
+            purpose=told.purpose,  # type: ignore[arg-type]  # the centre says no others
+            event=told.event,
+            to=None if told.to is None else self._addressee(centre, told.to, told.at),
+            at=told.at,
+            due_at=told.due_at,
+            region=f"{row.province}{row.city}" or None,
+            quality=f"Q{row.quality}",
+            holder=told.holder,
+            cause=told.cause,
+        )
+
+    @staticmethod
+    def _addressee(centre: Centre, seller: str, at: int) -> Addressee:
+        person = centre.organisation.seller(seller, at)
+        if person is None:
+            return Addressee(seller=seller)
+        return Addressee(seller=seller, wecom=person.wecom, timezone=person.timezone)
+
+
+def _check_history(book: SqlBook, store: StoreThread) -> None:
+    """Return if the database follows this journal up to where it stands.
+
+    Raises:
+        StoreDamaged: The journal is another one from some point on, as after a restore.
+    """
+    position = book.position()
+    if position.seq and store.store.mark(position.seq) != position.mark:
+        raise StoreDamaged(
+            "the lead centre's database has followed a journal that is not this one any more, as after a restore;"
+            " run `frontrow centre rebuild`"
+        )
+
+
+def _own(id: str, kind: str, at: int, data: dict[str, Any]) -> Event:
+    return Event(id=id, platform=PLATFORM, room=ROOM, kind=kind, at=at, data=data)
+
+
+def _masked(name: str | None, words: str | None) -> Shown:
+    return (
+        None if name is None else mask_name(mask_numbers(name)),
+        None if words is None else mask_numbers(words),
+    )
