@@ -903,10 +903,9 @@ class Centre:
             elif happening == "reopened":
                 row.closed_at = None
             self._set_timers(row, happening, at)
-        if done.state != state or kind in _ALWAYS_NOTED:
-            self._note(
-                row, kind, actor, at, {key: value for key, value in (data or {}).items() if value}, note
-            )
+        if done.state == state and kind not in _ALWAYS_NOTED:
+            return done
+        self._note(row, kind, actor, at, {key: value for key, value in (data or {}).items() if value}, note)
         self._changed(row)
         return done
 
