@@ -66,6 +66,28 @@ def test_the_ranking_follows_true_skill_and_better_than_raw_rates_do(seed: int) 
     assert by_low > max(0.55, by_rate), (by_low, by_rate)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_probability_of_something_else_than_a_deal_still_sorts_leads(seed: int) -> None:
+    """The model's is of an order within the hour, and deals are a third as frequent; strata take that out."""
+    random = np.random.default_rng(seed)
+    cells: list[Cell] = []
+    truth, raw = [], []
+    for number in range(SELLERS):
+        skill = random.normal(0.0, 0.6)
+        said = random.beta(2.0, random.uniform(2.0, 30.0), random.integers(30, 300))
+        chance = said / 3
+        with_skill = 1 / (1 + np.exp(-(np.log(chance / (1 - chance)) + skill)))
+        won = random.random(len(said)) < with_skill
+        cells += [
+            Cell(seller=f"s{number:03}", stratum=stratum(3, float(each)), leads=1, wins=int(win))
+            for each, win in zip(said, won, strict=True)
+        ]
+        truth.append(skill)
+        raw.append(float(won.mean()))
+    found = judged(abilities(tallies(cells)), "excess")
+    assert rank_correlation(found, truth) > max(0.65, rank_correlation(raw, truth) + 0.1)
+
+
 def test_nine_of_ten_intervals_hold_the_truth() -> None:
     inside = []
     for seed in range(20):

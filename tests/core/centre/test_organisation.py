@@ -103,6 +103,10 @@ def test_who_has_left_is_gone_and_known_to_be() -> None:
     assert ids(company.left("hz", T0)) == ["a"]
     assert company.left("hz", T0 - 1) == ()
     assert company.left("nj", T0) == ()
+    moved = COMPANY.changed(OrgChange(sellers=(Seller(id="a", team="nj-all", from_at=T0, to_at=T0 + 1),)))
+    assert (ids(moved.left("hz", T0 + 1)), ids(moved.left("nj", T0 + 1))) == ([], ["a"]), (
+        "from the last team alone"
+    )
 
 
 def test_the_same_change_twice_changes_nothing_more() -> None:

@@ -29,6 +29,13 @@ def test_units_are_read_from_a_chinese_header() -> None:
     )  # fmt: skip
 
 
+def test_places_are_written_as_a_leads_region_is() -> None:
+    text = "id,kind,provinces,cities\nx,store,内蒙古自治区;上海市;Bayern,延边朝鲜族自治州;吉林市;浙江省杭州市;München;新市\n"
+    [unit] = read_units_csv(text).records
+    assert unit.provinces == ("内蒙古", "上海", "Bayern")
+    assert unit.cities == ("延边", "吉林", "杭州", "München", "新")
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_sellers_are_read_from_an_english_header(mark: str) -> None:
     header = [

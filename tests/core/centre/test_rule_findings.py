@@ -147,7 +147,7 @@ def test_a_hidden_rule_is_said_in_a_sentence_with_both_names() -> None:
     assert finding.reason == "rule 'two' is hidden: 'one' stands before it and takes every lead that it could"
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(SOME_CONDITIONS, SOME_CONDITIONS, SOME_LEADS)
 def test_what_is_implied_is_so_for_every_lead(
     one: dict[str, Any], other: dict[str, Any], lead: LeadFacts
@@ -159,7 +159,7 @@ def test_what_is_implied_is_so_for_every_lead(
             assert [*Rules([Rule(name="w", when=wide, team="t")]).matching(lead)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(SOME_CONDITIONS, SOME_LEADS)
 def test_no_rule_that_takes_a_lead_is_said_never_to_match(when: dict[str, Any], lead: LeadFacts) -> None:
     points = min(lead.points, {"cold": 39, "warm": 79, "hot": 100}[lead.grade])

@@ -22,8 +22,8 @@ here waits for the seller (:mod:`frontrow.core.centre.clock`) or tells anybody.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Meta, Struct
@@ -43,8 +43,7 @@ FALLBACK = "public"  # 公海
 LEFT_MS = (
     30 * 86_400_000
 )  # for so long a decision still names who has left; whom nobody remembers explains nothing
-_KEPT_ROSTERS = 2_048  # by team, product and minute
-_KEPT_CREWS = 2_048  # by team, until somebody comes or goes
+_KEPT = 2_048  # answers of an organisation, of each sort
 _LEAD = 1 << 30  # units of credit in one lead; whole numbers keep ties ties
 _UNKNOWN = float("-inf")  # ability: below everybody's of whom enough is known
 
@@ -104,10 +103,10 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
 
 # The founding text's sentence: a new hot lead, which is 待跟进 (every lead's first status), goes by intended product to that line's sales
-# group, and its seller gets a to-do with the customer's core information.
+# group, and its seller gets a to-do with the customer's core information. Q0 is nobody's lead: spam, staff, a test.
 DEFAULT_RULES = (
-    Rule(name="hot-by-product-line", when=Conditions(grades=("hot",)), by=("product",)),
-    Rule(name="hot-by-region", when=Conditions(grades=("hot",)), by=("region",)),
+    Rule(name="hot-by-product-line", when=Conditions(grades=("hot",), quality_at_least=1), by=("product",)),
+    Rule(name="hot-by-region", when=Conditions(grades=("hot",), quality_at_least=1), by=("region",)),
 )
 """For a company whose units name the product lines that they sell, and its stores the places that they serve."""
 
@@ -271,9 +270,7 @@ def decide(
         if not units:
             skipped.append(Skipped(rule=rule.name, reason="no_unit"))
             continue
-        # A product that no seller names says only that it is known: "" keeps the number of kept rosters small.
-        product = facts.product if facts.product is None or facts.product in organisation.skills else ""
-        available, passed = _roster(organisation, units, rule.roles, product, facts.taxonomy, since)
+        available, passed = _roster(organisation, units, rule, facts, since)
         opened = state.open
         free = [seller for seller in available if opened.get(seller.id, 0) < seller.capacity]
         full = len(available) - len(free)
@@ -402,7 +399,28 @@ class _Crew(Struct, frozen=True, kw_only=True, eq=False):
     left_at: tuple[int, ...]  # UTC ms, of those who are gone
 
 
-@lru_cache(maxsize=_KEPT_CREWS)
+class _Answers:
+    """What one organisation has answered. It goes with the organisation: each change makes another one."""
+
+    def __init__(self) -> None:
+        self.crews: dict[object, _Crew] = {}
+        self.rosters: dict[object, _Roster] = {}
+
+
+_Roster = tuple[tuple[Seller, ...], dict[Passed, int]]
+_answers: WeakKeyDictionary[Organisation, _Answers] = WeakKeyDictionary()
+_Answer = TypeVar("_Answer")
+
+
+def _kept(answers: dict[object, _Answer], key: object, compute: Callable[[], _Answer]) -> _Answer:
+    answer = answers.get(key)
+    if answer is None:
+        if len(answers) >= _KEPT:
+            answers.clear()  # most are of minutes that have passed
+        answer = answers[key] = compute()
+    return answer
+
+
 def _crew(organisation: Organisation, units: tuple[str, ...], roles: tuple[Role, ...], settled: int) -> _Crew:
     people = {seller.id: seller for unit in units for seller in organisation.sellers_of(unit, settled)}
     gone = {seller.id: seller for unit in units for seller in organisation.left(unit, settled)}
@@ -426,34 +444,39 @@ def _crew(organisation: Organisation, units: tuple[str, ...], roles: tuple[Role,
     )
 
 
-@lru_cache(maxsize=_KEPT_ROSTERS)
 def _roster(
-    organisation: Organisation,
-    units: tuple[str, ...],
-    roles: tuple[Role, ...],
-    product: str | None,
-    taxonomy: tuple[str, ...],
-    since: int,
-) -> tuple[tuple[Seller, ...], dict[Passed, int]]:
+    organisation: Organisation, units: tuple[str, ...], rule: Rule, facts: LeadFacts, since: int
+) -> _Roster:
     """Return who of some units could take a lead if they have room, by id, and how many could not, by the first reason."""
-    crew = _crew(organisation, units, roles, organisation.settled_since(since))
-    working = [organisation.on_shift(example, since) for example in crew.shifts]
-    suited = [sells(products, product, taxonomy) for products in crew.products]
-    available: list[Seller] = []
-    absent = off_shift = lacking = 0
-    for seller, shift, products in crew.members:
-        if seller.absences and organisation.absent(seller, since):
-            absent += 1
-        elif not working[shift]:
-            off_shift += 1
-        elif not suited[products]:
-            lacking += 1
-        else:
-            available.append(seller)
-    left = sum(at > since - LEFT_MS for at in crew.left_at)
-    return tuple(available), {
-        "left": left, "absent": absent, "off_shift": off_shift, "lacks_product": lacking,
-    }  # fmt: skip
+    answers = _answers.get(organisation) or _answers.setdefault(organisation, _Answers())
+    # A product that no seller names says only that it is known: "" keeps the number of answers small.
+    product = facts.product if facts.product is None or facts.product in organisation.skills else ""
+    taxonomy, roles = facts.taxonomy, rule.roles
+
+    def compute() -> _Roster:
+        settled = organisation.settled_since(since)
+        crew = _kept(
+            answers.crews, (units, roles, settled), lambda: _crew(organisation, units, roles, settled)
+        )
+        working = [organisation.on_shift(example, since) for example in crew.shifts]
+        suited = [sells(products, product, taxonomy) for products in crew.products]
+        available: list[Seller] = []
+        absent = off_shift = lacking = 0
+        for seller, shift, products in crew.members:
+            if seller.absences and organisation.absent(seller, since):
+                absent += 1
+            elif not working[shift]:
+                off_shift += 1
+            elif not suited[products]:
+                lacking += 1
+            else:
+                available.append(seller)
+        left = sum(at > since - LEFT_MS for at in crew.left_at)
+        return tuple(available), {
+            "left": left, "absent": absent, "off_shift": off_shift, "lacks_product": lacking,
+        }  # fmt: skip
+
+    return _kept(answers.rosters, (units, roles, product, taxonomy, since), compute)
 
 
 def _given(

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from frontrow.core.centre.organisation import DAY_MINUTES, Seller, Shift, Unit
+from frontrow.core.centre.regions import region_of_text
 
 MAX_ROWS = 100_000
 
@@ -98,7 +99,6 @@ _ROLES = {
 # Not str.splitlines: that also ends a line at characters that may stand in a name.
 _LINE = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 _LIST = re.compile(r"[;；、|]")
-_AREA = re.compile(r"(?<=..)(?:特别行政区|壮族自治区|回族自治区|维吾尔自治区|自治区|省|市)$")
 _WEEKDAYS = {
     name: number
     for number, names in enumerate(
@@ -257,8 +257,13 @@ def _list(cell: str, zone: ZoneInfo) -> list[str]:
     return [part.strip() for part in _LIST.split(cell) if part.strip()]
 
 
-def _places(cell: str, zone: ZoneInfo) -> list[str]:
-    return [_AREA.sub("", place) for place in _list(cell, zone)]
+def _provinces(cell: str, zone: ZoneInfo) -> list[str]:
+    return [region_of_text(place).province or place for place in _list(cell, zone)]
+
+
+def _cities(cell: str, zone: ZoneInfo) -> list[str]:
+    # As a lead's region writes it; what that does not know (a city abroad) may still be what a form says.
+    return [region_of_text(place).city or place.removesuffix("市") for place in _list(cell, zone)]
 
 
 def _word_of(words: Mapping[str, str]) -> Callable[[str, ZoneInfo], str]:
@@ -335,8 +340,8 @@ def _weekday(name: str) -> int:
 _READERS: Mapping[str, Callable[[str, ZoneInfo], Any]] = {
     "kind": _word_of(_KINDS),
     "role": _word_of(_ROLES),
-    "provinces": _places,
-    "cities": _places,
+    "provinces": _provinces,
+    "cities": _cities,
     "products": _list,
     "weight": _number,
     "capacity": _number,
