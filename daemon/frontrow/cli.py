@@ -14,7 +14,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -48,6 +48,8 @@ token = App(name="token", help="Tokens: who may send, see and do what.")
 app.command(token)
 models = App(name="models", help="Versions of the model: which there are, which leads, and which led.")
 app.command(models)
+outbox = App(name="outbox", help="Alerts to sinks: what waits, what was sent, and dead letters.")
+app.command(outbox)
 
 ConfigPath = Annotated[Path, Parameter(name="--config", help="The configuration file.")]
 RegistryPath = Annotated[
@@ -495,6 +497,89 @@ def revoke(id: str, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
         return WRONG
     print(f"revoked {id}")
     return DONE
+
+
+@outbox.command(name="list")
+def list_letters(
+    *,
+    state: Annotated[Literal["pending", "sent", "dead", "all"], Parameter(help="Which.")] = "dead",
+    sink: Annotated[str | None, Parameter(help="Of one sink, by its id.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """List alerts, the newest first: number, state, sink, what it tells, age, tries, and the reason or the receipt.
+
+    Works beside a running daemon.
+    """
+    from frontrow.app.letters import read
+    from frontrow.app.parts import load_config
+
+    if not 1 <= limit <= 10_000:
+        print("frontrow outbox list: --limit must be 1 to 10000", file=sys.stderr)
+        return WRONG
+    loaded, now = load_config(config, os.environ), SystemClock().now()
+    found = read(loaded, state=None if state == "all" else state, sink=sink, limit=limit, now=now)
+    for each in found:
+        fresh = "fresh" if each.fresh else "stale"
+        print(
+            f"{each.id:>7}  {each.state:7}  {each.sink:16}  {each.event:16}  {each.lead}  {each.to or '(all)':12}"
+            f"  {_age(now - each.created_at):>6}  {fresh}  {each.attempts:>2} tries  {each.reason or each.receipt or ''}"
+        )
+    if not found:
+        print("none")
+    return DONE
+
+
+@outbox.command(name="show")
+def show_letter(letter: int, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
+    """Print one alert and what became of it, as JSON; numbers are masked. Works beside a running daemon."""
+    import msgspec
+
+    from frontrow.app.letters import read_one
+    from frontrow.app.parts import load_config
+
+    found = read_one(load_config(config, os.environ), letter, now=SystemClock().now())
+    if found is None:
+        print(f"frontrow outbox show: there is no letter {letter}", file=sys.stderr)
+        return WRONG
+    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    return DONE
+
+
+@outbox.command(name="resend")
+def resend_letters(letters: list[int], /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
+    """Send dead letters again, by the numbers that the list shows; each counts as new from now on.
+
+    A running daemon is asked and sends them now; in a store that rests they wait for the daemon's start.
+    """
+    from frontrow.app.asking import ask_to_send_again
+    from frontrow.app.letters import put_back
+    from frontrow.app.parts import load_config
+    from frontrow.core.letters import LetterRefused
+
+    loaded, code = load_config(config, os.environ), DONE
+    if not letters:
+        print("frontrow outbox resend: which? give the numbers of letters", file=sys.stderr)
+        return WRONG
+    for letter in letters:
+        try:
+            try:
+                done = put_back(loaded, letter, clock=SystemClock())
+            except StoreLocked as locked:
+                done = ask_to_send_again(loaded, locked, letter, clock=SystemClock())
+        except LetterRefused as refused:
+            print(f"frontrow outbox resend: {refused}", file=sys.stderr)
+            code = FAILED
+        else:
+            print(f"letter {done.id} goes to {done.sink} again")
+    return code
+
+
+def _age(milliseconds: int) -> str:
+    minutes = max(0, milliseconds) // 60_000
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2_880 else f"{minutes // 1_440} d"
 
 
 @models.command(name="list")

@@ -65,6 +65,7 @@ class Front:
                 model=absent,
                 promotions=absent,
                 desk=None,
+                letters=absent,
                 ready=absent,
                 counters=self.counted,
                 max_body_bytes=MAX_BODY,

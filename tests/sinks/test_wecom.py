@@ -143,7 +143,7 @@ def test_the_registry_knows_the_sinks_by_name_and_their_limits() -> None:
         "feishu": (100, 5, None, 15),
         "apprise": (20, None, None, 10),
         "wecom_app": (None, None, 30, 1),
-        "sms": (None, None, 1, 1),
+        "sms": (None, None, 5, 1),
         "webhook": (None, None, None, 1),
         "crm": (None, None, None, 1),
     }

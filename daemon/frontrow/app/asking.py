@@ -1,4 +1,4 @@
-"""The command line asks a running daemon for what only it can do: to let another version lead.
+"""The command line asks a running daemon for what only it can do: to let another version lead, to send a letter again.
 
 The daemon holds the store; whoever may write the store's file may do all that the daemon does, so the command makes itself a token there, for a
 minute and an administrator's, and takes it back when it is done. The daemon is looked for where the configuration says
@@ -6,13 +6,15 @@ that it listens.
 """
 
 import secrets
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
 from frontrow.config import Config
 from frontrow.core.errors import StoreLocked
+from frontrow.core.letters import LetterRefused, LetterView
 from frontrow.core.ports import Clock
 from frontrow.core.promotions import Promotion, PromotionRefused
 from frontrow.runtime.access import Role, make_token
@@ -20,8 +22,11 @@ from frontrow.storage.store import Store
 
 TIMEOUT_S = 30.0
 TOKEN_MS = 60_000
-LABEL = "frontrow models"
+LABEL = "frontrow"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+T = TypeVar("T")
 
 
 def ask(
@@ -29,10 +34,54 @@ def ask(
 ) -> Promotion:
     """Post a wish, "promote" or "rollback", to the daemon that works on the configured store, and return what it did.
 
+    Raises:
+        PromotionRefused: The daemon refuses, in its own words.
+        StoreLocked: As :func:`posted`.
+    """
+    done = posted(config, locked, f"models/{what}", body, Promotion, clock=clock, url=url)
+    if isinstance(done, Refusal):
+        raise PromotionRefused(done.reason)
+    return done
+
+
+def ask_to_send_again(
+    config: Config, locked: StoreLocked, letter: int, *, clock: Clock, url: str = ""
+) -> LetterView:
+    """Let the daemon send a dead letter again, and return it.
+
+    Raises:
+        LetterRefused: The daemon refuses, in its own words.
+        StoreLocked: As :func:`posted`.
+    """
+    done = posted(config, locked, f"outbox/{letter}/resend", {}, LetterView, clock=clock, url=url)
+    if isinstance(done, Refusal):
+        raise LetterRefused(done.reason, missing=done.status == 404)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """That the daemon does not do it: the HTTP status and why, in its own words."""
+
+    status: int
+    reason: str
+
+
+def posted(
+    config: Config,
+    locked: StoreLocked,
+    path: str,
+    body: dict[str, Any],
+    answer_type: type[T],
+    *,
+    clock: Clock,
+    url: str = "",
+) -> T | Refusal:
+    """Post to ``/api/v1/<path>`` of the daemon that works on the configured store, and return what it answers.
+
     ``locked`` says who holds the store; ``url`` is where the daemon listens, empty: as the configuration says.
 
     Raises:
-        PromotionRefused: The daemon refuses, in its own words.
         StoreLocked: No daemon of this store answers there; says why, and who holds the store.
     """
     url = url or _address(config, locked)
@@ -46,7 +95,7 @@ def ask(
         store.token_add(made.row)
         try:
             answer = httpx.post(
-                f"{url}/api/v1/models/{what}",
+                f"{url}/api/v1/{path}",
                 json=body,
                 headers={"authorization": f"Bearer {made.token}"},
                 timeout=TIMEOUT_S,
@@ -60,13 +109,13 @@ def ask(
         store.close()
     try:
         if answer.status_code == 200:
-            return msgspec.json.decode(answer.content, type=Promotion)
+            return msgspec.json.decode(answer.content, type=answer_type)
         reason = msgspec.json.decode(answer.content, type=dict[str, Any])["detail"]
     except (msgspec.DecodeError, KeyError) as error:
         raise _away(locked, f"what answers at {url} is no daemon of this version") from error
     if answer.status_code in (401, 403):
         raise _away(locked, f"the daemon at {url} has another store")
-    raise PromotionRefused(str(reason))
+    return Refusal(answer.status_code, str(reason))
 
 
 def _away(locked: StoreLocked, why: str) -> StoreLocked:

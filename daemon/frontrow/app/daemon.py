@@ -20,6 +20,7 @@ from frontrow.app.following import Following
 from frontrow.app.keeping import Keeper, identity_of
 from frontrow.app.lead_centre import LeadCentre
 from frontrow.app.learning import Learning
+from frontrow.app.letters import Letters
 from frontrow.app.models import registry_beside
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
@@ -338,7 +339,17 @@ class Daemon:
             server = _Server(
                 application(
                     self._services(
-                        store, intake, panels, feeds, observer, metrics, rooms, learning, promoting, desk
+                        store,
+                        intake,
+                        panels,
+                        feeds,
+                        observer,
+                        metrics,
+                        rooms,
+                        learning,
+                        promoting,
+                        Letters(store, config, clock=clock, notify=notify),
+                        desk,
                     )
                 ),
                 config,
@@ -540,6 +551,7 @@ class Daemon:
         rooms: Mapping[str, RoomRef],
         learning: Learning,
         promoting: Promoting,
+        letters: Letters,
         desk: Desk | None,
     ) -> Services:
         async def scrape() -> tuple[bytes, str]:
@@ -562,6 +574,7 @@ class Daemon:
             model=learning.told,
             promotions=promoting,
             desk=desk,
+            letters=letters,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,

@@ -33,13 +33,14 @@ class Right(enum.StrEnum):
     LEADS = "leads"
     MODEL = "model"
     PROMOTE = "promote"
+    OUTBOX = "outbox"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.INGEST: frozenset({Right.INGEST}),
     Role.HOST: frozenset({Right.PANEL}),
     Role.SALES: frozenset({Right.PANEL, Right.LEADS}),  # an alert links to the panel
-    Role.MANAGER: frozenset({Right.PANEL, Right.LEADS, Right.MODEL}),
+    Role.MANAGER: frozenset({Right.PANEL, Right.LEADS, Right.MODEL, Right.OUTBOX}),
     Role.ADMIN: frozenset(Right),
 }
 

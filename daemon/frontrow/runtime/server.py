@@ -27,6 +27,7 @@ from frontrow.core.contact import mask_numbers
 from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.leads import Lead
+from frontrow.core.letters import LetterRefused, LetterView, State
 from frontrow.core.ports import Clock, Receipt
 from frontrow.core.promotions import MAX_REASON, Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
@@ -89,6 +90,13 @@ class LeadsAnswer(Struct, frozen=True):
     next: str | None
 
 
+class LettersAnswer(Struct, frozen=True):
+    """What is and was in the outbox, newest first. ``next`` is the cursor of the following page, or None after the last."""
+
+    letters: list[LetterView]
+    next: int | None
+
+
 class PromotionWish(Struct, frozen=True, forbid_unknown_fields=True):
     """Which version is to lead: its first digits, six or more, or the name of a challenger.
 
@@ -136,6 +144,17 @@ class Promotions(Protocol):
     async def roll_back(self, *, by: str, reason: str) -> Promotion: ...
 
 
+class Letters(Protocol):
+    """Who knows the outbox."""
+
+    async def listed(
+        self, state: State | None, sink: str | None, before: int | None, limit: int
+    ) -> list[LetterView]: ...
+    async def shown(self, id: int) -> LetterView | None: ...
+    async def send_again(self, id: int, *, by: str) -> LetterView:
+        """Raises LetterRefused."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that the application needs; made by the composition root."""
@@ -155,6 +174,7 @@ class Services:
     model: Callable[[], Mapping[str, Any]]
     promotions: Promotions
     desk: Desk | None
+    letters: Letters
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
@@ -464,6 +484,55 @@ def application(services: Services) -> ASGIApp:
             lambda asked, by: services.promotions.roll_back(by=by, reason=asked.reason),
         )
 
+    async def for_the_outbox(request: Http) -> Grant:
+        grant = await _any_grant(services, request)
+        if not grant.allows(Right.OUTBOX, ""):
+            services.counters.refused("outbox", "forbidden")
+            raise problem(
+                403, f"This token's role is {grant.role}, or of one room; it does not give the outbox."
+            )
+        return grant
+
+    @get("/api/v1/outbox", summary="The outbox: what waits, was sent, or is dead", tags=["api"])
+    async def outbox(
+        request: Http,
+        # Litestar keeps the name `state` for its own.
+        standing: Annotated[State | None, QueryParameter(name="state")] = None,
+        sink: FromQuery[str | None] = None,
+        cursor: FromQuery[int | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 100,
+    ) -> LettersAnswer:
+        """Letters of one state and one sink, or of all, newest first, with receipts, reasons and freshness."""
+        await for_the_outbox(request)
+        found = await services.letters.listed(standing, sink, cursor, limit + 1)
+        more = len(found) > limit
+        return LettersAnswer(found[:limit], found[limit - 1].id if more else None)
+
+    @get("/api/v1/outbox/{letter:int}", summary="One letter, with what it says", tags=["api"])
+    async def letter(request: Http, letter: FromPath[int]) -> LetterView:
+        """One letter and what it says, numbers masked."""
+        await for_the_outbox(request)
+        found = await services.letters.shown(letter)
+        if found is None:
+            services.counters.refused("outbox", "unknown letter")
+            raise problem(404, "There is no such letter.")
+        return found
+
+    @post(
+        "/api/v1/outbox/{letter:int}/resend",
+        status_code=200,
+        summary="Send a dead letter again",
+        tags=["api"],
+    )
+    async def resend(request: Http, letter: FromPath[int]) -> LetterView:
+        """Let a dead letter be sent once more: it is fresh from now on, and is tried as if it were new."""
+        grant = await for_the_outbox(request)
+        try:
+            return await services.letters.send_again(letter, by=f"token {grant.id}")
+        except LetterRefused as refused:
+            services.counters.refused("outbox", "unknown letter" if refused.missing else "refused")
+            raise problem(404 if refused.missing else 409, str(refused)) from refused
+
     @websocket("/ws/host/{room:str}")
     async def host_socket(socket: WebSocket[Any, Any, Any], room: FromPath[str]) -> None:
         await _serve_panel(services, socket, room)
@@ -500,6 +569,9 @@ def application(services: Services) -> ASGIApp:
             model,
             promote,
             roll_back,
+            outbox,
+            letter,
+            resend,
             document,
             host_socket,
             *(

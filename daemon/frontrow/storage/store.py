@@ -26,6 +26,7 @@ from frontrow.core.alerts import LeadAlert
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
+from frontrow.core.letters import Letter, State
 from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
 from frontrow.storage.frames import Blobs, may_hold, pack, unpack
@@ -117,10 +118,15 @@ _INSERT_ALERT = (
 _SELECT_STANDING = (
     "SELECT state, due_at, attempts, settled_at, error, crc FROM outbox WHERE id = ? AND state = 'pending'"
 )
+_SELECT_DEAD = _SELECT_STANDING.replace("'pending'", "'dead'")
+_SELECT_LETTER = (
+    "SELECT id, sink, key, alert, state, created_at, due_at, attempts, settled_at, error FROM outbox"
+)
 _UPDATE_STANDING = (
     "UPDATE outbox SET state = ?, due_at = ?, attempts = ?, settled_at = ?, error = ?, crc = ? WHERE id = ?"
 )
 _HEAD = struct.Struct("<4q")
+_MAX_ID = (1 << 63) - 1  # what SQLite takes for a number
 
 _json = msgspec.json.Encoder()
 _lead_decoder = msgspec.json.Decoder(Lead)
@@ -452,6 +458,44 @@ class Store:
         with self._writer.transaction() as db:
             _change(db, ids, lambda old: old._replace(state=state, settled_at=at, error=error))
 
+    def letters(
+        self, *, state: State | None, sink: str | None, before: int | None, limit: int
+    ) -> list[Letter]:
+        """Return what is and was in the outbox, newest first: in one state and for one sink, or (None) in all.
+
+        ``before`` is the number of the last one that the caller has already.
+        """
+        asked = {
+            "state = ?": state,
+            "sink = ?": sink,
+            "id < ?": None if before is None else min(before, _MAX_ID),
+        }
+        clauses = [clause for clause, value in asked.items() if value is not None]
+        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
+        values = [value for value in asked.values() if value is not None]
+        rows = self._db.execute(f"{_SELECT_LETTER}{where} ORDER BY id DESC LIMIT ?", (*values, limit))
+        return [_letter(row) for row in rows]
+
+    def letter(self, id: int) -> Letter | None:
+        """Return one alert of the outbox and where it stands, or None."""
+        if id > _MAX_ID:
+            return None
+        row = self._db.execute(f"{_SELECT_LETTER} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else _letter(row)
+
+    def outbox_again(self, id: int, at: int) -> bool:
+        """Let a dead letter be due at ``at``, as if made then and never tried; return whether it was a dead one.
+
+        Its last reason stays until there is another.
+        """
+        with self._writer.transaction() as db:
+            return _change(
+                db,
+                [id],
+                lambda old: old._replace(state="pending", due_at=at, attempts=0, settled_at=at),
+                select=_SELECT_DEAD,
+            )
+
     def outbox_depth(self) -> dict[str, tuple[int, int, int | None]]:
         """Return per sink: pending alerts, dead letters, and when the oldest pending one was made (UTC ms)."""
         rows = self._db.execute(
@@ -537,15 +581,32 @@ def _alert_row(alert: Alert, at: int) -> tuple[Any, ...]:
     return (*row, *standing, alert_seal(*row) ^ standing_seal(standing))
 
 
-def _change(db: apsw.Connection, ids: Sequence[int], change: Callable[[_Standing], _Standing]) -> None:
-    """Change where pending alerts stand, and their seals with it; those that are settled stay as they are."""
+def _letter(row: Sequence[Any]) -> Letter:
+    id, sink, key, alert, *standing = row
+    return Letter(id, sink, key, _alert_decoder.decode(alert), *standing)
+
+
+def _change(
+    db: apsw.Connection,
+    ids: Sequence[int],
+    change: Callable[[_Standing], _Standing],
+    *,
+    select: str = _SELECT_STANDING,
+) -> bool:
+    """Change where pending alerts stand, and their seals with it; return whether there was any.
+
+    Those that are settled stay as they are, unless ``select`` is of others.
+    """
+    changed = False
     for id in ids:
-        row = db.execute(_SELECT_STANDING, (id,)).fetchone()
+        row = db.execute(select, (id,)).fetchone()
         if row is not None:
+            changed = True
             *standing, crc = row
             old = _Standing(*standing)
             new = change(old)
             db.execute(_UPDATE_STANDING, (*new, crc ^ standing_seal(old) ^ standing_seal(new), id))
+    return changed
 
 
 # ---------------------------------------------------------------------- what readers beside the store share

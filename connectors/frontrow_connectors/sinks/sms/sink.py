@@ -15,7 +15,7 @@ from frontrow_connectors.sinks.sms.aliyun import Aliyun
 from frontrow_connectors.sinks.sms.options import SmsOptions
 from frontrow_connectors.sinks.sms.provider import SmsMessage, SmsProvider
 
-PER_MEMBER = 1  # a minute: nobody wants more, and providers keep people from it
+PER_MEMBER = 5  # a minute: more is a mistake of somebody's, and each costs money
 UNKNOWN = "–"  # in an empty variable's place: providers refuse an empty one
 
 PROVIDERS = MappingProxyType[str, Callable[[SmsOptions, SinkContext], SmsProvider]]({"aliyun": Aliyun})
