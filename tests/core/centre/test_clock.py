@@ -26,6 +26,7 @@ from frontrow.core.centre.clock import (
     cause_of_breach,
     consequence,
     measure,
+    quiet_until,
     timers_after,
     version_of,
 )
@@ -222,6 +223,13 @@ def test_time_that_runs_backwards_is_no_time_and_no_time_is_negative() -> None:
     assert business_elapsed_ms(START, START - 5, PLAIN) == 0
     with pytest.raises(ValueError, match="negative"):
         business_due(START, -1, PLAIN)
+
+
+@given(at=TIMES, policy=POLICIES)
+def test_quiet_hours_are_over_when_time_goes_on(at: int, policy: SlaPolicy) -> None:
+    end = quiet_until(at, policy)
+    assert business_elapsed_ms(at, end, policy) == 0
+    assert business_elapsed_ms(end, end + 1, policy) == 1
 
 
 # ---- policies

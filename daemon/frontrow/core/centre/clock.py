@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Literal, assert_never, get_args
+from typing import Annotated, Literal, Protocol, assert_never, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -48,6 +48,18 @@ class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     start: TimeOfDay
     end: TimeOfDay
     days: Annotated[tuple[Weekday, ...], Meta(min_length=1)] = WEEKDAYS
+
+
+class Hours(Protocol):
+    """When it is quiet: on which hours of which days, on which whole days, and in which time zone. Hashable, and never changed."""
+
+    @property
+    def timezone(self) -> str: ...
+    @property
+    def quiet_hours(self) -> tuple[QuietHours, ...]: ...
+    @property
+    def holidays(self) -> tuple[CalendarDay, ...]: ...
+    def __hash__(self) -> int: ...
 
 
 class SlaPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
@@ -89,18 +101,23 @@ class SlaPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, c
             raise ValueError(
                 "recycle_s must not be shorter than protection_s, for which nobody else may have the lead"
             )
+        check_hours(self)
+
+
+def check_hours(hours: Hours) -> None:
+    """Raise a ``ValueError`` that says what is wrong with hours that no clock can keep."""
+    try:
+        ZoneInfo(hours.timezone)
+    # A folder of the time zone database is an OSError, a name that leaves it a ValueError.
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"timezone: {hours.timezone!r} is no IANA time zone") from error
+    for day in hours.holidays:
         try:
-            ZoneInfo(self.timezone)
-        # A folder of the time zone database is an OSError, a name that leaves it a ValueError.
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"timezone: {self.timezone!r} is no IANA time zone") from error
-        for day in self.holidays:
-            try:
-                date.fromisoformat(day)
-            except ValueError as error:
-                raise ValueError(f"holidays: there is no day {day}") from error
-        if sum(_working_minutes(self.quiet_hours)) < _LEAST_WORK_MINUTES:
-            raise ValueError("quiet_hours leave less than five hours of the week to work in")
+            date.fromisoformat(day)
+        except ValueError as error:
+            raise ValueError(f"holidays: there is no day {day}") from error
+    if sum(_working_minutes(hours.quiet_hours)) < _LEAST_WORK_MINUTES:
+        raise ValueError("quiet_hours leave less than five hours of the week to work in")
 
 
 def version_of(policy: SlaPolicy) -> str:
@@ -149,19 +166,25 @@ def business_elapsed_ms(start: int, end: int, policy: SlaPolicy) -> int:
     return worked
 
 
-def _quiet_after(at: int, policy: SlaPolicy) -> Iterator[tuple[int, int]]:
+def quiet_until(at: int, hours: Hours) -> int:
+    """Return when quiet hours are over, or ``at`` itself where they are not on (UTC ms)."""
+    begin, end = next(_quiet_after(at, hours), (at + 1, at))
+    return end if begin <= at else at
+
+
+def _quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
     """Yield the quiet spans that end after ``at``, as (from, to) in UTC ms: apart from each other, in order.
 
-    Endless where quiet hours are given (which leave time to work, as the policy has seen to); what is quiet on one local day may touch what is quiet on the next.
+    Endless where quiet hours are given (which leave time to work, as whoever holds them has seen to); what is quiet on one local day may touch what is quiet on the next.
     """
-    endless = any(hours.days for hours in policy.quiet_hours)
-    zone = ZoneInfo(policy.timezone)
+    endless = any(each.days for each in hours.quiet_hours)
+    zone = ZoneInfo(hours.timezone)
     # A span ends at most 48 hours after the midnight of its day.
     day = datetime.fromtimestamp(at / 1000, zone).date() - timedelta(days=2)
-    last_holiday = max(map(date.fromisoformat, policy.holidays), default=date.min)
+    last_holiday = max(map(date.fromisoformat, hours.holidays), default=date.min)
     last: tuple[int, int] | None = None
     while endless or day <= last_holiday:
-        for span in _quiet_of(policy, day):
+        for span in _quiet_of(hours, day):
             if last is None:
                 last = span
             elif span[0] <= last[1]:
@@ -176,12 +199,12 @@ def _quiet_after(at: int, policy: SlaPolicy) -> Iterator[tuple[int, int]]:
 
 
 @lru_cache(maxsize=4096)
-def _quiet_of(policy: SlaPolicy, day: date) -> tuple[tuple[int, int], ...]:
+def _quiet_of(hours: Hours, day: date) -> tuple[tuple[int, int], ...]:
     """Return the quiet spans that begin on a local day, in order; they may overlap."""
-    zone = ZoneInfo(policy.timezone)
+    zone = ZoneInfo(hours.timezone)
     weekday = WEEKDAYS[day.weekday()]
-    spans = [_span(day, *_minutes(hours), zone) for hours in policy.quiet_hours if weekday in hours.days]
-    if day.isoformat() in policy.holidays:
+    spans = [_span(day, *_minutes(each), zone) for each in hours.quiet_hours if weekday in each.days]
+    if day.isoformat() in hours.holidays:
         spans.append(_span(day, 0, _DAY_MINUTES, zone))
     return tuple(sorted(span for span in spans if span[0] < span[1]))
 
