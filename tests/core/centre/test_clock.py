@@ -88,6 +88,12 @@ DUE = {
         300,
         "2026-10-03T00:03",
     ),
+    "a holiday far away is nothing yet": (
+        SlaPolicy(holidays=("2026-12-31", "2026-01-01")),
+        "2026-09-30T23:58",
+        300,
+        "2026-10-01T00:03",
+    ),
     "quiet hours that overlap count once": (
         SlaPolicy(quiet_hours=(NIGHT, QuietHours(start="08:00", end="10:00"))),
         "2026-09-21T21:59",
@@ -449,7 +455,11 @@ CONSEQUENCES: dict[str, tuple[TimerKind, Standing, Consequence]] = {
     "the end of protection is told to the owner": ("protection", GIVEN, Consequence(told=("li",))),
     "a silent lead goes to the pool": ("recycle", GIVEN, Consequence(told=("li",), act="pool")),
     "a promise is the seller's": ("follow_up", GIVEN, Consequence(told=("li",))),
-    "a decision is the manager's": ("approval", Standing(managers=("wang",)), Consequence(told=("wang",))),
+    "a decision is the manager's, who is asked again": (
+        "approval",
+        Standing(awaits_approval=True, managers=("wang",)),
+        Consequence(told=("wang",), sets=(Timer(kind="approval", due_at=START + 4 * MINUTE, number=2),)),
+    ),
 }
 
 
@@ -458,6 +468,16 @@ def test_who_is_told_and_what_becomes_of_the_lead(
     kind: TimerKind, standing: Standing, expected: Consequence
 ) -> None:
     assert due(kind, standing) == expected
+
+
+def test_a_decision_that_nobody_makes_is_asked_for_less_and_less_often_and_never_forgotten() -> None:
+    timer, gaps = Timer(kind="approval", due_at=START), []
+    for _ in range(40):
+        [again] = consequence(timer, Standing(awaits_approval=True, managers=("wang",)), PLAIN).sets
+        gaps.append((again.due_at - timer.due_at) // MINUTE)
+        timer = again
+    assert gaps[:4] == [4, 8, 16, 32]
+    assert gaps[-1] == 24 * 60
 
 
 def test_no_manager_is_told_where_nobody_is_to_be() -> None:

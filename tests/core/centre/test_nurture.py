@@ -304,8 +304,25 @@ def test_over_any_days_nobody_hears_twice_of_the_same_nor_too_often_nor_against_
             assert len(week) <= LIMITS.per_week
     keys = [(each.rule, each.customer, each.about) for each in history]
     assert len(keys) == len(set(keys))
-    contacts = [each.about for each in history if each.rule == "welcome"]
-    assert len(contacts) == len(set(contacts)), "once per contact, whoever has it"
+
+
+@given(
+    contacts=st.lists(st.sampled_from("ab"), min_size=1, max_size=6),
+    times=st.lists(st.integers(0, 3), min_size=1, max_size=4),
+)
+def test_thanks_go_once_to_a_contact_however_often_and_by_whomever_it_is_left(
+    contacts: list[str], times: list[int]
+) -> None:
+    history: list[SentTouch] = []
+    for hour in sorted(times):
+        at = NOON + hour * HOUR
+        left = [
+            replace(ANN, customer=f"c{number}", contact=contact, contact_at=at)
+            for number, contact in enumerate(contacts)
+        ]
+        found = due_touches(left, [WELCOME], history, at, limits=LIMITS)
+        history += [touch.sent(at) for touch in found if isinstance(touch, Touch)]
+    assert sorted(each.about for each in history) == sorted(f"contact:{contact}" for contact in set(contacts))
 
 
 @settings(max_examples=40)

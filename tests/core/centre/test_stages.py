@@ -252,7 +252,8 @@ def test_a_lead_cannot_be_closed_without_outcome_and_reason() -> None:
 
 
 def test_one_tap_can_close_where_the_outcome_says_why() -> None:
-    assert done(HELD, act("outcome", outcome="deal", by="li")).status == "won"
+    won = done(HELD, act("outcome", outcome="deal", by="li", reason="price"))
+    assert (won.status, won.reason) == ("won", None), "a success needs no excuse"
     lost = done(HELD, act("outcome", outcome="too_dear", by="li"))
     assert (lost.status, lost.reason, lost.owner) == ("lost", "price", "li")
 

@@ -177,13 +177,11 @@ def _quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
 
     Endless where quiet hours are given (which leave time to work, as whoever holds them has seen to); what is quiet on one local day may touch what is quiet on the next.
     """
-    endless = any(each.days for each in hours.quiet_hours)
     zone = ZoneInfo(hours.timezone)
     # A span ends at most 48 hours after the midnight of its day.
-    day = datetime.fromtimestamp(at / 1000, zone).date() - timedelta(days=2)
-    last_holiday = max(map(date.fromisoformat, hours.holidays), default=date.min)
+    first = datetime.fromtimestamp(at / 1000, zone).date() - timedelta(days=2)
     last: tuple[int, int] | None = None
-    while endless or day <= last_holiday:
+    for day in _days_from(first, hours):
         for span in _quiet_of(hours, day):
             if last is None:
                 last = span
@@ -193,9 +191,18 @@ def _quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
                 if last[1] > at:
                     yield last
                 last = span
-        day += timedelta(days=1)
     if last is not None and last[1] > at:
         yield last
+
+
+def _days_from(first: date, hours: Hours) -> Iterator[date]:
+    """Yield the days from one on that may have something quiet: all of them, or the holidays alone."""
+    if not any(each.days for each in hours.quiet_hours):
+        yield from sorted(day for day in map(date.fromisoformat, hours.holidays) if day >= first)
+        return
+    while True:
+        yield first
+        first += timedelta(days=1)
 
 
 @lru_cache(maxsize=4096)
@@ -265,7 +272,7 @@ Happening = Literal[
 
 
 class Timer(Struct, frozen=True, kw_only=True):
-    """Something that is due at a time (UTC ms). ``number`` tells nudges apart, from 1; of all others it is 1.
+    """Something that is due at a time (UTC ms). ``number`` tells apart nudges, and reminders of one decision, from 1.
 
     A lead has at most one timer of each kind and number: a new one takes the place of the old.
     """
@@ -387,20 +394,22 @@ def cause_of_breach(standing: Standing) -> Cause:
 class Consequence(Struct, frozen=True, kw_only=True):
     """What is to be done when a timer is due.
 
-    ``told`` are the sellers and managers who get a message, each once and nobody else. ``act`` "reassign": give it to another
-    seller, "pool": to the public pool. ``cause`` is of a breach.
+    ``told`` are the sellers and managers who get a message, each once and nobody else. ``act`` "reassign": the lead is taken back (the
+    act "return" of :mod:`frontrow.core.centre.stages`) and given to another seller, if anybody is there; "pool": it goes to the
+    public pool ("recycle"). ``cause`` is of a breach. ``sets`` are timers that come in place of the one that was due.
     """
 
     told: tuple[str, ...] = ()
     act: Literal["nothing", "reassign", "pool"] = "nothing"
     cause: Cause | None = None
+    sets: tuple[Timer, ...] = ()
 
 
 def consequence(timer: Timer, standing: Standing, policy: SlaPolicy) -> Consequence:
     """Return what a timer that is due brings about.
 
     The seller alone is told of what is theirs; the managers of that team are told of a breach, of a lead that was taken back, and
-    of a decision that they owe. A lead that is claimed when its time is over stays with its seller, who may be on the telephone:
+    of a decision that they owe, again and again at growing intervals. A lead that is claimed when its time is over stays with its seller, who may be on the telephone:
     it is taken back when ``untouched_s`` are over.
     """
     seller = () if standing.seller is None else (standing.seller,)
@@ -415,7 +424,14 @@ def consequence(timer: Timer, standing: Standing, policy: SlaPolicy) -> Conseque
         case "recycle":
             return Consequence(told=seller, act="pool")
         case "approval":
-            return Consequence(told=standing.managers)
+            # A decision that is never made must not be forgotten, nor cost a manager a message every two minutes.
+            wait_s = min(policy.approval_s * 2 ** min(timer.number, 32), max(policy.approval_s, 1 * DAYS))
+            again = Timer(
+                kind="approval",
+                due_at=business_due(timer.due_at, wait_s, policy),
+                number=timer.number + 1,
+            )
+            return Consequence(told=standing.managers, sets=(again,))
         case "untouched":
             return Consequence(told=both, act=onward)
         case "breach":

@@ -257,6 +257,7 @@ def due_touches(
 ) -> list[Touch | Withheld]:
     """Return the messages that are due at ``at`` (UTC ms), and those that were due and are withheld, with the reason.
 
+    ``history`` is all that these customers ever got, under the names that they have now; after customers were joined, of all of them.
     By customer, then in the order of the rules, whatever the order of ``customers`` and ``history``; what an earlier rule sends
     counts for the later ones.
     """

@@ -253,7 +253,7 @@ def flaw(state: LeadState, workflow: Workflow) -> str | None:
         "without review": state.status in ("lost", "invalid") and state.review is None,
         "in review though it is not lost": state.status not in ("lost", "invalid")
         and state.review is not None,
-        "a reason though it is open": not closed and state.reason is not None,
+        "a reason for nothing": state.status not in ("lost", "invalid") and state.reason is not None,
         "lost or won by nobody": state.status in ("won", "lost") and state.owner is None,
     }
     return next((name for name, is_so in flaws.items() if is_so), None)
