@@ -937,6 +937,8 @@ class Centre:
         self._note(
             row, timer.kind, CLOCK, at, {"number": timer.number, "cause": follows.cause, "act": follows.act}
         )
+        for again in follows.sets:
+            self._book.put(TimerRow(row.lead, again.kind, again.number, again.due_at))
         for who in follows.told:
             mine = who == row.holder
             purpose = "approval" if timer.kind == "approval" else "nudge" if mine else "escalation"
