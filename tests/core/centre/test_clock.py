@@ -442,6 +442,12 @@ CONSEQUENCES: dict[str, tuple[TimerKind, Standing, Consequence]] = {
         Standing(awaits_approval=True, managers=("wang",)),
         Consequence(told=("wang",), cause="approval_waiting"),
     ),
+    "the seller of an unconfirmed lead hears nothing of its breach": (
+        "breach",
+        msgspec.structs.replace(GIVEN, awaits_approval=True),
+        Consequence(told=("wang",), cause="approval_waiting"),
+    ),
+    "nor is reminded of it": ("nudge", msgspec.structs.replace(GIVEN, awaits_approval=True), Consequence()),
     "a lead that went through too many hands goes to the pool": (
         "breach",
         msgspec.structs.replace(GIVEN, reassignments=3),

@@ -412,7 +412,8 @@ def consequence(timer: Timer, standing: Standing, policy: SlaPolicy) -> Conseque
     of a decision that they owe, again and again at growing intervals. A lead that is claimed when its time is over stays with its seller, who may be on the telephone:
     it is taken back when ``untouched_s`` are over.
     """
-    seller = () if standing.seller is None else (standing.seller,)
+    # Before the manager has confirmed it, the lead is no seller's, and none could claim it.
+    seller = () if standing.seller is None or standing.awaits_approval else (standing.seller,)
     managers = standing.managers if policy.escalate_to == "manager" else ()
     both = tuple(dict.fromkeys((*seller, *managers)))
     onward: Literal["reassign", "pool"] = (

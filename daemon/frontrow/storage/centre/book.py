@@ -219,7 +219,7 @@ class SqlBook:
 
     def open_leads(self) -> dict[str, int]:
         self._flush(LeadRow)
-        return dict(self._db.execute(_OPEN).tuples().all())
+        return {seller: count for seller, count in self._db.execute(_OPEN)}
 
     def identity(self, kind: str, key: str) -> Identity | None:
         return self._get(Identity, (kind, key))
