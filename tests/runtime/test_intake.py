@@ -286,7 +286,9 @@ ORDER = [  # the policy's order: every kind of an earlier line goes before any o
     {
         "order_created", "order_paid", "order_refunded", "form_submit", "booking", "room_start", "room_end",
         "product_on_show", "host_change", "lead_claim", "lead_release", "lead_outcome", "lead_note", "lead_transfer",
-        "tick", "policy_change", "model_change",
+        "lead_assign", "lead_approve", "lead_stage", "lead_touch", "lead_review", "lead_recycle", "contact_reveal",
+        "clean_result", "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer",
+        "channel_change", "cost_change", "touch_sent", "tick", "policy_change", "model_change",
     },
 ]  # fmt: skip
 

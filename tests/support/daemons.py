@@ -59,10 +59,17 @@ class Running:
     http: httpx.AsyncClient
 
     def token(
-        self, role: Role = Role.ADMIN, room: str | None = None, *, expires_at: int | None = None
+        self,
+        role: Role = Role.ADMIN,
+        room: str | None = None,
+        *,
+        expires_at: int | None = None,
+        seller: str | None = None,
     ) -> str:
         """Make a token beside the running daemon, as the command line does."""
-        made = make_token(os.urandom(32), role=role, room=room, label="test", now=0, expires_at=expires_at)
+        made = make_token(
+            os.urandom(32), role=role, room=room, label="test", now=0, expires_at=expires_at, seller=seller
+        )
         store = Store.open(self.store)
         store.token_add(made.row)
         store.close()

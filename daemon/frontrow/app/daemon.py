@@ -328,7 +328,7 @@ class Daemon:
                 rooms=by_key,
             )
             await centre.open()
-            desk = centre.desk(intake)
+            desk = centre.desk(intake, lambda event: engine.seen.knows(event.platform, event.room, event.id))
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http) for sink in sinks]

@@ -160,7 +160,7 @@ class LeadCentre:
         """Open the database; see :meth:`CentreFollower.open`."""
         await self.follower.open()
 
-    def desk(self, intake: Intake) -> Desk:
+    def desk(self, intake: Intake, journalled: Callable[[Event], bool]) -> Desk:
         """Return the desk of those who follow leads up; after :meth:`open`."""
 
         async def put(events: Sequence[Event], feed: str) -> Receipt:
@@ -171,6 +171,7 @@ class LeadCentre:
             follows=self.follower,
             put=put,
             journal_seq=lambda: self._store.store.seq,
+            journalled=journalled,
             unseal=self.unseal,
             pack=self.pack,
             clock=self._clock,

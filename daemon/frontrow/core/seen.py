@@ -36,6 +36,11 @@ class SeenIds:
         """How many ids are known."""
         return sum(map(len, self._rooms.values()))
 
+    def knows(self, platform: str, room: str, id: str) -> bool:
+        """Return whether an event of this id would be a duplicate now."""
+        stamp = self._rooms.get((platform, room), {}).get(id)
+        return stamp is not None and self._now // HOUR_MS - (stamp >> _HOUR_SHIFT) <= self._hours
+
     def take(self, frame: Frame) -> list[int]:
         """Return the positions of events that have been seen before, and remember the others."""
         if not len(frame):

@@ -144,17 +144,19 @@ class Desk:
         follows: Follows,
         put: Callable[[Sequence[Event], str], Awaitable[Receipt]],
         journal_seq: Callable[[], int],
+        journalled: Callable[[Event], bool],
         unseal: Callable[[Contact], Awaitable[Mapping[str, Any] | None]],
         pack: Pack,
         clock: Clock,
         rooms: Mapping[tuple[str, str], tuple[str, str]],
     ) -> None:
-        """``put`` journals events and is done when they are durable; ``unseal`` gives a contact's fields, None: destroyed. ``rooms`` are (id, title) of
+        """``put`` journals events and is done when they are durable; ``journalled`` says whether one of its id was before; ``unseal`` gives a contact's fields, None: destroyed. ``rooms`` are (id, title) of
         configured rooms by (platform, room)."""
         self._reads = reads
         self._follows = follows
         self._put = put
         self._journal_seq = journal_seq
+        self._journalled = journalled
         self._unseal = unseal
         self.pack = pack
         self._clock = clock
@@ -344,9 +346,20 @@ class Desk:
             NotApplied: It is journalled, and the centre's database is away.
         """
         kind, whose = _ACTS[what]
-        row = await self._seen(reader, lead)
-        self._check(row, reader, what, whose)
+        row = await asyncio.to_thread(self._reads.lead, lead)
+        if row is None:
+            raise NotThere
         event = self._event(row, reader, kind, what, wish, key)
+        if key is not None and self._journalled(event):
+            # Sent again, since the answer was lost: what it did then may have taken the lead out of this reader's sight.
+            await self._until_applied()
+            refusal = self._follows.centre.refusals.get(event.id)
+            if refusal is not None:
+                raise NotNow(refusal)
+            return await self._after(reader, lead)
+        if not reader.sight.sees(row):
+            raise NotThere
+        self._check(row, reader, what, whose)
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
         if refusal is not None:
             raise NotNow(refusal)
@@ -421,8 +434,8 @@ class Desk:
         if what in ("transfer", "assign"):
             seller = wish.seller
         # Without a key: the same wish of the same person about the same version of the lead is the same.
-        said = msgspec.json.encode([reader.by, row.version, wish])
-        id = hashlib.blake2b(key.encode() if key else said, digest_size=10).hexdigest()
+        said = [reader.by, key] if key else [reader.by, row.version, wish]
+        id = hashlib.blake2b(msgspec.json.encode(said), digest_size=10).hexdigest()
         return Event(
             id=f"{kind}-{row.lead}-{id}",
             platform=row.platform,
@@ -440,6 +453,11 @@ class Desk:
     async def _journal(self, event: Event) -> Refusal | None:
         """Journal an event and wait until it is applied; return why it was not done, or None."""
         await self._put([event], FEED)
+        await self._until_applied()
+        return self._follows.centre.refusals.get(event.id)
+
+    async def _until_applied(self) -> None:
+        """Wait until the centre has applied what is in the journal now."""
         seq = self._journal_seq()
         if self._follows.failing:
             raise NotApplied
@@ -448,7 +466,6 @@ class Desk:
                 await self._follows.applied(seq)
         except TimeoutError:
             raise NotApplied from None
-        return self._follows.centre.refusals.get(event.id)
 
     # ------------------------------------------------------------------ telling
 

@@ -27,7 +27,7 @@ from typing import Protocol
 
 import msgspec
 
-from frontrow.core.events import MAX_COUNT, Event
+from frontrow.core.events import DAEMON_KINDS, MAX_COUNT, PEOPLE_KINDS, Event
 from frontrow.core.ports import Clock, Receipt
 
 TURN = 256  # events of one lane before the next lane's turn
@@ -71,14 +71,8 @@ _WORTH: dict[str, Worth] = {
             "room_end",
             "product_on_show",
             "host_change",
-            "lead_claim",
-            "lead_release",
-            "lead_outcome",
-            "lead_note",
-            "lead_transfer",
-            "tick",
-            "policy_change",
-            "model_change",
+            *PEOPLE_KINDS,
+            *DAEMON_KINDS,
         ),
         Worth.VITAL,
     ),

@@ -1,0 +1,216 @@
+"""The lead desk in the whole daemon: from a hot viewer to a closed lead over HTTP, and what a page is told meanwhile."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from frontrow.core.events import encode_event
+from frontrow.runtime.access import Role
+from frontrow.storage.store import Store
+from tests.app.test_daemon import hot, next_message, now_ms
+from tests.support.daemons import Running, running, write_config
+from tests.support.rooms import event
+
+ORGANISATION = """
+[[centre.units]]
+id = "hq"
+kind = "company"
+[[centre.units]]
+id = "hangzhou"
+kind = "store"
+parent = "hq"
+[[centre.units]]
+id = "a"
+kind = "team"
+parent = "hangzhou"
+[[centre.units]]
+id = "b"
+kind = "team"
+parent = "hangzhou"
+[[centre.sellers]]
+id = "li"
+name = "李想"
+team = "a"
+capacity = 0
+[[centre.sellers]]
+id = "wang"
+name = "王芳"
+team = "a"
+capacity = 0
+[[centre.sellers]]
+id = "zhao"
+team = "b"
+[[centre.sellers]]
+id = "chen"
+team = "a"
+role = "manager"
+[[centre.rules]]
+name = "to the queue of team a"
+team = "a"
+"""
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
+    """A daemon whose leads wait in team a's queue, since nobody has room to be given one."""
+    async with running(write_config(tmp_path, ORGANISATION)) as up:
+        yield up
+
+
+class Person:
+    """Somebody with a token."""
+
+    def __init__(self, daemon: Running, seller: str | None, role: Role = Role.SALES) -> None:
+        self.token = daemon.token(role, seller=seller)
+        self._http = daemon.http
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self._http.get(path, headers={"authorization": f"Bearer {self.token}"})
+
+    async def do(self, lead: str, act: str, key: str | None = None, **wish: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}"} | ({"idempotency-key": key} if key else {})
+        return await self._http.post(f"/api/v1/leads/{lead}/{act}", json=wish, headers=headers)
+
+    async def leads(self, view: str = "open") -> list[dict[str, Any]]:
+        answer = await self.get(f"/api/v1/inbox?view={view}")
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["leads"]
+        return found
+
+    async def first_lead(self) -> str:
+        """Return the first lead that arrives: what is acknowledged is applied to the centre a moment later."""
+        async with asyncio.timeout(10):
+            while not (found := await self.leads()):
+                await asyncio.sleep(0.01)
+        return str(found[0]["lead"])
+
+
+async def test_of_two_who_claim_at_once_one_has_it_and_the_other_is_told_who(daemon: Running) -> None:
+    li, wang = Person(daemon, "li"), Person(daemon, "wang")
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    answers = await asyncio.gather(li.do(lead, "claim"), wang.do(lead, "claim"))
+    won, lost = sorted(answers, key=lambda answer: answer.status_code)
+    assert (won.status_code, lost.status_code) == (200, 409)
+    holder = won.json()["holder"]
+    assert won.json()["status"] == "following"
+    assert (lost.json()["holder"], lost.json()["code"]) == (holder, "held")
+    assert holder in ("li", "wang") and holder in lost.json()["detail"]
+
+
+async def test_a_lead_that_one_may_not_see_does_not_exist(daemon: Running) -> None:
+    li, zhao = Person(daemon, "li"), Person(daemon, "zhao")
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    assert await zhao.leads() == []
+    there = await zhao.get(f"/api/v1/leads/{lead}")
+    nowhere = await zhao.get("/api/v1/leads/Uffffffffffffffffffff")
+    assert (there.status_code, there.json()) == (404, nowhere.json())
+    for act in ("claim", "outcome", "note", "reveal"):
+        assert (await zhao.do(lead, act, outcome="won", purpose="call")).status_code == 404
+
+
+async def test_an_outcome_closes_the_lead_once_however_often_it_is_sent(daemon: Running) -> None:
+    """A phone on a bad network sends again what it has no answer to."""
+    li = Person(daemon, "li")
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    assert (await li.do(lead, "outcome", outcome="won")).json()["code"] == "unclaimed"
+    await li.do(lead, "claim")
+    missing = await li.do(lead, "outcome", outcome="lost")
+    assert (missing.status_code, missing.json()["code"]) == (422, "reason_missing")
+    answers = [
+        await li.do(lead, "outcome", "tap-1", outcome="won", value=19900, note="三号") for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    found = answers[-1].json()
+    assert (found["status"], found["outcome"], found["value"]) == ("won", "won", 19900)
+    assert [line["kind"] for line in found["timeline"]].count("lead_outcome") == 1
+    assert [card["lead"] for card in await li.leads("closed")] == [lead]
+    assert await li.leads("mine") == []
+
+
+async def test_what_sales_say_is_in_the_journal_before_they_are_answered(daemon: Running) -> None:
+    li = Person(daemon, "li")
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    await li.do(lead, "claim")
+    store = Store.open_to_read(daemon.store)
+    claims = [
+        each for _, frame in store.frames_with("lead_claim") for each in frame.events() if each.lead == lead
+    ]
+    store.close()
+    assert [claim.seller for claim in claims] == ["li"]
+
+
+async def test_a_number_is_shown_to_who_follows_the_lead_and_who_saw_it_is_kept(daemon: Running) -> None:
+    li, wang, chen = Person(daemon, "li"), Person(daemon, "wang"), Person(daemon, "chen")
+    await daemon.ingest(hot(consent=True, fields={"姓名": "小丑鱼", "手机号": "13912345678"}))
+    lead = await li.first_lead()
+    assert (await li.do(lead, "reveal", purpose="call")).status_code == 403, "not before it is claimed"
+    await li.do(lead, "claim")
+    card = (await li.get(f"/api/v1/leads/{lead}")).json()
+    assert (card["quality"], card["contact"]) == ("Q3", "139****5678")
+    assert "13912345678" not in json.dumps(card)
+    assert (await li.do(lead, "reveal")).status_code == 422, "for no purpose"
+    shown = await li.do(lead, "reveal", purpose="call")
+    assert shown.json()["手机号"] == "13912345678"
+    assert (await wang.do(lead, "reveal", purpose="call")).status_code == 404, "it is li's now"
+    seen = (await chen.get(f"/api/v1/leads/{lead}")).json()["timeline"]
+    assert [(line["actor"], line["data"]) for line in seen if line["kind"] == "contact_reveal"] == [
+        ("li", {"purpose": "call"})
+    ]
+
+
+async def test_a_page_is_told_what_comes_and_what_goes(daemon: Running) -> None:
+    li, wang = Person(daemon, "li"), Person(daemon, "wang")
+    url = f"{daemon.url.replace('http', 'ws', 1)}/ws/sales?token={wang.token}"
+    async with websockets.connect(url) as page:
+        first = await next_message(page, "snapshot")
+        assert (first["leads"], first["seller"], first["name"]) == ([], "wang", "王芳")
+        await daemon.ingest(hot())
+        arrived = await next_message(page, "delta")
+        [card] = arrived["leads"]
+        assert (card["may"], card["holder"]) == (["claim"], None)
+        await li.do(card["lead"], "claim")
+        gone = await next_message(page, "delta")
+        assert (gone["leads"], gone["gone"]) == ([], [card["lead"]])
+        assert gone["seq"] > arrived["seq"]
+
+
+@pytest.mark.parametrize(
+    ("role", "seller", "status"),
+    [
+        (Role.SALES, None, 403),
+        (Role.SALES, "nobody", 403),
+        (Role.HOST, None, 403),
+        (Role.MANAGER, None, 200),
+        (Role.ADMIN, None, 200),
+    ],
+)
+async def test_who_sees_leads(daemon: Running, role: Role, seller: str | None, status: int) -> None:
+    answer = await Person(daemon, seller, role).get("/api/v1/inbox")
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["detail"]
+
+
+async def test_another_policy_is_journalled_once_and_an_equal_one_not_at_all(tmp_path: Path) -> None:
+    """A replay must decide by what was in force, and a daemon that is started every day must not fill the journal."""
+    config = write_config(tmp_path, ORGANISATION)
+    kinds: list[tuple[int, int]] = []
+    for more in ("", "", "[centre.sla]\nfirst_response_s = 120\n"):
+        config.write_text(config.read_text("utf-8") + more, "utf-8")
+        async with running(config) as up:
+            await up.ingest(encode_event(event("like", len(kinds), at=now_ms())))
+        store = Store.open_to_read(up.store)
+        journalled = [kind for _, frame in store.frames() for kind in frame.kinds]
+        store.close()
+        kinds.append((journalled.count("policy_change"), journalled.count("org_change")))
+    assert kinds == [(1, 1), (1, 1), (2, 1)]
