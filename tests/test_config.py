@@ -51,6 +51,15 @@ PLATFORMS = {"broker": None, "push": "douyin"}
 
 ROOM = '[[rooms]]\nid = "main"\nplatform = "shop"\nroom = "1"\n'
 FEED = '[[feeds]]\nid = "in"\nroom = "main"\nconnector = "broker"\nhost = "h"\n'
+FORM = """[[forms]]
+id = "trial"
+room = "main"
+title_zh = "试用"
+title_en = "Trial"
+consent_zh = "同意"
+consent_en = "I agree"
+consent_version = "1"
+"""
 SINK = '[[sinks]]\nid = "out"\nkind = "hook"\n'
 
 Load = Callable[..., Config]
@@ -88,6 +97,18 @@ ONE_MISTAKE = {
     "a key with - for _": (
         "[server]\nmax-body-bytes = 1",
         "2:1: server.max-body-bytes: unknown key (did you mean 'max_body_bytes'?)",
+    ),
+    "a form of a room that is not there": (
+        FORM + 'rooms = ["main", "third"]\n' + ROOM,
+        '9:18: forms[0].rooms[1]: there is no room "third" in [[rooms]]',
+    ),
+    "a form that asks for what it has no field for": (
+        FORM + 'fields = ["phone"]\nrequired = ["name"]\n' + ROOM,
+        '1:3: forms[0]: required names "name", which is not among the fields',
+    ),
+    "a proxy that is no network": (
+        '[server]\ntrusted_proxies = ["10.0.0.0/8", "10.0.0.1/8"]',
+        '2:34: server.trusted_proxies[1]: "10.0.0.1/8" is no network, as 10.0.0.0/8 or 192.0.2.7 is',
     ),
     "a key of another section": (
         "[log]\nmax_rooms = 3",

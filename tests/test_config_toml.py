@@ -15,6 +15,7 @@ import frontrow_connectors
 from frontrow.config import Config, defaults, load
 from frontrow.config.schema import FeedConfig, RoomConfig, SinkConfig
 from frontrow.config.shape import Option, Shape, options_of
+from frontrow.core.centre.forms import Form
 from frontrow.core.points import Rule
 from frontrow_connectors.contract import Connector
 from frontrow_connectors.sinks.registry import SINKS
@@ -72,7 +73,9 @@ def test_with_every_example_switched_on_it_loads(tmp_path: Path) -> None:
 
 def tables_of(section: str, data: Any) -> Iterator[tuple[str, Mapping[str, Any], tuple[Option, ...]]]:
     """Yield (name, table, options it may have) for each table of the whole file."""
-    kinds: dict[str, type[Struct]] = {"rooms": RoomConfig, "feeds": FeedConfig, "sinks": SinkConfig}
+    kinds: dict[str, type[Struct]] = {
+        "rooms": RoomConfig, "feeds": FeedConfig, "sinks": SinkConfig, "forms": Form,
+    }  # fmt: skip
     if section in kinds:
         for table in data:
             options = SHAPE.options(kinds[section], table)

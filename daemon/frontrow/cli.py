@@ -51,6 +51,9 @@ app.command(models)
 outbox = App(name="outbox", help="Alerts to sinks: what waits, what was sent, and dead letters.")
 app.command(outbox)
 
+form = App(name="form", help="Forms that the daemon itself shows.")
+app.command(form)
+
 ConfigPath = Annotated[Path, Parameter(name="--config", help="The configuration file.")]
 RegistryPath = Annotated[
     Path | None, Parameter(name="--registry", help="The folder of versions; default: beside the store.")
@@ -684,6 +687,42 @@ def verify_models(*, config: ConfigPath = DEFAULT_CONFIG, registry: RegistryPath
     found = tools.verify(*_registry(config, registry))
     print("\n".join(found.lines))
     return DONE if found.sound else FAILED
+
+
+@form.command(name="link")
+def form_link(
+    *,
+    form: Annotated[str, Parameter(help="The form's id.")],
+    room: Annotated[str | None, Parameter(help="The room's id; default: the form's.")] = None,
+    host: Annotated[str | None, Parameter(help="Who speaks.")] = None,
+    product: Annotated[str | None, Parameter(help="What it is about.")] = None,
+    campaign: Annotated[str | None, Parameter(help="Of which campaign.")] = None,
+    viewer: Annotated[
+        str | None, Parameter(help="The platform's id of the viewer whom it is sent to; needs link_secret.")
+    ] = None,
+    session: Annotated[
+        str | None, Parameter(help="The broadcast that it belongs to; needs link_secret.")
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Print the address of a form, with what its submissions are to be attributed to."""
+    from frontrow.app.links import LinkRefused, form_address
+    from frontrow.app.parts import load_config
+
+    try:
+        address = form_address(
+            load_config(config, os.environ),
+            form,
+            room=room,
+            labels={"host": host, "product": product, "campaign": campaign},
+            viewer=viewer,
+            session=session,
+        )
+    except LinkRefused as refused:
+        print(f"frontrow form link: {refused}", file=sys.stderr)
+        return WRONG
+    print(address)
+    return DONE
 
 
 @models.command(name="pin")

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import random
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +37,7 @@ from frontrow.core.preparing import Preparer
 from frontrow.runtime import collector
 from frontrow.runtime.access import Access
 from frontrow.runtime.desk import Desk
+from frontrow.runtime.forms import Hosting, form_routes
 from frontrow.runtime.http import BoundedHttp
 from frontrow.runtime.intake import Intake
 from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxWorker
@@ -55,6 +58,7 @@ from frontrow_connectors.canonical import decode_payload
 from frontrow_connectors.contract import HookRequest
 from frontrow_connectors.sinks.contract import SinkContext
 from frontrow_connectors.sinks.registry import SINKS
+from frontrow_dashboards import forms as form_page
 from frontrow_dashboards import pages
 
 HTTP_TIMEOUT_S = 10.0
@@ -578,6 +582,21 @@ class Daemon:
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,
+            routes=form_routes(
+                Hosting(
+                    forms={form.id: form for form in self._config.forms},
+                    rooms=rooms,
+                    clock=self._clock,
+                    intake=intake,
+                    admit=lambda event, _room: event,
+                    render=form_page.render,
+                    nonce=lambda: secrets.token_urlsafe(16),
+                    refused=observer.refused,
+                    trusted=[ipaddress.ip_network(each) for each in self._config.server.trusted_proxies],
+                    region=self._config.intents.phone_region,
+                    language=self._config.panel.language,
+                )
+            ),
         )
 
     def _gauges(

@@ -1,5 +1,6 @@
 """What one option alone does not show: names used twice, references to nothing, bounds that contradict each other."""
 
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +15,7 @@ from frontrow.config.walk import nearest, shown
 from frontrow.core.events import VIEWER_KINDS
 from frontrow.core.points import Policy, Rule, policy_mistakes
 
-_LISTS = ("rooms", "feeds", "sinks")
+_LISTS = ("rooms", "feeds", "sinks", "forms")
 
 
 class Checks:
@@ -44,6 +45,7 @@ class Checks:
         self._outcome()
         self._known_challengers()
         self._places()
+        self._networks()
         self._bounds()
         self._points()
 
@@ -80,11 +82,11 @@ class Checks:
 
     def _references(self) -> None:
         rooms = dict.fromkeys(room for _, room in self._each("rooms", "id"))
-        references = list(self._each("feeds", "room"))
+        references = [*self._each("feeds", "room"), *self._each("forms", "room")]
         references += [
             (path, value)
             for path, value in self._values.items()
-            if len(path) == 4 and path[0] == "sinks" and path[2] == "rooms"
+            if len(path) == 4 and path[0] in ("sinks", "forms") and path[2] == "rooms"
         ]
         for path, room in references:
             if room not in rooms:
@@ -154,6 +156,13 @@ class Checks:
                 if not known:
                     reason = "this machine has no time zones; install Debian's tzdata"
                 self._document.add(path, reason, nearest(name, sorted(known), likeness=0.75))
+
+    def _networks(self) -> None:
+        for path, network in self._listed("server", "trusted_proxies").items():
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                self._document.add(path, f"{shown(network)} is no network, as 10.0.0.0/8 or 192.0.2.7 is")
 
     def _bounds(self) -> None:
         intake, model = IntakeConfig(), ModelConfig()

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK
 from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.clock import SlaPolicy
+from frontrow.core.centre.forms import Form
 from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.centre.policy import IdentityLimits
 from frontrow.core.centre.quality import ValidationRules
@@ -38,7 +39,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where people, webhooks and Prometheus reach the daemon.
 
     ``port`` 0 lets the system choose. ``base_url`` is how people's browsers reach the pages, for links in alerts;
-    empty: ``http://host:port``. ``shutdown_s`` is how long SIGTERM may take to drain; supervisors kill after ten.
+    empty: ``http://host:port``. ``trusted_proxies`` are the networks whose ``X-Forwarded-For`` says whence a visitor of a
+    hosted form comes. ``shutdown_s`` is how long SIGTERM may take to drain; supervisors kill after ten.
     """
 
     host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
@@ -50,6 +52,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description='an address like "https://live.example.com", or empty',
         ),
     ] = ""
+    trusted_proxies: tuple[Key, ...] = ("127.0.0.0/8", "::1/128")
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=67_108_864)] = 1_048_576
     shutdown_s: Annotated[float, Meta(ge=1, le=9)] = 8.0
 
@@ -303,3 +306,4 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rooms: tuple[RoomConfig, ...] = ()
     feeds: tuple[FeedConfig, ...] = ()
     sinks: tuple[SinkConfig, ...] = ()
+    forms: tuple[Form, ...] = ()

@@ -16,6 +16,7 @@ import structlog
 from litestar import Litestar, MediaType, Response, WebSocket, get, post, websocket
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, InternalServerException, WebSocketDisconnect
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -178,6 +179,7 @@ class Services:
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
+    routes: Sequence[HTTPRouteHandler] = ()  # of other modules
 
 
 Wish = TypeVar("Wish", PromotionWish, RollbackWish)
@@ -579,6 +581,7 @@ def application(services: Services) -> ASGIApp:
                 if services.desk is None
                 else desk_routes(services.desk, services.access, services.clock, services.counters.refused)
             ),
+            *services.routes,
         ],
         exception_handlers={HTTPException: failed, 404: failed, 405: failed, 500: failed},
         openapi_config=OpenAPIConfig(
