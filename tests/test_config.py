@@ -98,6 +98,22 @@ ONE_MISTAKE = {
         "[server]\nmax-body-bytes = 1",
         "2:1: server.max-body-bytes: unknown key (did you mean 'max_body_bytes'?)",
     ),
+    "a channel's code used twice": (
+        '[[channels]]\ncode = "a"\n[[channels]]\ncode = "a"',
+        '4:1: channels[1].code: "a" is the code of another channel already',
+    ),
+    "a room of two channels": (
+        ROOM + '[[channels]]\ncode = "a"\nrooms = ["main"]\n[[channels]]\ncode = "b"\nrooms = ["main"]',
+        '10:1: channels[1].rooms: the room "main" belongs to the channel "a" already',
+    ),
+    "a channel of a feed that is not there": (
+        ROOM + FEED + '[[channels]]\ncode = "a"\nfeeds = ["inn"]',
+        "12:10: channels[0].feeds[0]: there is no feed \"inn\" in [[feeds]] (did you mean 'in'?)",
+    ),
+    "a form by a channel that nobody registered": (
+        ROOM + FORM + 'channel = "postr"\n[[channels]]\ncode = "poster"',
+        "13:1: forms[0].channel: no channel in [[channels]] has the code \"postr\" (did you mean 'poster'?)",
+    ),
     "a form of a room that is not there": (
         FORM + 'rooms = ["main", "third"]\n' + ROOM,
         '9:18: forms[0].rooms[1]: there is no room "third" in [[rooms]]',

@@ -15,6 +15,7 @@ import frontrow_connectors
 from frontrow.config import Config, defaults, load
 from frontrow.config.schema import FeedConfig, RoomConfig, SinkConfig
 from frontrow.config.shape import Option, Shape, options_of
+from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.forms import Form
 from frontrow.core.points import Rule
 from frontrow_connectors.contract import Connector
@@ -74,13 +75,14 @@ def test_with_every_example_switched_on_it_loads(tmp_path: Path) -> None:
 def tables_of(section: str, data: Any) -> Iterator[tuple[str, Mapping[str, Any], tuple[Option, ...]]]:
     """Yield (name, table, options it may have) for each table of the whole file."""
     kinds: dict[str, type[Struct]] = {
-        "rooms": RoomConfig, "feeds": FeedConfig, "sinks": SinkConfig, "forms": Form,
+        "rooms": RoomConfig, "feeds": FeedConfig, "sinks": SinkConfig, "forms": Form, "channels": Channel,
     }  # fmt: skip
     if section in kinds:
         for table in data:
             options = SHAPE.options(kinds[section], table)
-            assert options is not None, f"{table['id']}: no such connector or kind"
-            yield f"{section}.{table['id']}", table, options
+            name = table.get("id") or table["code"]
+            assert options is not None, f"{name}: no such connector or kind"
+            yield f"{section}.{name}", table, options
         return
     struct = next(option.kind.struct for option in options_of(Config) if option.name == section)
     assert struct is not None
@@ -97,6 +99,7 @@ COMMON = {
     "feeds": ("feeds.demo", SHAPE.common(FeedConfig)),
     "sinks": ("sinks.sales-group", SHAPE.common(SinkConfig)),
     "points.rules": ("points.rules.likes", options_of(Rule)),
+    "channels": ("channels.douyin-main", options_of(Channel)),
 }
 
 
@@ -140,7 +143,7 @@ def is_block_of(name: str, block: str) -> bool:
     section, _, element = name.rpartition(".")
     if not section:
         return block.startswith(f"[{element}]")
-    id_key = "name" if section == "points.rules" else "id"
+    id_key = {"points.rules": "name", "channels": "code"}.get(section, "id")
     return block.startswith(f"[[{section}]]") and f'\n{id_key} = "{element}"' in block
 
 

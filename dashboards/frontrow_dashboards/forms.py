@@ -41,6 +41,7 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "some": "还差一点：请看下面标出的地方", "trap": "请不要填写这一项",
         "sent": "已收到", "sent_text": "谢谢，我们会尽快联系您。这个页面可以关闭了。",
         "unknown": "没有这个表单", "unknown_text": "链接可能已经过期，请向主播或客服要一个新的。",
+        "closed": "这个表单现在不开放", "closed_text": "您填的内容没有提交。请向主播或客服要一个新的链接。",
         "busy": "暂时没能收下", "busy_text": "现在提交的人太多，请过几秒再点一次“提交”，您填的内容还在。",
         "often": "提交得太频繁了", "often_text": "请等一分钟再点一次“提交”，您填的内容还在。",
     },
@@ -54,7 +55,8 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "some": "Almost there: please look at what is marked below", "trap": "Please leave this empty",
         "sent": "Received", "sent_text": "Thank you, we will contact you soon. You can close this page.",
         "unknown": "There is no such form", "unknown_text": "The link may be out of date: please ask for a new one.",
-        "busy": "Not taken yet",
+        "closed": "This form is not open now",
+        "closed_text": "What you wrote was not sent. Please ask for a new link.", "busy": "Not taken yet",
         "busy_text": "Too many people are sending just now. Please press Send again in a few seconds; what you wrote is still here.",
         "often": "Sent too often",
         "often_text": "Please wait a minute and press Send again; what you wrote is still here.",
@@ -73,7 +75,7 @@ def render(view: View) -> FormPage:
     words = _WORDS[view.language]
     form = view.form
     title = words[view.state] if form is None else _in(view.language, form.title_zh, form.title_en)
-    if view.state in ("sent", "unknown"):
+    if view.state in ("sent", "unknown", "closed"):
         content = _message(view, words)
     else:
         assert form is not None  # only of an unknown form there is none

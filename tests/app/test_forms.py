@@ -11,9 +11,11 @@ import pytest
 from frontrow.app.links import LinkRefused, form_address
 from frontrow.app.parts import load_config
 from frontrow.cli import main
-from frontrow.core.events import Event
-from frontrow.storage.store import Store
+from frontrow.clock import SystemClock
+from frontrow.core.events import Event, encode_event
 from tests.support.daemons import Running, running, write_config
+from tests.support.rooms import event
+from tests.support.stored_forms import stored_forms
 
 FORM = """
 [[forms]]
@@ -40,13 +42,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
 
 def stored(daemon: Running) -> list[Event]:
     """Return the submissions that are in the journal now."""
-    store = Store.open_to_read(daemon.store)
-    try:
-        return [
-            event for _, frame in store.frames() for event in frame.events() if event.kind == "form_submit"
-        ]
-    finally:
-        store.close()
+    return [event for event, _ in stored_forms(daemon.store)]
 
 
 def nonce_of(page: httpx.Response) -> str:
@@ -89,7 +85,7 @@ async def test_a_page_is_filled_in_and_sent_and_is_stored_before_the_thanks(daem
         "小鹿",
         "3号",
     )
-    assert event.fields == {"name": "小明", "phone": "13800138000", "product": "3号"}
+    assert stored_forms(daemon.store)[0][1] == {"name": "小明", "phone": "13800138000", "product": "3号"}
     assert event.extra is not None
     assert (event.extra["consent_text"], event.extra["consent_version"]) == ("我同意商家联系我。", "2026-11")
 
@@ -188,3 +184,42 @@ def test_the_command_prints_the_address_and_says_why_it_cannot(
     plain = str(write_config(tmp_path, FORM.replace('link_secret = "0123456789abcdef"\n', "")))
     with pytest.raises(LinkRefused, match="link_secret"):
         form_address(load_config(Path(plain), {}), "trial", room=None, labels={}, viewer="o-77")
+
+
+async def test_what_a_tested_channel_brings_makes_no_lead_and_a_paused_one_brings_nothing(
+    tmp_path: Path,
+) -> None:
+    """A form, a link and a number make a hot viewer; on a channel that is tested sales must not hear of it."""
+    registry = """
+[[channels]]
+code = "poster"
+state = "{}"
+forms = ["trial"]
+rooms = ["other"]
+[[channels]]
+code = "main"
+state = "live"
+rooms = ["demo"]
+"""
+    outcomes = {}
+    for state in ("live", "testing", "paused"):
+        folder = tmp_path / state
+        folder.mkdir()
+        async with running(write_config(folder, FORM + registry.format(state))) as daemon:
+            answer = await send(daemon)
+            click = event("product_click", viewer="v1", id="p", room="r2", at=SystemClock().now())
+            posted = (await daemon.ingest(encode_event(click), room="other")).json()
+            found = stored(daemon)
+            metrics = (await daemon.http.get("/metrics")).text
+            outcomes[state] = (
+                answer.status_code,
+                [(each.test, (each.data or {}).get("channel")) for each in found],
+                posted["accepted"],
+                [each["reason"] for each in posted["rejected"]],
+            )
+            assert ("of a channel that is paused" in metrics) is (state == "paused")
+    assert outcomes == {
+        "live": (303, [(False, "poster")], 1, []),
+        "testing": (303, [(True, "poster")], 1, []),
+        "paused": (404, [], 0, ["of a channel that is paused"]),
+    }

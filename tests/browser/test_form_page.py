@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from frontrow.storage.store import Store
 from tests.browser.conftest import OpenPage
 from tests.support.daemons import Running, running, write_config
+from tests.support.stored_forms import stored_forms
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -38,13 +38,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
 
 
 def phones(daemon: Running) -> list[Any]:
-    store = Store.open_to_read(daemon.store)
-    try:
-        return [
-            event.fields["phone"] for _, frame in store.frames() for event in frame.events() if event.fields
-        ]
-    finally:
-        store.close()
+    return [answers["phone"] for _, answers in stored_forms(daemon.store)]
 
 
 @pytest.mark.parametrize(("lang", "theme", "width"), LOOKS)

@@ -149,7 +149,7 @@ async def run() -> AsyncIterator[Run]:
 
 async def test_a_lead_becomes_a_form_of_its_broadcast(run: Run) -> None:
     run.wechat.leads["live-1"] = [lead(1)]
-    async with run.up(channel="channels"):
+    async with run.up(lead_channel="channels"):
         await run.rounds(1)
     [event] = run.intake.events
     assert event.id == event.viewer

@@ -104,7 +104,7 @@ def test_the_published_formula_gives_the_known_signature() -> None:
 
 async def test_a_lead_becomes_a_form_with_seconds_as_milliseconds(run: Run) -> None:
     run.feiyu.clues = [clue(7)]
-    async with run.up(consent_text="同意联系", channel="feiyu"):
+    async with run.up(consent_text="同意联系", lead_channel="feiyu"):
         await run.rounds(0)
     [event] = run.intake.events
     assert (event.id, event.viewer, event.kind, event.form) == ("clue:7", "clue:7", "form_submit", "feiyu")

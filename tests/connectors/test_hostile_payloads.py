@@ -98,7 +98,7 @@ def of_douyin(data: bytes) -> Outcome:
 FORM = FormReceiver(
     FormOptions(
         signature="none", form="f", entry_id="$.id", viewer="$.viewer", name="$.name", at=("$.at", "$.other[0]"),
-        product="$.product", host="$.host", consent="$.ok", consent_text="text", channel="c",
+        product="$.product", host="$.host", consent="$.ok", consent_text="text", lead_channel="c",
         fields={"phone": ("$.phone", "$.answers[?@.k=='x'].v"), "all": "$.answers[*]"},
     ),
     ROOM,

@@ -284,3 +284,11 @@ def test_what_a_feed_calls_data_is_kept_beside_and_says_nothing() -> None:
     frame = preparer().frame([like, note])
     assert frame.seldom["extra"] == {0: {"data": {"a": 1}, "b": 2}}
     assert frame.seldom["data"] == {1: {"n": str(1 << 70)}}, "the journal's facts hold 64 bits"
+
+
+def test_the_channel_that_a_form_came_by_becomes_a_fact_unless_it_is_a_number() -> None:
+    """Rules ask for it, and what stands under ``extra`` may be destroyed."""
+    said = ("poster", NUMBER, "Nobody's", 7, None)
+    forms = [event("form_submit", fields={"a": "b"}, extra={"channel": code}) for code in said]
+    assert preparer().frame(forms).seldom.get("data") == {0: {"channel": "poster"}}
+    assert "data" not in preparer().frame([event("like", extra={"channel": "poster"})]).seldom

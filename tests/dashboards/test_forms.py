@@ -114,9 +114,9 @@ def test_mistakes_stand_beside_their_fields_and_what_was_written_stays() -> None
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
-@pytest.mark.parametrize("state", ["open", "sent", "unknown", "busy", "often"])
+@pytest.mark.parametrize("state", ["open", "sent", "unknown", "closed", "busy", "often"])
 def test_every_word_from_outside_is_escaped(
-    language: Literal["zh-CN", "en"], state: Literal["open", "sent", "unknown", "busy", "often"]
+    language: Literal["zh-CN", "en"], state: Literal["open", "sent", "unknown", "closed", "busy", "often"]
 ) -> None:
     def shape(word: str) -> list[tuple[str, list[str]]]:
         form = Form(
@@ -131,10 +131,10 @@ def test_every_word_from_outside_is_escaped(
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("busy", "您填的内容还在"), ("often", "请等一分钟"), ("sent", "已收到"), ("unknown", "没有这个表单")]
+    ("state", "words"), [("busy", "您填的内容还在"), ("often", "请等一分钟"), ("sent", "已收到"), ("unknown", "没有这个表单"), ("closed", "不开放")]
 )  # fmt: skip
 def test_every_state_is_a_sentence_that_says_what_to_do(
-    state: Literal["busy", "often", "sent", "unknown"], words: str
+    state: Literal["busy", "often", "sent", "unknown", "closed"], words: str
 ) -> None:
     known = FORM if state != "unknown" else None
     assert words in read(View(state, "zh-CN", known)).text

@@ -56,6 +56,7 @@ class Front:
                 panels=absent,
                 rooms={"demo": room},
                 decode=decode,
+                admit=lambda batch, _feed: batch,
                 hook=absent,
                 hook_request=absent,
                 leads=absent,

@@ -66,7 +66,7 @@ class ChannelsLeadsFeed:
         self._options = options
         self._context = context
         self._source = Source(
-            context.room, options.form, options.consent_text, options.channel, options.app_secret
+            context.room, options.form, options.consent_text, options.lead_channel, options.app_secret
         )
         self._places: dict[str, _Place] = {}
         self._token = ""

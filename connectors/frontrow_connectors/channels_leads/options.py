@@ -32,7 +32,7 @@ class ChannelsLeadsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fie
             ),
         ),
     ] = ""
-    channel: Annotated[
+    lead_channel: Annotated[
         str,
         Meta(
             pattern=r"\A(?:[a-z0-9]+(?:[-_][a-z0-9]+)*)?\Z",

@@ -81,7 +81,7 @@ class FeiyuFeed:
                     now=self._context.clock.now(),
                     form=self._options.form,
                     consent_text=self._options.consent_text,
-                    channel=self._options.channel,
+                    channel=self._options.lead_channel,
                 )
                 count_rejected(self._context, batch)
                 ids = {clue_id(clue): created_s(clue) or end_s for clue in new if _has_id(clue)}

@@ -29,7 +29,7 @@ class FeiyuOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             ),
         ),
     ] = ""
-    channel: Annotated[
+    lead_channel: Annotated[
         str,
         Meta(
             pattern=r"\A(?:[a-z0-9]+(?:[-_][a-z0-9]+)*)?\Z",

@@ -196,8 +196,8 @@ def _extra(mapping: Mapped, taken: _Taken, consent: bool | None) -> dict[str, An
     options = mapping.options
     dropped = [place for path in mapping.drop for place, _ in path.nodes(taken.document)]
     extra: dict[str, Any] = without(taken.document, [*taken.places, *dropped]) or {}
-    if options.channel:
-        extra["channel"] = options.channel
+    if options.lead_channel:
+        extra["channel"] = options.lead_channel
     if consent and options.consent_text:
         extra["consent_text"] = options.consent_text
         extra["consent_version"] = options.consent_version

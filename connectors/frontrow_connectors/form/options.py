@@ -57,7 +57,7 @@ class FormOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``consent_values``: the answers that mean yes, in lower case.
     ``consent_always``: the form cannot be sent without consent. Default false.
     ``consent_text``, ``consent_version``: what was shown; kept with every submission that has consent.
-    ``channel``: the code of the channel that the submissions come by. Default "".
+    ``lead_channel``: the code of the channel that the submissions come by. Default "".
     ``drop``: paths that are not kept even under ``extra``, as the form's own definition. Default none.
     ``answer``: the body that the service wants to hear. Default ``{"code":0,"message":"ok"}``.
     """
@@ -84,7 +84,7 @@ class FormOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     consent_always: bool = False
     consent_text: Annotated[str, Meta(max_length=2_000)] = ""
     consent_version: Annotated[str, Meta(max_length=64)] = ""
-    channel: Code = ""
+    lead_channel: Code = ""
     drop: Paths = ()
     answer: Annotated[str, Meta(max_length=1_024)] = '{"code":0,"message":"ok"}'
 

@@ -19,6 +19,7 @@ import uvicorn
 
 from frontrow.app.feeds import Feeds
 from frontrow.app.following import Following
+from frontrow.app.gate import ChannelGate
 from frontrow.app.keeping import Keeper, identity_of
 from frontrow.app.lead_centre import LeadCentre
 from frontrow.app.learning import Learning
@@ -290,7 +291,14 @@ class Daemon:
             frame_s=config.intake.frame_ms / 1000.0,
         )
         feeds = Feeds(
-            config, rooms=rooms, intake=intake, clock=clock, rng=self._rng, observer=observer, store=store
+            config,
+            rooms=rooms,
+            intake=intake,
+            clock=clock,
+            rng=self._rng,
+            observer=observer,
+            store=store,
+            gate=ChannelGate(config.channels, rooms.values()),
         )
         panels = Panels(
             engine=engine,
@@ -569,6 +577,7 @@ class Daemon:
             panels=panels,
             rooms=rooms,
             decode=decode_payload,
+            admit=feeds.gate.admit,
             hook=feeds.receiver,
             hook_request=HookRequest,
             leads=lambda key, after, limit: store.call(store.store.leads, key=key, after=after, limit=limit),
@@ -588,7 +597,7 @@ class Daemon:
                     rooms=rooms,
                     clock=self._clock,
                     intake=intake,
-                    admit=lambda event, _room: event,
+                    admit=feeds.gate.admit_one,
                     render=form_page.render,
                     nonce=lambda: secrets.token_urlsafe(16),
                     refused=observer.refused,

@@ -8,9 +8,10 @@ from functools import partial
 
 import structlog
 
+from frontrow.app.gate import ChannelGate
 from frontrow.app.observing import Observer
 from frontrow.config import Config
-from frontrow.core.events import Event, RoomRef
+from frontrow.core.events import Batch, Event, RoomRef
 from frontrow.core.ports import Clock, Intake, Receipt
 from frontrow.runtime.panel import FeedLine
 from frontrow.storage.aio import StoreThread
@@ -56,22 +57,26 @@ class Feeds:
         rng: random.Random,
         observer: Observer,
         store: StoreThread,
+        gate: ChannelGate,
     ) -> None:
         self._intake = intake
         self._store = store
+        self.gate = gate
         self._clock = clock
         self._observer = observer
         self._rng = rng
         self._running: dict[str, _Running] = {}
         self._clients = [feed for feed in config.feeds if feed.enabled and CONNECTORS[feed.connector].client]
         self._rooms = rooms
-        self._receivers: dict[tuple[str, str], tuple[Receiver, RoomRef]] = {}  # by (connector, feed's id)
+        self._receivers: dict[
+            tuple[str, str], tuple[Receiver, RoomRef, str]
+        ] = {}  # by (connector, feed's id)
         self._of_room: dict[tuple[str, str], list[str]] = {}  # (connector, room's id) → feeds' ids
         for feed in config.feeds:
             make = CONNECTORS[feed.connector].receiver
             if feed.enabled and make is not None:
                 room = rooms[feed.room]
-                self._receivers[feed.connector, feed.id] = make(feed.options, room), room
+                self._receivers[feed.connector, feed.id] = make(feed.options, room), room, feed.id
                 self._of_room.setdefault((feed.connector, feed.room), []).append(feed.id)
                 # A webhook is called when the platform has something to say; until then it is ready.
                 self._note(
@@ -80,8 +85,8 @@ class Feeds:
         for feed in self._clients:
             self._note(feed.id, feed.connector, rooms[feed.room], FeedStatus(FeedState.CONNECTING))
 
-    def receiver(self, connector: str, name: str) -> tuple[Receiver, RoomRef] | None:
-        """Return a connector's webhook and its room; ``name`` is the feed's id, or its room's where no other is in it.
+    def receiver(self, connector: str, name: str) -> tuple[Receiver, RoomRef, str] | None:
+        """Return a connector's webhook, its room and its feed's id; ``name`` is the feed's id, or its room's where no other is in it.
 
         None: there is no such webhook, or the room has several.
         """
@@ -119,8 +124,8 @@ class Feeds:
                     room=room,
                     clock=self._clock,
                     rng=random.Random(self._rng.random()),
-                    put=partial(self._put, feed.id),
-                    offer=partial(self._offer, feed.id),
+                    put=partial(self._put, feed.id, room),
+                    offer=partial(self._offer, feed.id, room),
                     status=partial(self._note, feed.id, feed.connector, room),
                     reject=partial(self._observer.rejected, feed.id, room),
                     position=StoredPosition(self._store, feed.id),
@@ -137,11 +142,20 @@ class Feeds:
             log.exception("feed_ended_by_error", feed=context.feed, room=context.room.id)
             context.status(FeedStatus(FeedState.ENDED, f"internal error ({type(error).__name__})"))
 
-    async def _put(self, feed: str, events: Sequence[Event]) -> Awaitable[Receipt]:
-        return await self._intake.put(events, feed=feed)
+    async def _put(self, feed: str, room: RoomRef, events: Sequence[Event]) -> Awaitable[Receipt]:
+        return await self._intake.put(self._admitted(feed, room, events), feed=feed)
 
-    def _offer(self, feed: str, events: Sequence[Event]) -> Awaitable[Receipt]:
-        return self._intake.offer(events, feed=feed)
+    def _offer(self, feed: str, room: RoomRef, events: Sequence[Event]) -> Awaitable[Receipt]:
+        return self._intake.offer(self._admitted(feed, room, events), feed=feed)
+
+    def _admitted(self, feed: str, room: RoomRef, events: Sequence[Event]) -> Sequence[Event]:
+        """Return what the channels let in; the rest is counted."""
+        if not self.gate.stands:
+            return events
+        batch = self.gate.admit(Batch(list(events), []), feed)
+        for rejected in batch.rejected:
+            self._observer.rejected(feed, room, rejected.reason)
+        return batch.events
 
     def _note(self, id: str, connector: str, room: RoomRef, status: FeedStatus) -> None:
         before = self._running.get(id)

@@ -12,6 +12,7 @@ from frontrow.config.document import Document
 from frontrow.config.positions import KeyPath, show_path
 from frontrow.config.schema import IntakeConfig, ModelConfig, OutcomeConfig
 from frontrow.config.walk import nearest, shown
+from frontrow.core.centre.channels import Channel, clashes
 from frontrow.core.events import VIEWER_KINDS
 from frontrow.core.points import Policy, Rule, policy_mistakes
 
@@ -42,6 +43,7 @@ class Checks:
         self._rooms_once()
         self._references()
         self._platforms_agree()
+        self._channels()
         self._outcome()
         self._known_challengers()
         self._places()
@@ -103,6 +105,31 @@ class Checks:
             if carried is not None and wanted is not None and carried != wanted:
                 reason = f"{shown(connector)} brings events of the platform {shown(carried)}"
                 self._document.add(path, f"{reason}, but room {shown(room)} is of {shown(wanted)}")
+
+    def _channels(self) -> None:
+        """Check the registry of channels; where there is none, feeds and forms may call theirs as they like."""
+        known = {
+            what: dict.fromkeys(id for _, id in self._each(what, "id"))
+            for what in ("rooms", "forms", "feeds")
+        }
+        for path, name in self._values.items():
+            if len(path) == 4 and path[0] == "channels" and path[2] in known:
+                what = str(path[2])
+                if name not in known[what]:
+                    reason = f"there is no {what[:-1]} {shown(name)} in [[{what}]]"
+                    self._document.add(path, reason, nearest(name, known[what]))
+        places = [
+            path
+            for path, value in self._values.items()
+            if path[:1] == ("channels",) and isinstance(value, Channel)
+        ]
+        for number, key, reason in clashes([self._values[place] for place in places]):
+            self._document.add((*places[number], key), reason)
+        codes = dict.fromkeys(code for _, code in self._each("channels", "code"))
+        for path, code in (*self._each("feeds", "lead_channel"), *self._each("forms", "channel")):
+            if codes and code and code not in codes:
+                reason = f"no channel in [[channels]] has the code {shown(code)}"
+                self._document.add(path, reason, nearest(code, codes))
 
     def _outcome(self) -> None:
         listed = {name: self._listed("outcome", name) for name in ("kinds", "refunds", "won", "lost")}

@@ -1,7 +1,7 @@
 """Overrides from the environment: ``FRONTROW__SECTION__KEY=value`` sets ``section.key``.
 
 ``__`` parts the levels; names are in upper case, with ``_`` for ``-``. An element of a list is named by its id (a
-rule of points by its name) or by its index from 0: ``FRONTROW__FEEDS__MAIN__TOKEN``. A value is read as TOML
+rule of points by its name, a channel by its code) or by its index from 0: ``FRONTROW__FEEDS__MAIN__TOKEN``. A value is read as TOML
 (``8787``, ``true``, ``["a", "b"]``), and is text if it is not TOML or if the option is a text. A variable wins over
 the file, also over a ``…_file`` there. A variable that names no option is a mistake like any other.
 """
@@ -21,7 +21,7 @@ from frontrow.config.walk import nearest
 
 PREFIX = "FRONTROW__"
 _BETWEEN = "__"
-_NAMES_OF_ELEMENTS = ("id", "name")
+_NAMES_OF_ELEMENTS = ("id", "code", "name")
 
 
 def apply_environment(document: Document, environ: Mapping[str, str], shape: Shape) -> None:
@@ -176,7 +176,7 @@ def _simple(name: str) -> str:
 
 
 def _id_of(element: Any) -> str | None:
-    """Return how an element of a list is named, if it is a table with an id or, for want of one, a name."""
+    """Return how an element of a list is named, if it is a table with an id or, for want of one, a code or a name."""
     table = plain(element, text=False)
     if not isinstance(table, dict):
         return None

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK
 from frontrow.core.centre.assignment import Rule as AssignmentRule
+from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.clock import SlaPolicy
 from frontrow.core.centre.forms import Form
 from frontrow.core.centre.organisation import Seller, Unit
@@ -307,3 +308,4 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     feeds: tuple[FeedConfig, ...] = ()
     sinks: tuple[SinkConfig, ...] = ()
     forms: tuple[Form, ...] = ()
+    channels: tuple[Channel, ...] = ()

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from frontrow.core.centre.channels import is_code
 from frontrow.core.centre.sealing import seal_forms
 from frontrow.core.contact import redact_extra, redact_fields, redact_label, redact_text, suspects
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
@@ -128,6 +129,7 @@ class Preparer:
         self._move_data(frame)
         if self._sealer is not None and "fields" in seldom:
             seal_forms(frame, self._sealer, region)
+        self._tell_channels(frame)
         for position, extra in seldom.get("extra", {}).items():
             if extra:
                 seldom["extra"][position] = redact_extra(_storable(extra), region)
@@ -206,6 +208,15 @@ class Preparer:
                 extra[position] = {"data": data.pop(position)} | (extra.get(position) or {})
         if not data:
             frame.seldom.pop("data", None)
+
+    def _tell_channels(self, frame: Frame) -> None:
+        """Make a fact of the channel that a form says it came by: rules ask for it, and ``extra`` can be destroyed."""
+        kinds = frame.kinds
+        for position, extra in frame.seldom.get("extra", {}).items():
+            code = extra.get("channel") if kinds[position] == "form_submit" and extra else None
+            if is_code(code) and redact_label(code, self._region) == code:
+                data = frame.seldom.setdefault("data", {})
+                data[position] = {**(data.get(position) or {}), "channel": code}
 
     def _see_names(self, frame: Frame) -> None:
         """Mask what is to be masked in names."""

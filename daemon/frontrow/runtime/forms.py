@@ -15,6 +15,7 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from frontrow.core.centre.channels import Refusal
 from frontrow.core.centre.forms import (
     Answers,
     Form,
@@ -63,7 +64,7 @@ class Taking(Protocol):
 class Hosting:
     """What the form's routes need. ``nonce`` draws a text of 16 to 64 of A-Z a-z 0-9 - _ that nobody guesses.
 
-    ``admit`` is the channels' word on an event: the event as it is to be taken, or None if it is not. ``trusted`` are the
+    ``admit`` is the channels' word on an event: as it is to be taken, or why it is not. ``trusted`` are the
     proxies whose ``X-Forwarded-For`` is believed. ``refused`` counts by route and reason.
     """
 
@@ -71,7 +72,7 @@ class Hosting:
     rooms: Mapping[str, RoomRef]
     clock: Clock
     intake: Taking
-    admit: Callable[[Event, RoomRef], Event | None]
+    admit: Callable[[Event, str], Event | Refusal]
     render: Callable[[View], Shown]
     nonce: Callable[[], str]
     refused: Callable[[str, str], None]
@@ -150,9 +151,9 @@ def form_routes(hosting: Hosting) -> list[HTTPRouteHandler]:
             event = submission(asked, answers, link, room=room, language=view.language, at=now)
         except EventInvalid:
             return page(replace(view, nonce=hosting.nonce()), 422, "nonce")
-        admitted = hosting.admit(event, room)
-        if admitted is None:
-            return page(replace(view, state="unknown"), 404, "channel")
+        admitted = hosting.admit(event, FEED)
+        if isinstance(admitted, Refusal):
+            return page(replace(view, state="closed"), 404, admitted.reason)
         try:
             await asyncio.shield(_stored(hosting.intake, admitted))
         except (QueueFull, NotStored):

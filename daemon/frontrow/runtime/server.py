@@ -166,7 +166,8 @@ class Services:
     panels: Panels
     rooms: Mapping[str, RoomRef]
     decode: Callable[[bytes, RoomRef], Batch]
-    hook: Callable[[str, str], tuple[HookReceiver, RoomRef] | None]
+    admit: Callable[[Batch, str], Batch]
+    hook: Callable[[str, str], tuple[HookReceiver, RoomRef, str] | None]
     hook_request: Callable[[Mapping[str, str], Mapping[str, str], bytes, int, bool], Any]
     leads: Callable[[tuple[str, str] | None, tuple[int, str] | None, int], Awaitable[list[Lead]]]
     document: Callable[[str, str | None], Page]
@@ -272,7 +273,7 @@ def application(services: Services) -> ASGIApp:
         if found is None:
             services.counters.refused("hooks", "unknown")
             raise problem(404, "No such webhook is configured.")
-        receiver, known = found
+        receiver, known, feed = found
         body = await request.body()
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: str(value) for name, value in request.query_params.items()}
@@ -281,10 +282,11 @@ def application(services: Services) -> ASGIApp:
                 here = _is_loopback(_peer(request))
                 asked = services.hook_request(headers, query, body, services.clock.now(), here)
                 answer = receiver.receive(asked)
-                for reason in answer.rejected:
+                admitted = services.admit(Batch(list(answer.events), []), feed)
+                for reason in (*answer.rejected, *(each.reason for each in admitted.rejected)):
                     services.counters.rejected(connector, known, reason)
                 # A platform waits two seconds and sends nothing again; after some failures it stops for a while.
-                done = taken(services.intake.offer, answer.events, connector, "hooks")
+                done = taken(services.intake.offer, admitted.events, connector, "hooks")
         except TooManyWait:
             raise overloaded("hooks") from None
         except SignatureInvalid as error:
@@ -672,7 +674,7 @@ async def _body(receive: Receive) -> bytes:
 def _decoded(services: Services, body: bytes, known: RoomRef) -> Batch:
     """Return a request's events, everything that could not be taken counted."""
     try:
-        batch = services.decode(body, known)
+        batch = services.admit(services.decode(body, known), LIVE_FEED)
     except EventInvalid as error:
         services.counters.rejected(LIVE_FEED, known, str(error))
         raise problem(400, str(error)) from error

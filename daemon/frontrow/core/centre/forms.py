@@ -124,13 +124,14 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a page is to show. ``state``: ``open``, ``sent``, ``unknown`` (no such form), ``busy``, ``often`` (too often).
+    """What a page is to show. ``state``: ``open``, ``sent``, ``unknown`` (no such form), ``closed`` (nothing is taken now),
+    ``busy``, ``often`` (too often).
 
     ``mistakes`` are words by field (or ``consent``): ``missing``, ``too_long``, ``no_number``, ``no_choice``. ``action`` is
     where the page sends to; ``other`` the address of the page in the other language.
     """
 
-    state: Literal["open", "sent", "unknown", "busy", "often"]
+    state: Literal["open", "sent", "unknown", "closed", "busy", "often"]
     language: Language
     form: Form | None = None
     answers: Answers = Answers()
