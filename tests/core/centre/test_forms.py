@@ -225,7 +225,8 @@ def test_the_language_is_the_addresss_then_the_browsers(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "word"), [({"required": ["company"], "fields": ["phone"]}, "company"), ({"link_secret": "short"}, "16")]
+    ("wrong", "word"), [({"required": ["company"], "fields": ["phone"]}, "company"), ({"link_secret": "short"}, "16"),
+     ({"required": ["product"], "products": []}, "choose")]
 )  # fmt: skip
 def test_a_form_that_contradicts_itself_is_refused(wrong: dict[str, Any], word: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=word):

@@ -84,6 +84,8 @@ class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for name in self.required:
             if name not in self.fields:
                 raise ValueError(f'required names "{name}", which is not among the fields')
+        if "product" in self.required and not self.products:
+            raise ValueError('required names "product", but there are no products to choose from')
         if self.link_secret and len(self.link_secret) < MIN_SECRET:
             raise ValueError(f"link_secret needs {MIN_SECRET} characters or more")
 
