@@ -321,7 +321,10 @@ async def test_a_place_that_wechat_does_not_know_any_more_is_left(run: Run) -> N
     assert run.phones == ["13800000001"]
 
 
-@pytest.mark.parametrize("failure", [Failure.DROP, Failure.GARBAGE, Reply(502), Reply(200, b"null")])
+@pytest.mark.parametrize(
+    "failure",
+    [Failure.DROP, Failure.GARBAGE, Reply(502), Reply(200, b"null"), Reply(200, b'{"access_token": 7}')],
+)
 async def test_after_a_failure_it_goes_on(run: Run, failure: Failure | Reply) -> None:
     run.wechat.leads["live-1"] = [lead(1)]
     run.wechat.server.script.extend([failure, failure])
@@ -343,6 +346,21 @@ async def test_a_list_that_never_ends_is_left(run: Run) -> None:
     async with run.up():
         await run.rounds(1)
     assert len(run.wechat.asked) == 3  # the token, and the list twice
+
+
+@pytest.mark.parametrize("items", [7, "x", {"a": 1}, [None, 7, {"leads_component_id": []}]])
+async def test_a_list_that_is_none_is_empty(run: Run, items: Any) -> None:
+    real = run.wechat._answer
+
+    def answer(name: str, request: Request, body: dict[str, Any]) -> Any:
+        return (
+            {"errcode": 0, "item": items} if name == "get_leads_component_id" else real(name, request, body)
+        )
+
+    run.wechat._answer = answer  # type: ignore[method-assign]  # of another shape than documented
+    async with run.up():
+        await run.rounds(1)
+    assert run.phones == []
 
 
 async def test_calls_are_no_more_than_may_be_made_in_a_minute(run: Run) -> None:

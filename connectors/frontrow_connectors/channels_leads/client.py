@@ -127,9 +127,8 @@ class ChannelsLeadsFeed:
                 page = await self._call(http, "get_leads_info_by_request_id", body)
             except _Answered as answered:
                 if answered.code == _WRONG_ARGUMENT and place.buffer:
-                    place = _Place(
-                        start_s=broadcast.start_s
-                    )  # the place is not known there any more: from the start
+                    # The place is not known there any more: from the start.
+                    place = _Place(start_s=broadcast.start_s)
                     continue
                 if answered.code != _NOTHING_THERE:  # one broadcast must not stop the others
                     self._context.reject("WeChat does not answer for a broadcast")
@@ -177,7 +176,8 @@ class ChannelsLeadsFeed:
                 if answered.code == _NOTHING_THERE:
                     return
                 raise _failed(answered) from answered
-            for item in page.get("item") or []:
+            items = page.get("item")
+            for item in items if isinstance(items, list) else ():
                 if isinstance(item, dict):
                     yield item
             following = _buffer(page)
