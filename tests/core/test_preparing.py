@@ -15,6 +15,7 @@ from frontrow.core.contact import find_phone, mask_numbers, redact_text, suspect
 from frontrow.core.events import KINDS, Event, encode_event
 from frontrow.core.intents import Lexicon, LexiconSource, RoomLexicon
 from frontrow.core.preparing import LABELS, REMEMBERED, REMEMBERED_LENGTH, REMEMBERED_MS, Preparer
+from frontrow.core.sketches import sketches_of
 from tests.core.lexicons import default_lexicon, folding
 from tests.support.preparing import prepare
 
@@ -292,3 +293,29 @@ def test_the_channel_that_a_form_came_by_becomes_a_fact_unless_it_is_a_number() 
     forms = [event("form_submit", fields={"a": "b"}, extra={"channel": code}) for code in said]
     assert preparer().frame(forms).seldom.get("data") == {0: {"channel": "poster"}}
     assert "data" not in preparer().frame([event("like", extra={"channel": "poster"})]).seldom
+
+
+def test_comments_have_sketches_of_what_is_kept_of_them_in_any_room_and_frame() -> None:
+    """From a sketch nobody is to guess a number; and what was remembered of a text gives the same as reading it."""
+    texts = [
+        "这个多少钱",
+        "加我微信 zhangsan88 聊",
+        "这个多少钱",
+        "打我电话 13800138000 谢谢",
+        "666",
+        "冲 这个多少钱",
+        None,
+    ]
+    events = [event(text=text, room=room) for text in texts for room in ("r", "own")]
+    whole = preparer().frame(events)
+    assert whole.sketches == sketches_of(
+        ["" if text is None else redact_text(text) for text in texts for _ in "12"]
+    )
+    one = preparer()
+    assert [one.frame([each]).sketches[0] for each in events] == whole.sketches
+    assert whole.facts == one_by_one(events)
+
+
+def test_only_comments_have_sketches() -> None:
+    [comment, gift] = preparer().frame([event(text="这个多少钱"), event("gift", text="这个多少钱")]).sketches
+    assert comment and not gift

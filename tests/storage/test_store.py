@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -220,3 +222,25 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     lock = StoreLock(tmp_path / "s.db")
     lock.acquire("now")
     lock.release()
+
+
+def with_sketches() -> Frame:
+    frame = Frame.of([event("comment", 0), event("like", 1), event("comment", 2), event("comment", 3)])
+    frame.sketches = [(1 << 48) - 1, 0, 0, 7]
+    return frame
+
+
+def test_sketches_come_back_and_outlive_the_words() -> None:
+    """Who says the same is decided from them, also when what was said has been destroyed."""
+    blobs = pack(with_sketches())
+    assert unpack(blobs, where="here").sketches == with_sketches().sketches
+    without = Blobs(blobs.facts, b"", checksum(blobs.facts, b""))
+    assert unpack(without, where="here").sketches == with_sketches().sketches
+
+
+def test_a_frame_from_before_there_were_sketches_has_none() -> None:
+    blobs = pack(with_sketches())
+    fields = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(blobs.facts))
+    older = zstandard.ZstdCompressor().compress(msgspec.msgpack.encode(fields[:-1]))
+    found = unpack(Blobs(older, blobs.personal, checksum(older, blobs.personal)), where="here")
+    assert found.sketches == [0, 0, 0, 0]

@@ -140,6 +140,7 @@ class _Words:
     seconds: str
     about: str  # before an inferred time
     comments: str
+    same_words: str
     points: str
     probability: str
     unknown: str  # in a probability's place
@@ -196,6 +197,7 @@ _ZH = _Words(
     seconds="停留{}{}秒",
     about="约",
     comments="发言{}条",
+    same_words="与{}人说同样的话",
     points="{}分",
     probability="成交概率 {}",
     unknown="成交概率：数据不足",
@@ -264,6 +266,7 @@ _EN = _Words(
     seconds="stayed {}{} s",
     about="~",
     comments="{} comments",
+    same_words="says the same as {} others",
     points="{} points",
     probability="deal probability {}",
     unknown="deal probability: not enough data",
@@ -360,6 +363,8 @@ def _rule_chips(reason: Reason, words: _Words) -> Iterator[str]:
                 yield _counted(_label(words.questions, intent), count, words)
         case "comments" if reason.count is not None:
             yield words.comments.format(_number(reason.count))
+        case "same_words" if reason.count is not None:
+            yield words.same_words.format(_number(reason.count))
         case "watched" if _is_time(reason.value):
             yield _watched(reason, words)
         case _:

@@ -620,6 +620,7 @@ class Daemon:
         model, now = engine.model, self._clock.now()
         return Gauges(
             viewers=engine.rows,
+            viewers_grouped=engine.grouped,
             labels_pending=len(engine.labels),
             labels_passed_over=engine.labels.passed_over,
             outcomes_lost=engine.labels.lost,

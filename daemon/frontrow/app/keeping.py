@@ -47,7 +47,7 @@ def identity_of(config: Config) -> dict[str, str]:
     # Who learns beside the champion, and who lets one of them lead, comes in as events.
     model = msgspec.structs.replace(config.model, challengers=(), promotion="ask")
     settings = msgspec.json.encode(
-        [config.points, config.engine, config.outcome, model, days],
+        [config.points, config.crowd, config.engine, config.outcome, model, days],
         order="deterministic",
         enc_hook=str,
     )

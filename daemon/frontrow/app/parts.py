@@ -70,6 +70,7 @@ def make_engine(
         exploration_per_hour=config.model.exploration_per_hour,
         report_closed=report_closed,
         report_learning=report_learning,
+        crowd=config.crowd,
         idle_ms=config.engine.idle_s * 1000,
     )
     model = None

@@ -17,6 +17,7 @@ from frontrow.core.centre.forms import Form
 from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.centre.policy import IdentityLimits
 from frontrow.core.centre.quality import ValidationRules
+from frontrow.core.crowd import CrowdRules
 from frontrow.core.events import MAX_VALUE, RoomRef
 from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import Policy
@@ -296,6 +297,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     intake: IntakeConfig = field(default_factory=IntakeConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     points: Policy = field(default_factory=Policy)
+    crowd: CrowdRules = field(default_factory=CrowdRules)
     outcome: OutcomeConfig = field(default_factory=OutcomeConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     intents: IntentsConfig = field(default_factory=IntentsConfig)

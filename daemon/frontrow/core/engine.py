@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from frontrow.core import features, signs
 from frontrow.core.alerts import Reason
+from frontrow.core.crowd import Crowd, CrowdRules
 from frontrow.core.explaining import Parts, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
@@ -44,13 +45,16 @@ from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
-ENGINE_VERSION = 6  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 7  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
 VISITS_BOUND = 1_000_000  # viewers of one room whose former sessions are remembered, the latest ones
 FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's present one is forgotten
 LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
+SAME_WORDS = "same_words"  # the reason of those who share a group's points; no rule of the table
+ALIKE_BOUND = 65_535  # others who say the same that are counted
+JUDGED_AT_ONCE = 200  # viewers who are judged again at one mark; some 30 ms
 FEW = 24  # events up to which one after another is faster than all at once
 
 Numbers = NDArray[Any]
@@ -69,6 +73,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
     ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Of viewers less than
     ``exploration_points`` below hot a share ``exploration`` is shown all the same, ``exploration_per_hour`` in a room at most.
+    Viewers who are one group by the rules of ``crowd`` share its points.
     Whoever was silent for ``idle_ms`` leaves memory, where there is an attic to go to.
     """
 
@@ -87,6 +92,7 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     exploration_per_hour: int = 4
     report_closed: bool = False
     report_learning: bool = False
+    crowd: CrowdRules = CrowdRules()
     idle_ms: int = 7_200_000
 
 
@@ -180,6 +186,8 @@ class _Work:
         self.columns = table.columns
         self.facts: Numbers = np.array(frame.facts, np.int64)
         self.amount = signs.amounts(self.bits, frame.counts, frame.values)
+        self.sketches: Rows = np.array(frame.sketches, np.int64)
+        self.said: Rows = np.flatnonzero(self.sketches)
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
         self.test = True in frame.tests
@@ -304,7 +312,8 @@ class _Update:
         engine, rows = self._engine, self.who[self._hit]
         viewers = engine.viewers
         before = viewers.grade_by_points.array[rows]
-        grade = grades_after(before, engine.board.capped(self.tally.raw), engine.policy)
+        points = engine.shared(rows, engine.board.capped(self.tally.raw))
+        grade = grades_after(before, points, engine.policy)
         changed = (grade != before) & (viewers.staff.array[rows] == 0)
         warming = changed & (grade == WARM) & (before == COLD) & (viewers.grade.array[rows] == COLD)
         return self._hit[changed & ~warming], self._hit[warming]
@@ -386,6 +395,8 @@ class Engine:
         ] = []  # leads of the frame that is being applied, until the next mark in it
         # While viewers are taken out of many: where we are, and the rates of sessions as they were there.
         self._position = 0
+        self._stretch = 0
+        self._work: _Work | None = None
         self._rates: _Rates | None = None
         self.events = 0  # how many were applied so far
         self._touched: dict[
@@ -398,6 +409,11 @@ class Engine:
         self._active: set[int] = set()
         self._watching = model is not None and (options.grade_by != "points" or options.exploration > 0.0)
         self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
+        self._crowd = Crowd(options.crowd)
+        self._said: list[tuple[Rows, Rows]] = []  # rows and what they said since the last mark, as sketches
+        # Hot or grouped rows who have said something since they were last judged, in this order.
+        self._speakers: dict[int, None] = {}
+        self.grouped = 0  # how often a viewer was found to be one of a group
 
     # ------------------------------------------------------------------ applying
 
@@ -412,11 +428,11 @@ class Engine:
         kept = effects.kept = frame if not effects.duplicates else _without(frame, effects.duplicates)
         if not len(kept):
             return effects
-        work = _Work(kept, self.now, self._signs)
+        work = self._work = _Work(kept, self.now, self._signs)
         effects.unknown = int(np.count_nonzero(work.bits & signs.UNKNOWN))
         promotions = promotions_of(kept) if (work.bits & signs.SILENT).any() else ()
         for start, end in work.stretches(self.now):
-            self._position = start - 1
+            self._position, self._stretch = start - 1, start
             if work.now[start] > self.now:
                 self._advance(int(work.now[start]), effects)
             if promotions:
@@ -429,7 +445,10 @@ class Engine:
             else:
                 self._take_stretch(work, start, end, effects)
             self.now = int(work.now[end - 1])
+            if work.said.size:
+                self._note_words(work, start, end)
         self._write_leads(effects)
+        self._work = None
         self.events += len(kept)
         effects.rows = work.rows
         if work.only_room is not None:
@@ -565,8 +584,12 @@ class Engine:
         viewers = self.viewers
         if viewers.staff.view[row]:
             return
-        points = self.board.points(row, viewers.last_at.view[row])
+        points = self.points(row, viewers.last_at.view[row])
         by_points = grade_after(viewers.grade_by_points.view[row], points, self.policy)
+        turns_hot = by_points == HOT and viewers.grade.view[row] != HOT
+        if turns_hot and not viewers.alike.view[row] and self._joins_group(row, self._just_said(row)):
+            points = self.points(row, viewers.last_at.view[row])
+            by_points = grade_after(COLD, points, self.policy)
         viewers.grade_by_points.view[row] = by_points
         grade = HOT if row in self._hot_by_probability else by_points
         if grade != viewers.grade.view[row]:
@@ -637,7 +660,7 @@ class Engine:
             store=None,
             grade="hot" if propensity is None else GRADES[self.viewers.grade.view[row]],
             quality=None,
-            points=self.board.points(row, now),
+            points=self.points(row, now),
             probability=None,
             reasons=self._rule_reasons(row, occurrences, now),
             decided_at=now,
@@ -678,6 +701,99 @@ class Engine:
             effects.leads.append(
                 msgspec.structs.replace(each.lead, probability=told, reasons=each.lead.reasons + part)
             )
+
+    # ------------------------------------------------------------------ groups
+
+    def _note_words(self, work: _Work, start: int, end: int) -> None:
+        """Keep what viewers said in a stretch until the next mark."""
+        low, high = np.searchsorted(work.said, (start, end)).tolist()
+        said = work.said[low:high]
+        said = said[work.rows[said] >= 0]
+        if work.test:
+            said = said[~np.array(work.frame.tests)[said]]
+        if said.size:
+            self._said.append((work.rows[said], work.sketches[said]))
+
+    def _hear_words(self) -> None:
+        """Take what was said since the last mark. What is judged of a group is so the same however frames are cut."""
+        if not self._said or not self.options.crowd.partners:
+            self._said.clear()
+            return
+        rows = np.concatenate([rows for rows, _ in self._said])
+        sketches = np.concatenate([sketches for _, sketches in self._said])
+        self._said.clear()
+        viewers = self.viewers
+        others = viewers.staff.array[rows] == 0
+        rows, sketches = rows[others], sketches[others]
+        if not rows.size:
+            return
+        self._crowd.hear(
+            viewers.session.array[rows].tolist(), viewers.directory.viewers(rows), sketches.tolist()
+        )
+        judged = (viewers.grade.array[rows] == HOT) | (viewers.alike.array[rows] > 0)
+        self._speakers.update(dict.fromkeys(rows[judged].tolist()))
+
+    def _just_said(self, row: int) -> list[int]:
+        """Return the sketches of what a viewer has said since the last mark, up to the event that is taken."""
+        found = list(chain.from_iterable(said[rows == row].tolist() for rows, said in self._said))
+        if (work := self._work) is not None:
+            low, high = np.searchsorted(work.said, (self._stretch, self._position + 1)).tolist()
+            said = work.said[low:high]
+            said = said[work.rows[said] == row]
+            found += [work.frame.sketches[place] for place in said.tolist() if not work.frame.tests[place]]
+        return found
+
+    def _joins_group(self, row: int, just_said: Sequence[int] = ()) -> bool:
+        """Judge whether a viewer is one of a group, and take note of it."""
+        viewers = self.viewers
+        number, viewer, before = (
+            viewers.session.view[row],
+            viewers.directory.viewer(row),
+            viewers.alike.view[row],
+        )
+        alike = self._crowd.partners_of(number, viewer, just_said, grouped=before > 0)
+        self.grouped += alike > 0 and not before
+        viewers.alike.view[row] = min(alike, ALIKE_BOUND)
+        return alike > 0
+
+    def _judge_speakers(self, mark: int, effects: Effects) -> None:
+        """Judge those again who are hot or grouped and have said something: groups grow, and honest viewers say more."""
+        viewers = self.viewers
+        for row in list(islice(self._speakers, JUDGED_AT_ONCE)):
+            del self._speakers[row]
+            before = viewers.alike.view[row]
+            if viewers.staff.view[row] or not (before or viewers.grade.view[row] == HOT):
+                continue
+            if self._joins_group(row):
+                self._hot_by_probability.discard(row)
+            if viewers.alike.view[row] != before:
+                room, _ = self.session_of(row)
+                effects.rooms.add((room.platform, room.room))
+                self._regrade_at(row, mark, effects)
+
+    def _regrade_at(self, row: int, mark: int, effects: Effects) -> None:
+        """Set the grade of a viewer of whom something else than their own events has changed."""
+        viewers = self.viewers
+        by_points = grade_after(COLD, self.points(row, viewers.last_at.view[row]), self.policy)
+        viewers.grade_by_points.view[row] = by_points
+        grade = HOT if row in self._hot_by_probability else by_points
+        if grade != viewers.grade.view[row]:
+            self._set_grade(row, grade, mark, effects)
+
+    def shared(self, rows: Rows, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what viewers have of their own points: all of them, or their share of their group's at most."""
+        alike = self.viewers.alike.array[rows].astype(np.int64)
+        if not alike.any():
+            return points
+        return np.where(alike > 0, np.minimum(points, self.options.crowd.budget // (alike + 1)), points)
+
+    def points(self, row: int, at: int) -> int:
+        """Return a viewer's points as :meth:`shared` gives them, at event time ``at``."""
+        points, alike = self.board.points(row, at), self.viewers.alike.view[row]
+        return min(points, self.options.crowd.budget // (alike + 1)) if alike else points
+
+    def _points_of(self, rows: Rows, at: int) -> NDArray[np.int64]:
+        return self.shared(rows, self.board.points_of(rows, at))
 
     # ------------------------------------------------------------------ many events
 
@@ -861,6 +977,7 @@ class Engine:
             return
         mark = (before // MARK_MS + 1) * MARK_MS
         self._write_leads(effects)
+        self._hear_words()
         if self.succession.waiting:
             self._obey(mark, effects)
         self._mark(mark, effects)
@@ -870,6 +987,7 @@ class Engine:
         learn_at = now - now % LEARN_MS
         if learn_at > before - before % LEARN_MS:
             self._learn(learn_at)
+            self._judge_speakers(learn_at, effects)
             self._close_sessions(learn_at, effects)
             self._send_away(learn_at, effects)
         assert self._fading is not None
@@ -893,7 +1011,7 @@ class Engine:
     def _mark(self, mark: int, effects: Effects) -> None:
         if self._touched:
             rows = np.array(sorted(self._touched, key=self._touched.__getitem__), np.int64)
-            facts, points = self.viewers.facts_at(rows, mark), self.board.points_of(rows, mark)
+            facts, points = self.viewers.facts_at(rows, mark), self._points_of(rows, mark)
             self._due.append((rows, mark, facts, points))
             self.viewers.due.array[rows] = 1
             self._touched.clear()
@@ -911,7 +1029,7 @@ class Engine:
         for row in rows:
             if row in self._leads or viewers.staff.view[row] or viewers.grade.view[row] == HOT:
                 continue
-            if 0 < hot - self.board.points(row, mark) < self.options.exploration_points:
+            if 0 < hot - self.points(row, mark) < self.options.exploration_points:
                 near.append(row)
         near.sort(key=self._name_of)
         for row, name in zip(near, self._names_of(np.array(near, np.int64)), strict=True):
@@ -929,7 +1047,12 @@ class Engine:
         rows.sort(key=self._name_of)  # in an order that no frame's cut and no row's number has a say in
         bound = self.options.hot_probability
         for row, probability in zip(rows, self._probabilities(rows, mark), strict=True):
-            if probability >= bound:
+            is_hot = viewers.grade.view[row] == HOT
+            if (
+                probability >= bound
+                and not viewers.alike.view[row]
+                and (is_hot or not self._joins_group(row))
+            ):
                 self._hot_by_probability.add(row)
             elif probability < 0.9 * bound:
                 self._hot_by_probability.discard(row)
@@ -946,6 +1069,7 @@ class Engine:
                 still_open.append(session)
                 continue
             session.open = False
+            self._crowd.forget([session.number])
             if self.options.report_closed:
                 effects.closed += self.scores(session.rows.tolist(), session.last_at)
         self._open_sessions = still_open
@@ -972,9 +1096,16 @@ class Engine:
         end = viewers.end
         silent = viewers.last_at.array[:end] < now - self.options.idle_ms
         silent &= (viewers.due.array[:end] == 0) & (viewers.session.array[:end] >= 0)
-        silent[list(chain(self._touched, self._active, *(each.warm for each in self._shown_sessions())))] = (
-            False
-        )
+        silent[
+            list(
+                chain(
+                    self._touched,
+                    self._active,
+                    self._speakers,
+                    *(each.warm for each in self._shown_sessions()),
+                )
+            )
+        ] = False
         rows = np.flatnonzero(silent)
         leaving = rows[~self.labels.waiting(rows)][:LEAVE_AT_ONCE]
         if leaving.size:
@@ -1006,6 +1137,7 @@ class Engine:
             self._row_of_lead.pop(self._leads.pop(row, ""), None)
             self._hot_at.pop(row, None)
             self._hot_by_probability.discard(row)
+            self._speakers.pop(row, None)
         self.viewers.free(rows)
         self.board.clear(rows)
         self.labels.clear(rows)
@@ -1276,6 +1408,10 @@ class Engine:
                 "active": sorted(self._active),
                 "exploration": self._exploration.state(),
                 "due": [[rows.tolist(), mark, points.tolist()] for rows, mark, _, points in self._due],
+                "crowd": self._crowd.state(),
+                "said": [[rows.tolist(), sketches.tolist()] for rows, sketches in self._said],
+                "speakers": list(self._speakers),
+                "grouped": self.grouped,
             },
             arrays={
                 "fading": np.zeros((0, 0), np.float32) if fading is None else fading.image(self.viewers.end),
@@ -1323,6 +1459,10 @@ class Engine:
         self._touched = dict(meta["touched"])
         self._active = set(meta["active"])
         self._exploration.load(meta["exploration"])
+        self._crowd.load(meta["crowd"])
+        self._said = [(np.array(rows, np.int64), np.array(said, np.int64)) for rows, said in meta["said"]]
+        self._speakers = dict.fromkeys(meta["speakers"])
+        self.grouped = meta["grouped"]
         start = 0
         for rows, mark, points in meta["due"]:
             facts = image.arrays["due"][start : start + len(rows)]
@@ -1396,7 +1536,7 @@ class Engine:
             rows,
             numbers,
             viewers.directory.viewers(which),
-            self.board.points_of(which, at).tolist(),
+            self._points_of(which, at).tolist(),
             probabilities,
             rules,
             viewers.last_at.array[which].tolist(),
@@ -1479,6 +1619,9 @@ class Engine:
                     kind="rule", name=reason.name, points=reason.points, count=reason.count, by=by
                 )
             found.append(reason)
+        if alike := viewers.alike.view[row]:
+            lost = self.points(row, at) - self.board.points(row, at)
+            found.append(Reason(kind="rule", name=SAME_WORDS, points=lost, count=alike))
         return found
 
 

@@ -27,7 +27,7 @@ _seldom_of = attrgetter(*SELDOM)
 class Frame:
     """Columns of the same length, one value per event, in the order of the events; None: not given.
 
-    ``facts`` are the masks of :mod:`frontrow.core.facts`. ``seldom`` holds the other fields of :class:`Event` by name,
+    ``facts`` are the masks of :mod:`frontrow.core.facts`, ``sketches`` those of :mod:`frontrow.core.sketches` for comments, else 0. ``seldom`` holds the other fields of :class:`Event` by name,
     then by position. A frame is not changed once it is prepared (:mod:`frontrow.core.preparing`).
     """
 
@@ -47,6 +47,7 @@ class Frame:
     staffs: Sequence[bool | None] = ()
     tests: Sequence[bool] = ()
     facts: Sequence[int] = ()
+    sketches: Sequence[int] = ()
     seldom: dict[str, dict[int, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +71,7 @@ class Frame:
             staffs=[event.staff for event in events],
             tests=[event.test for event in events],
             facts=[0] * len(events) if facts is None else facts,
+            sketches=[0] * len(events),
             seldom=_seldom(events),
         )
 

@@ -28,11 +28,14 @@ from frontrow.core.intents import RoomLexicon
 from frontrow.core.ports import Sealer
 from frontrow.core.promotions import KIND as PROMOTION
 from frontrow.core.promotions import is_token
+from frontrow.core.sketches import sketches_of
 
 # Not `product` and `order`: these are keys, an id of eleven digits among them must stay itself. They are masked where
 # they are shown.
 LABELS = ("gift", "form", "host", "campaign", "note")
 SHORTEST_NUMBER = 7  # characters
+FACTS_BITS = 16  # what is remembered of a text: its facts, and above them its sketch
+FACTS_MASK = (1 << FACTS_BITS) - 1
 SPEAKING_KINDS = PEOPLE_KINDS | DAEMON_KINDS  # whose ``data`` says something
 
 # Of each 16,384 at most, of 64 characters at most: 12 MB if all are of the widest characters, 3 MB of ordinary comments,
@@ -70,7 +73,7 @@ class Preparer:
         self._region = region
         self._sealer = sealer
         self._many_rooms = len(memories) > 1
-        self._of_any_room: dict[str, int] = {}  # text → facts without a room's own words
+        self._of_any_room: dict[str, int] = {}  # text → sketch and facts without a room's own words
         self._kept_of_names: dict[str, str] = {}  # of those that may have contact data
         self._remembered = 0
         self._since = 0
@@ -92,6 +95,8 @@ class Preparer:
             frame.facts = facts = [0] * len(frame)
             self._prepare_rest(frame, facts)
             self._read(frame, facts)
+            frame.sketches = [known >> FACTS_BITS for known in facts]
+            frame.facts = [known & FACTS_MASK for known in facts]
             self._see_names(frame)
         return frame
 
@@ -135,7 +140,7 @@ class Preparer:
                 seldom["extra"][position] = redact_extra(_storable(extra), region)
 
     def _read(self, frame: Frame, facts: list[int]) -> None:
-        """Do what is to be done to texts."""
+        """Do what is to be done to texts; give each comment its facts and, above them, its sketch."""
         of_room, memory = self._of_room, self._default
         known = memory.facts
         unread: dict[_Memory, list[tuple[int, str]]] = {}
@@ -185,7 +190,7 @@ class Preparer:
             self.forget()
 
     def _read_new(self, texts: list[str]) -> tuple[dict[str, int], dict[str, str]]:
-        """Return the facts that texts have in any room, and by the texts with contact data what is kept of them."""
+        """Return what texts are in any room (facts, and above them the sketch), and by the texts with contact data what is kept of them."""
         found = dict(zip(texts, self._lexicon.detect_many(texts), strict=True))
         redacted: dict[str, str] = {}
         for place in suspects(texts):
@@ -194,6 +199,11 @@ class Preparer:
             if valid or kept != text:
                 found[text] |= valid
                 redacted[text] = kept
+        # Of what is kept: from a sketch nobody is to guess a number.
+        for text, sketch in zip(
+            texts, sketches_of([redacted.get(text, text) for text in texts]), strict=True
+        ):
+            found[text] |= sketch << FACTS_BITS
         return found, redacted
 
     @staticmethod
@@ -255,7 +265,7 @@ class _Memory:
 
     def __init__(self, lexicon: RoomLexicon) -> None:
         self.lexicon = lexicon
-        self.facts: dict[str, int] = {}
+        self.facts: dict[str, int] = {}  # text → its facts, and above them its sketch
 
 
 def _storable(fields: dict[str, Any]) -> dict[str, Any]:

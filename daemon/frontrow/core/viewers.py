@@ -60,6 +60,7 @@ class Viewers:
         self.fan = Column(np.uint8)
         self.fan_before = Column(np.uint8)
         self.staff = Column(np.uint8)
+        self.alike = Column(np.uint16)  # how many others say the same (frontrow.core.crowd), or 0
         self.grade = Column(np.uint8)
         self.grade_by_points = Column(np.uint8)
         self.bucket = Column(np.uint32)  # the span of time in which the row was last to be snapshot, or 0

@@ -503,7 +503,7 @@ class Panels:
         engine = self._engine
         return (
             -engine.grade_of(row),
-            -engine.board.points(row, engine.now),
+            -engine.points(row, engine.now),
             -engine.viewers.last_at.view[row],
         )
 

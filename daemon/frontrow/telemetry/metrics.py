@@ -36,6 +36,7 @@ class Gauges:
     """What is read at the moment of a scrape."""
 
     viewers: int
+    viewers_grouped: int
     labels_pending: int
     labels_passed_over: int
     outcomes_lost: int
@@ -326,6 +327,11 @@ class _AtScrape(Collector):
             return
         now = self._metrics.gauges()
         yield _gauge("frontrow_viewers_active", "Viewers in sessions that are held.", now.viewers)
+        yield _gauge(
+            "frontrow_viewers_grouped",
+            "Times that a viewer was found to say what several others say, and to share their points, since the journal's start.",
+            now.viewers_grouped,
+        )
         yield _gauge("frontrow_labels_pending", "Snapshots that wait for their outcome.", now.labels_pending)
         yield _gauge(
             "frontrow_labels_passed_over",

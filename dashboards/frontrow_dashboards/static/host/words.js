@@ -56,9 +56,10 @@ export function signed(language, value, digits) {
   return format.format(value).replace("-", "−");
 }
 
-/** Return up to three chips' texts: rules by points, one chip each, then further intents. */
+/** Return up to three chips' texts: rules by how much they give or take, one chip each, then further intents. */
 export function chips(language, reasons) {
-  const rules = reasons.filter((reason) => reason.kind === "rule").sort((a, b) => (b.points ?? 0) - (a.points ?? 0));
+  const weight = (reason) => Math.abs(reason.points ?? 0);
+  const rules = reasons.filter((reason) => reason.kind === "rule").sort((a, b) => weight(b) - weight(a));
   const first = rules.map((rule) => ruleTexts(language, rule)[0]);
   const further = rules.flatMap((rule) => ruleTexts(language, rule).slice(1));
   return [...first, ...further].slice(0, MOST_CHIPS);
@@ -109,6 +110,7 @@ export function ruleTexts(language, rule) {
     const key = rule.inferred ? "chip.watchedAbout" : "chip.watched";
     return [language.say(key, { span: tight(language, span(language, rule.value)) })];
   }
+  if (rule.name === "same_words" && rule.count !== null) return [language.say("chip.same_words", { n: rule.count })];
   return [times(language, ruleName(language, rule.name), rule.count)];
 }
 
@@ -118,7 +120,7 @@ export function ruleName(language, name) {
 }
 
 // Messages under `chip` that are no rule's name.
-const PATTERNS = new Set(["times", "watched", "watchedAbout"]);
+const PATTERNS = new Set(["times", "same_words", "watched", "watchedAbout"]);
 
 function intentName(language, intent) {
   const known = intent !== "other" && typeof language.find(`intent.${intent}`) === "string";

@@ -105,6 +105,7 @@ export default {
     question: "Asked",
     raffle: "Raffle",
     mention_host: "@host",
+    same_words: "Says the same as {n} others",
     comments: "Comments",
     watched: "Stayed {span}",
     watchedAbout: "Stayed ~{span}",

@@ -103,6 +103,7 @@ export default {
     question: "问商品",
     raffle: "抽奖",
     mention_host: "@主播",
+    same_words: "与 {n} 人说同样的话",
     comments: "发言",
     watched: "停留{span}",
     watchedAbout: "停留约{span}",

@@ -1,0 +1,276 @@
+"""A paid crowd cannot buy a hot grade: who writes from one script shares the points of one viewer, and honest viewers do not."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from frontrow.core import crowd as module
+from frontrow.core import engine as engine_module
+from frontrow.core.attic import MemoryAttic
+from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
+from frontrow.core.engine import Engine, EngineOptions
+from frontrow.core.events import Event
+from frontrow.core.frames import Frame
+from frontrow.core.points import Policy
+from frontrow.core.sketches import sketches_of
+from tests.support.rooms import event, facts_of
+
+SCRIPT = ("这个小台灯多少钱", "老人用会不会刺眼", "今天下单什么时候发货", "质量看起来真不错")
+QUESTIONS = (
+    "多少钱",
+    "怎么买",
+    "包邮吗",
+    "有优惠吗",
+    "什么材质",
+    "保修多久",
+    "几天能到",
+    "有现货吗",
+    "能分期吗",
+    "有黑色吗",
+)
+
+
+def heard(said: list[tuple[str, str]], rules: CrowdRules | None = None) -> Crowd:
+    crowd = Crowd(rules or CrowdRules())
+    tell(crowd, said)
+    return crowd
+
+
+def tell(crowd: Crowd, said: list[tuple[str, str]]) -> None:
+    for viewer, text in said:
+        [sketch] = sketches_of([text])
+        crowd.hear([0], [viewer], [sketch])
+
+
+def own_words(viewers: int, seed: int = 1) -> list[tuple[str, str]]:
+    """Return what honest viewers say: popular questions, and things that nobody else says."""
+    dice = random.Random(seed)
+    letters = [chr(code) for code in range(0x4E00, 0x4E00 + 2_000)]
+    said: list[tuple[str, str]] = []
+    for number in range(viewers):
+        for _ in range(dice.randrange(1, 9)):
+            text = dice.choice(QUESTIONS) if dice.random() < 0.5 else "".join(dice.choices(letters, k=8))
+            said.append((f"honest{number}", text))
+    dice.shuffle(said)
+    return said
+
+
+def script_of(viewer: int, seed: int = 2) -> list[tuple[str, str]]:
+    dice = random.Random(seed * 1_000 + viewer)
+    tails = ("", "", "！", "😊", "呀", "～～")
+    return [(f"paid{viewer}", dice.choice(SCRIPT) + dice.choice(tails)) for _ in range(6)]
+
+
+def test_viewers_with_one_script_are_a_group_and_others_are_not() -> None:
+    said = own_words(300) + [line for number in range(12) for line in script_of(number)]
+    random.Random(3).shuffle(said)
+    crowd = heard(said)
+    found = {viewer: crowd.partners_of(0, viewer) for viewer, _ in said}
+    assert all(found[f"paid{number}"] >= 5 for number in range(12))
+    assert [viewer for viewer, partners in found.items() if partners and viewer.startswith("honest")] == []
+
+
+def test_a_large_crowd_does_not_hide_behind_its_own_number() -> None:
+    said = own_words(300) + [line for number in range(200) for line in script_of(number)]
+    random.Random(3).shuffle(said)
+    crowd = heard(said)
+    found = [crowd.partners_of(0, f"paid{number}") > 0 for number in range(200)]
+    assert sum(found) >= 190
+
+
+def test_one_line_in_common_is_nothing() -> None:
+    """Where the host says so, all write the same word."""
+    said = [
+        (f"v{number}", text)
+        for number in range(50)
+        for text in ("想要小台灯", f"我是第{chr(0x4E00 + number)}位")
+    ]
+    crowd = heard(said)
+    assert all(crowd.partners_of(0, f"v{number}") == 0 for number in range(50))
+
+
+def test_too_few_partners_are_no_group() -> None:
+    three = own_words(50) + [(f"paid{number}", text) for number in range(3) for text in SCRIPT]
+    four = three + [("paid3", text) for text in SCRIPT]
+    assert heard(three).partners_of(0, "paid0") == 0
+    assert heard(three, CrowdRules(partners=2)).partners_of(0, "paid0") == 2
+    assert heard(four).partners_of(0, "paid0") == 3
+    assert heard(four, CrowdRules(partners=0)).partners_of(0, "paid0") == 0
+
+
+def test_a_group_is_of_one_broadcast() -> None:
+    crowd = Crowd(CrowdRules())
+    for session in range(12):
+        for viewer, text in script_of(session):
+            crowd.hear([session], [viewer], sketches_of([text]))
+    assert all(crowd.partners_of(session, f"paid{session}") == 0 for session in range(12))
+
+
+def test_what_was_just_said_counts() -> None:
+    crowd = heard([line for number in range(8) for line in script_of(number)])
+    assert crowd.partners_of(0, "new") == 0
+    assert crowd.partners_of(0, "new", sketches_of(SCRIPT[:2])) > 3
+    assert crowd.partners_of(0, "new") == 0  # it was asked, not heard
+
+
+def test_who_says_more_of_their_own_leaves_the_group_but_not_at_once() -> None:
+    crowd = heard(own_words(100) + [line for number in range(8) for line in script_of(number)])
+    tell(crowd, [("v", SCRIPT[0]), ("v", SCRIPT[1])])
+    assert crowd.partners_of(0, "v") > 0
+    tell(crowd, [("v", "我家孩子昨天才说想要"), ("v", "隔壁邻居也在看这个"), ("v", "主播声音有点小")])
+    assert crowd.partners_of(0, "v") == 0
+    assert crowd.partners_of(0, "v", grouped=True) > 0
+    tell(crowd, [("v", f"{text}我自己说的") for text in ("早上", "中午", "晚上", "周末", "过年")])
+    assert crowd.partners_of(0, "v", grouped=True) == 0
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GENERATION", 200)
+    crowd = Crowd(CrowdRules())
+    for number in range(5_000):
+        crowd.hear([number % 3], [f"v{number % 700}"], [(number * 7919 % (1 << 23) + 1) << 24 | number + 1])
+        if number % 50 == 0:
+            crowd.hear([0], [f"v{number}"], [1 << 24 | 1])
+    state = crowd.state()
+    viewers = sum(len(part) for _, _, both, _, _ in state["talks"] for part in both)
+    lines = sum(len(part) for _, _, _, both, _ in state["talks"] for part in both)
+    near = sum(len(part) for *_, both in state["talks"] for part in both)
+    assert viewers + lines <= 400 and near <= 400
+    assert all(len(own) <= LINES for _, _, both, _, _ in state["talks"] for part in both for _, own in part)
+    assert all(len(them) <= SPEAKERS for *_, both, _ in state["talks"] for part in both for *_, them in part)
+
+
+def test_a_state_that_was_kept_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GENERATION", 300)
+    said = own_words(100) + [line for number in range(12) for line in script_of(number)]
+    random.Random(3).shuffle(said)
+    whole, begun = heard(said), heard(said[:250])
+    again = Crowd(CrowdRules())
+    again.load(msgspec.json.decode(msgspec.json.encode(begun.state())))
+    tell(again, said[250:])
+    assert again.state() == whole.state()
+    again.forget([0, 7])
+    assert again.state() == Crowd(CrowdRules()).state()
+
+
+# ---------------------------------------------------------------------- in the engine
+
+
+def stream(paid: int = 10, seed: int = 5) -> list[Event]:
+    """Return a broadcast of half an hour: honest viewers who ask and click, and a squad that writes from a script."""
+    dice = random.Random(seed)
+    found: list[Event] = []
+    for viewer, text in own_words(60, seed):
+        found.append(event("comment", dice.uniform(0, 1_800), viewer=viewer, text=text))
+    for number in range(paid):
+        for viewer, text in script_of(number, seed):
+            found.append(event("comment", dice.uniform(60, 1_500), viewer=viewer, text=text))
+    for viewer in (
+        *(f"honest{number}" for number in range(0, 60, 3)),
+        *(f"paid{number}" for number in range(paid)),
+    ):
+        kinds = "product_click", "cart_add", "lottery_join"
+        found += [event(kind, dice.uniform(200, 1_700), viewer=viewer) for kind in kinds]
+        found.append(event("like", 1_790 + dice.random(), viewer=viewer))
+    return sorted(found, key=lambda each: each.at)
+
+
+def frame_of(events: list[Event]) -> Frame:
+    frame = Frame.of(events, facts_of(events))
+    frame.sketches = [
+        sketch if each.kind == "comment" else 0
+        for each, sketch in zip(events, sketches_of([each.text or "" for each in events]), strict=True)
+    ]
+    return frame
+
+
+def make(attic: MemoryAttic | None = None, **rules: Any) -> Engine:
+    crowd, attic = CrowdRules(**rules), MemoryAttic() if attic is None else attic
+    return Engine(EngineOptions(idle_ms=300_000, crowd=crowd), Policy(hot=70), None, attic=attic)
+
+
+def run(to: Engine, events: list[Event], size: int) -> list[str]:
+    """Apply events in frames of a size; return whoever became a lead, in order."""
+    told: list[str] = []
+    for start in range(0, len(events), size):
+        told += [lead.viewer for lead in to.apply(frame_of(events[start : start + size])).leads]
+    return told
+
+
+def paid_of(viewers: list[str]) -> int:
+    return sum(viewer.startswith("paid") for viewer in viewers)
+
+
+def test_a_paid_crowd_buys_hardly_a_hot_grade_and_the_others_keep_theirs() -> None:
+    without, held = run(make(partners=0), stream(), 64), run(make(), stream(), 64)
+    assert paid_of(without) >= 9
+    assert paid_of(held) <= 2
+    assert [viewer for viewer in held if viewer.startswith("honest")] == [
+        viewer for viewer in without if viewer.startswith("honest")
+    ]
+
+
+def test_hosts_are_told_why() -> None:
+    under_test = make()
+    run(under_test, stream(), 64)
+    [room] = under_test.rooms
+    assert room.sessions.current is not None
+    scores = under_test.scores(room.sessions.current.rows.tolist(), under_test.now)
+    grouped = [score for score in scores if any(reason.name == "same_words" for reason in score.reasons)]
+    assert len(grouped) == under_test.grouped >= 6
+    for score in grouped:
+        [why] = [reason for reason in score.reasons if reason.name == "same_words"]
+        assert why.count is not None and why.count >= 3
+        assert score.points == 100 // (why.count + 1)
+        assert sum(reason.points or 0 for reason in score.reasons) == score.points
+        assert score.grade == "cold"
+
+
+def test_a_budget_that_is_enough_for_all_lets_all_be_hot() -> None:
+    without = run(make(partners=0), stream(), 64)
+    assert run(make(budget=100_000), stream(), 64) == without
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_however_frames_are_cut_the_same_viewers_are_grouped(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crowded, so that many events lie between two marks and are taken at once."""
+    events = [msgspec.structs.replace(each, at=each.at // 40) for each in stream(seed=seed)]
+    monkeypatch.setattr(engine_module, "FEW", 10**9)
+    one = make()
+    expected = run(one, events, 50), one.images()["engine"].meta["crowd"], one.grouped
+    assert one.grouped > 0
+    for few, size in ((0, 10_000), (0, 37), (3, 11), (24, 200), (24, 1)):
+        monkeypatch.setattr(engine_module, "FEW", few)
+        other = make()
+        assert (run(other, events, size), other.images()["engine"].meta["crowd"], other.grouped) == expected
+
+
+def test_an_image_taken_anywhere_changes_nothing() -> None:
+    events = stream()
+    whole = make()
+    expected = run(whole, events, 20)
+    for cut in (137, 301, 422, 505):
+        attic = MemoryAttic()  # beside the images, as the daemon's on the disk
+        before, after = make(attic), make(attic)
+        told = run(before, events[:cut], 20)
+        images = before.images()
+        meta = msgspec.json.decode(msgspec.json.encode(images["engine"].meta))
+        after.load(images | {"engine": replace(images["engine"], meta=meta)})
+        told += run(after, events[cut:], 20)
+        assert (told, after.grouped) == (expected, whole.grouped)
+
+
+def test_staff_are_no_partners() -> None:
+    """Assistants say the same things all evening, and a viewer who repeats them is no crowd."""
+    events = [
+        msgspec.structs.replace(each, staff=True)
+        if each.viewer != "paid0" and (each.viewer or "").startswith("paid")
+        else each
+        for each in stream()
+    ]
+    assert paid_of(run(make(), events, 64)) == paid_of(run(make(partners=0), events, 64))
