@@ -791,6 +791,11 @@ def test_a_secrets_file_that_holds_none_is_a_mistake(
     assert said == [f'4:1: sinks[0].api_token_file: the file "secret" {reason}']
 
 
+def test_a_channels_code_is_shown_though_other_codes_are_secrets(read: Load) -> None:
+    shown = dump(read('[[channels]]\ncode = "poster"'))
+    assert shown["channels"][0]["code"] == "poster"
+
+
 def test_a_secret_is_used_as_text_but_never_shown() -> None:
     secret = SecretText(GEHEIM)
     assert f"Bearer {secret}" == f"Bearer {GEHEIM}"

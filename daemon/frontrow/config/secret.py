@@ -13,6 +13,7 @@ Like every text it may be given as ``token_file = "path"`` or by the environment
 """
 
 # A second net under `Secret`: an option that ends in one of these words is hidden though its author forgot the type.
+# Who means it to be shown says so: Meta(extra={"secret": False}).
 _SECRET_WORDS = frozenset(
     {"secret", "token", "password", "passwd", "passphrase", "key", "code", "credentials"}
 )

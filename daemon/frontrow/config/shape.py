@@ -98,7 +98,8 @@ def kind_of(type_: inspect.Type, *, secret: bool = False, form: str = "") -> Kin
     """Return what msgspec's description of a type says, with what its annotations add."""
     match type_:
         case inspect.Metadata():
-            hidden = secret or bool((type_.extra or {}).get("secret"))
+            # What an author says of it goes before what its name looks like.
+            hidden = bool((type_.extra or {}).get("secret", secret))
             said = (type_.extra_json_schema or {}).get("description", form)
             return kind_of(type_.type, secret=hidden, form=said)
         case inspect.UnionType():

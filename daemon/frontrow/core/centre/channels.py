@@ -26,6 +26,7 @@ Code = Annotated[
         pattern=r"\A[a-z0-9]+(?:[-_][a-z0-9]+)*\Z",
         max_length=MAX_CODE,
         description="lower-case letters and digits in groups parted by single - or _, as in douyin-main",
+        extra={"secret": False},  # unlike most options that are called codes
     ),
 ]
 Name = Annotated[str, Meta(max_length=128)]
