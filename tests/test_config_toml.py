@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct, structs
 
@@ -15,8 +16,11 @@ import frontrow_connectors
 from frontrow.config import Config, defaults, load
 from frontrow.config.schema import FeedConfig, RoomConfig, SinkConfig
 from frontrow.config.shape import Option, Shape, options_of
+from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.channels import Channel
+from frontrow.core.centre.clock import QuietHours
 from frontrow.core.centre.forms import Form
+from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.points import Rule
 from frontrow_connectors.contract import Connector
 from frontrow_connectors.sinks.registry import SINKS
@@ -86,9 +90,40 @@ def tables_of(section: str, data: Any) -> Iterator[tuple[str, Mapping[str, Any],
         return
     struct = next(option.kind.struct for option in options_of(Config) if option.name == section)
     assert struct is not None
-    yield section, data, options_of(struct)
-    for rule in data.get("rules", ()):
-        yield f"points.rules.{rule['name']}", rule, options_of(Rule)
+    yield from nested(section, data, struct)
+
+
+ELEMENTS: Mapping[str, type[Struct]] = {
+    "points.rules": Rule, "centre.rules": AssignmentRule, "centre.units": Unit, "centre.sellers": Seller,
+    "centre.sla.quiet_hours": QuietHours,
+}  # fmt: skip
+# Of a rule that says where a lead goes only one may be given; the comment names the others.
+EXCLUSIVE = {"centre.rules": {"pool", "by"}}
+
+
+def nested(
+    name: str, data: Mapping[str, Any], struct: type[Struct]
+) -> Iterator[tuple[str, Mapping[str, Any], tuple[Option, ...]]]:
+    """Yield a table, then the tables within it and the elements of its lists, each with a name of its own."""
+    within = {
+        option.name: option.kind.struct
+        for option in options_of(struct)
+        if option.kind.struct is not None and isinstance(data.get(option.name), dict)
+    }
+    options = [
+        option
+        for option in options_of(struct)
+        if option.name not in within and f"{name}.{option.name}" not in ELEMENTS
+    ]
+    yield name, data, tuple(options)
+    for key, inner in within.items():
+        yield from nested(f"{name}.{key}", data[key], inner)
+    for key, element in ELEMENTS.items():
+        section, _, last = key.rpartition(".")
+        for number, each in enumerate(data.get(last, ()) if section == name else ()):
+            left_out = EXCLUSIVE.get(key, set())
+            shown = tuple(option for option in options_of(element) if option.name not in left_out)
+            yield f"{key}.{each.get('id') or each.get('name') or number}", each, shown
 
 
 TABLES = [each for section, data in tomllib.loads(ALL).items() for each in tables_of(section, data)]
@@ -126,6 +161,8 @@ def plain(value: Any) -> Any:
         if isinstance(value, tuple)
         else str(value)
         if isinstance(value, Path)
+        else msgspec.to_builtins(value)
+        if isinstance(value, Struct)
         else value
     )
 
@@ -143,8 +180,11 @@ def is_block_of(name: str, block: str) -> bool:
     section, _, element = name.rpartition(".")
     if not section:
         return block.startswith(f"[{element}]")
-    id_key = {"points.rules": "name", "channels": "code"}.get(section, "id")
-    return block.startswith(f"[[{section}]]") and f'\n{id_key} = "{element}"' in block
+    if block.startswith(f"[{name}]"):
+        return True
+    if not block.startswith(f"[[{section}]]"):
+        return False
+    return element.isdigit() or any(f'\n{key} = "{element}"' in block for key in ("id", "name", "code"))
 
 
 VALUES = [

@@ -324,7 +324,7 @@ def test_events_in_a_file_promote_versions_of_the_registry_that_is_named(
 async def test_a_daemon_follows_from_its_start_on_and_over_a_restart_from_its_snapshot(
     stream: Stream, names: Sequence[str], tmp_path: Path
 ) -> None:
-    config = write_config(tmp_path, LEARNING)
+    config = write_config(tmp_path, LEARNING + "[centre]\nenabled = false\n")  # it would journal its policy
     store = tmp_path / "data" / "frontrow.db"
     stream.write(store, stream.promoted((0.4, names[0]), (0.9, names[1])))
     with pytest.raises(CannotFollow, match=f"promotion 1 .* {names[0]}: is not in the registry"):

@@ -305,8 +305,8 @@ def test_every_kind_has_its_place_in_the_order() -> None:
 
 async def test_the_least_worth_is_dropped_first_and_the_oldest_of_it() -> None:
     thinned = Thinned()
-    queue = intake(2 * 3 * 33, thinned=thinned)
     kinds = [kind for worth in reversed(ORDER) for kind in sorted(worth)]
+    queue = intake(2 * 3 * len(kinds), thinned=thinned)
     for n in range(3):
         for kind in kinds:
             queue.offer([one(kind, n)], feed="f")

@@ -334,7 +334,7 @@ class Daemon:
                 people=people,
                 clock=clock,
                 observer=observer,
-                sinks=[(sink.id, SINKS[sink.kind].audience) for sink in sinks],
+                sinks=sinks,
                 told=notify,
                 changed=lambda rows: None if desk is None else desk.changed(rows),
                 rooms=by_key,
@@ -376,14 +376,10 @@ class Daemon:
                     proposing = group.create_task(promoting.run(), name="promotions")
                     due = (lambda: None) if centre is None else (lambda: centre.follower.next_due)
                     ticking = group.create_task(tick(intake, engine, clock, due), name="ticks")
-                    desking = (
-                        []
-                        if centre is None
-                        else [
-                            group.create_task(centre.follower.run(), name="centre"),
-                            group.create_task(centre.announce(intake), name="policy"),
-                        ]
-                    )
+                    desking: list[asyncio.Task[None]] = []
+                    if centre is not None:
+                        announcing = group.create_task(centre.announce(intake), name="policy")
+                        desking = [announcing, group.create_task(centre.follower.run(), name="centre")]
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
                     serving = group.create_task(server.serve(sockets=[listener]), name="http")
@@ -400,7 +396,8 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
-                    proposing.cancel()  # before the intake is closed
+                    for task in (proposing, *desking[:1]):  # before the intake is closed
+                        task.cancel()
                     left_s = await self._shut_down(
                         intake,
                         [panels] if desk is None else [panels, desk],

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from frontrow.app.centre import CentreFollower, Observer
-from frontrow.config import Config
+from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import Addressee, LeadAlert, Reason
 from frontrow.core.centre.book import Contact, LeadRow, Told
 from frontrow.core.centre.centre import PLATFORM, ROOM, Centre, Shown
@@ -35,6 +35,7 @@ from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk as Reads
 from frontrow.storage.store import Alert
 from frontrow.storage.vault import Vault
+from frontrow_connectors.sinks.registry import SINKS
 
 FEED = "centre"
 TOLD_REASONS = 6
@@ -117,18 +118,19 @@ class LeadCentre:
         people: People,
         clock: Clock,
         observer: Observer,
-        sinks: Sequence[tuple[str, str]],
+        sinks: Sequence[SinkConfig],
         told: Callable[[], None],
         changed: Callable[[Sequence[LeadRow]], None],
         rooms: Mapping[tuple[str, str], RoomRef],
     ) -> None:
-        """``sinks`` are (id, audience) of those that are open; ``told`` hears that something is in the outbox."""
+        """``sinks`` are those that are open; ``told`` hears that something is in the outbox."""
         self.pack = make_pack(config)
         self._config = config
         self._policy = make_policy(config, self.pack)
         self._vault = vault
         self._clock = clock
-        self._sinks = sinks
+        self._members = [sink for sink in sinks if SINKS[sink.kind].audience == "member"]
+        self._programs = [sink for sink in sinks if SINKS[sink.kind].audience == "program" and sink.lifecycle]
         self._rooms = rooms
         self._store = store
 
@@ -215,13 +217,13 @@ class LeadCentre:
     def _alerts(self, book: SqlBook, centre: Centre, told: Sequence[Told]) -> list[tuple[Alert, int]]:
         found: list[tuple[Alert, int]] = []
         for each in told:
-            audience = "member" if each.to is not None else "program"
-            sinks = [sink for sink, kind in self._sinks if kind == audience]
+            sinks = self._programs if each.to is None else self._members
             row = book.lead(each.lead) if sinks else None
             if row is None:
                 continue
             alert = self._alert(book, centre, row, each)
-            found += [(Alert(sink, f"{sink}:{each.key}", alert), each.at) for sink in sinks]
+            of_room = [sink.id for sink in sinks if not sink.rooms or alert.room_id in sink.rooms]
+            found += [(Alert(sink, f"{sink}:{each.key}", alert), each.at) for sink in of_room]
         return found
 
     def _alert(self, book: SqlBook, centre: Centre, row: LeadRow, told: Told) -> LeadAlert:

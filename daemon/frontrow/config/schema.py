@@ -276,7 +276,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is told of leads. ``options`` is the struct that the kind of sink declares.
 
-    ``rooms`` are the rooms' ids, empty: all. An alert older than ``freshness_s`` is not sent any more, and one that
+    ``rooms`` are the rooms' ids, empty: all. With ``lifecycle`` a program also hears what becomes of leads: assigned, claimed, breached, won and so on. An alert older than ``freshness_s`` is not sent any more, and one that
     failed ``max_attempts`` times goes to the dead letters.
     """
 
@@ -284,6 +284,7 @@ class SinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: str
     enabled: bool = True
     rooms: tuple[str, ...] = ()
+    lifecycle: bool = False
     freshness_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
     max_attempts: Annotated[int, Meta(ge=1, le=1_000)] = 50
     options: Struct
