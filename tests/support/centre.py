@@ -130,6 +130,10 @@ class Scene:
         found: list[RawLead] = [row for row in self.rows(RawLead) if row.raw == raw]
         return found[0]
 
+    def raws(self) -> list[RawLead]:
+        """All raw leads, in no order."""
+        return self.rows(RawLead)
+
     def leads(self) -> list[LeadRow]:
         """All unique leads that are not merged into others, in order."""
         found = [row for row in self.rows(LeadRow) if row.merged_into is None]
@@ -167,11 +171,12 @@ def hot_lead(
     product: str | None = None, quality: str | None = None, platform: str = "douyin", **fields: Any
 ) -> Lead:  # fmt: skip
     """Return a raw lead as the engine makes it."""
-    return Lead(
-        lead=lead_id(platform, room, session, viewer), platform=platform, room=room, session=session, viewer=viewer,
-        customer=None, store=None, grade=grade, quality=quality, points=points, probability=None, reasons=[],
-        decided_at=at, policy="p", model=None, host=None, product=product, campaign=None, **fields,
-    )  # fmt: skip
+    return Lead(**{
+        "lead": lead_id(platform, room, session, viewer), "platform": platform, "room": room, "session": session,
+        "viewer": viewer, "customer": None, "store": None, "grade": grade, "quality": quality, "points": points,
+        "probability": None, "reasons": [], "decided_at": at, "policy": "p", "model": None, "host": None,
+        "product": product, "campaign": None, **fields,
+    })  # fmt: skip
 
 
 def place(room: str, store: str | None = None) -> RoomPlace:

@@ -80,7 +80,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Which leads go where. Exactly one of ``team``, ``pool`` and ``by`` says where.
 
     ``team`` is the id of a team, or of a unit of which everybody below is meant. ``by`` finds the units: those that serve the lead's
-    region, sell its product, or both; a lead that belongs to a store already stays in it. Where it finds none, the rule does not match.
+    region, sell its product, or both. A lead that belongs to a store already stays in it: where nothing of that store is meant, or
+    ``by`` finds none, the rule does not match.
     ``if_nobody`` is eligible the lead waits in the team's pool, or goes on to the next rule. With ``approval`` a manager
     confirms the seller before they are told. ``notify`` is how they are told. ``notes`` are for people.
     """
@@ -370,12 +371,19 @@ def _values(facts: LeadFacts) -> dict[str, tuple[str, ...]]:
 
 
 def _units(rule: Rule, facts: LeadFacts, organisation: Organisation, since: int) -> tuple[str, ...]:
-    """Return the ids of the units that a rule gives a lead to; () where there is none."""
-    if rule.team is not None:
-        return (rule.team,) if organisation.unit(rule.team, since) is not None else ()
+    """Return the ids of the units that a rule gives a lead to; () where there is none.
+
+    A lead stays in its store: of a unit above that the store alone is meant, and a unit of another store is none for it.
+    """
     store = facts.store
     if store is not None and organisation.unit(store, since) is None:
         store = None  # it has closed since
+    if rule.team is not None:
+        path = [unit.id for unit in organisation.path(rule.team, since)]
+        if not path or store is None or store in path:
+            return (rule.team,) if path else ()
+        below = any(unit.id == rule.team for unit in organisation.path(store, since))
+        return (store,) if below else ()
     if "region" in rule.by:
         found = (
             (store,)

@@ -391,7 +391,14 @@ class Centre:
                 None,
             )
             if here is None:  # it came in while they were one: it has a lead of its own now
-                here = self._open(raw, Meeting.NEW, self._facts_of(raw), None, at)
+                facts = self._facts_of(raw)
+                here = self._open(raw, Meeting.NEW, facts, self._decide(facts, at), at)
+            else:
+                here.raws += 1
+                book.put(here)
+            left = rows[raw.lead]
+            left.raws -= 1
+            book.put(left)
             raw.lead = here.lead
             book.put(raw)
 
@@ -549,17 +556,17 @@ class Centre:
         here = next((row for row in leads if row.store == store), None)
         met = meeting(here, [row for row in leads if row is not here], referred=referred, channel=raw.channel)
         raw.store, raw.met = store, met
+        self._book.put(raw)  # before its lead, which is given away by what is known of it
         if here is None:
-            row = self._open(raw, met, facts, decision, at)
+            facts = msgspec.structs.replace(facts, store=store or None)
+            row = self._open(raw, met, facts, decision or self._decide(facts, at), at)
         else:
             row = here
             self._add(raw, row, met, at)
         raw.lead = row.lead
         self._book.put(raw)
 
-    def _open(
-        self, raw: RawLead, met: Meeting, facts: LeadFacts, decision: Decision | None, at: int
-    ) -> LeadRow:
+    def _open(self, raw: RawLead, met: Meeting, facts: LeadFacts, decision: Decision, at: int) -> LeadRow:
         """Begin a unique lead by a raw one."""
         sla = self._present_sla()
         row = LeadRow(
@@ -616,6 +623,8 @@ class Centre:
         row.taxonomy = "/".join(self.policy.path_of(row.product)) or row.taxonomy
         if raw.quality >= 2:
             row.flags = sorted({*row.flags, "linkable"})
+        if raw.source == "form":  # another number, or the same one, which may work again
+            row.flags = sorted({*row.flags} - {"dead"})
         self._settle_contact(row)
         self._settle_quality(row)
         self._note(
@@ -629,9 +638,11 @@ class Centre:
         former = row.owner or row.former
         row.hot_at, row.sla = raw.decided_at, self._present_sla()
         row.cycle += 1
+        row.assigned_at = row.claimed_at = None
         row.responded_at = row.breached_at = row.closed_at = row.breach = None
         act = Act(kind="reactivate" if row.status in CLOSED else "assign", at=at)
         self._do(row, act, at, "reactivated")
+        self._settle_quality(row)  # what was invalid is asked about anew
         self._set_timers(row, "made", at)
         self._dispatch(row, at, None, prefer=former if met is Meeting.REPURCHASE else None)
 
@@ -710,9 +721,11 @@ class Centre:
         if decision is None:
             decision = self._decide(self._facts_of_row(row), at, without)
         seller = decision.seller
-        if prefer is not None and self._can_have(prefer, at):
+        if prefer is not None and self._can_have(prefer, row.store, at):
             seller = prefer
         row.team, row.pool, row.rule = decision.team, decision.pool, decision.rule
+        if decision.rule is None and self.organisation.unit(row.store, at) is not None:
+            row.team, row.pool = row.store, None  # no rule knows its store: those who are there see it
         if seller is not None and seller == prefer:
             known = self.organisation.seller(seller, at)
             row.team = row.team if known is None else known.team
@@ -724,7 +737,7 @@ class Centre:
             "seller": seller,
             "why": msgspec.to_builtins(decision.why),
         }
-        self._do(row, act, at, "assigned", actor=actor, data=told)
+        self._do(row, act, at, "waiting" if seller is None else "assigned", actor=actor, data=told)
         if seller is not None:
             row.assigned_at = at
         if row.awaits_approval:
@@ -733,10 +746,12 @@ class Centre:
         elif seller is not None:
             self._tell(row, seller, "todo", at)
 
-    def _can_have(self, seller: str, at: int) -> bool:
+    def _can_have(self, seller: str, store: str, at: int) -> bool:
         known = self.organisation.seller(seller, at)
+        here = self.organisation.store_of(seller, at)
         return (
             known is not None
+            and (here is None or here.id == store)
             and self.organisation.on_shift(known, at)
             and not self.organisation.absent(known, at)
         )
@@ -788,10 +803,13 @@ class Centre:
             }.items()
             if value is not None
         }
+        version = row.version
         done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data=told, note=event.note)
         if isinstance(done, Refusal):
             self._refuse(event, done)
             return
+        if row.version == version:
+            return  # said again: it is so already
         if act.kind in ("touch", "outcome") and "responded" in done.happenings:
             row.touches += 1
             row.last_touch_at = at
@@ -1225,7 +1243,7 @@ _EVENTS = {
     "assigned": "assigned", "lead_claim": "claimed", "breach": "breached", "returned": "returned", "pooled": "pooled",
     "merged": "merged", "reactivated": "reactivated",
 }  # fmt: skip
-_ALWAYS_NOTED = frozenset({"lead_touch", "lead_note", "lead_outcome", "lead_review"})
+_ALWAYS_NOTED = frozenset({"lead_touch", "lead_note", "lead_outcome", "lead_review", "waiting"})
 _FLAGS = ("staff", "bot", "spam", "crowd", "linkable", "confirmed", "booked", "test_drive_done", "ordered")
 
 

@@ -11,7 +11,7 @@ class Sight:
     """What somebody sees: everything, or what is theirs, their teams' and in the pools.
 
     ``seller`` is who they are in the organisation, None: nobody there. ``teams`` are the units whose leads they answer for (a
-    manager's unit with all below it) or are offered (a seller's team). ``manages``: they see what others of these teams hold.
+    manager's unit with all below it) or are offered (a seller's team, and all it belongs to). ``manages``: they see what others of these teams hold.
     """
 
     everything: bool = False
@@ -40,6 +40,6 @@ def sight_of(seller: str, organisation: Organisation, at: int) -> Sight:
     if person is None:
         return NOTHING
     manages = person.role == "manager"
-    units = organisation.units_of(person.team, at) if manages else ()
+    units = organisation.units_of(person.team, at) if manages else organisation.path(person.team, at)
     teams = frozenset(unit.id for unit in units) | {person.team}
     return Sight(seller=seller, teams=teams, manages=manages)

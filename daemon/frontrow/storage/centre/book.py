@@ -4,7 +4,7 @@ One owner, one transaction for each stretch of the journal: :meth:`SqlBook.begin
 written before a query that it could change the answer of, and at the commit at the latest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
@@ -132,6 +132,7 @@ class SqlBook:
         self._stored: set[tuple[type[Any], tuple[Any, ...]]] = set()  # of these, which the database has
         self._dirty: dict[type[Any], dict[tuple[Any, ...], Any]] = {}
         self._written: dict[str, LeadRow] = {}  # in this transaction
+        self._held: dict[str, tuple[str, str]] = {}  # by lead: the unique key that the database gives it
         self.next_due: int | None = None  # when the first timer is due (UTC ms), as of the last commit
         self._position = self._read_position()
 
@@ -173,6 +174,7 @@ class SqlBook:
         self._stored.clear()
         self._dirty.clear()
         self._written.clear()
+        self._held.clear()
 
     @property
     def db(self) -> sa.Connection:
@@ -311,7 +313,16 @@ class SqlBook:
         known: Row | None = self._rows.get((row, key))
         if known is None:
             known = self._rows[row, key] = row(**values)
+            if isinstance(known, LeadRow):
+                self._hold(known)
         return known
+
+    def _hold(self, row: LeadRow) -> None:
+        """Note which unique key the database gives a lead now."""
+        if row.merged_into is None:
+            self._held[row.lead] = row.customer, row.store
+        else:
+            self._held.pop(row.lead, None)
 
     # ------------------------------------------------------------------ writing
 
@@ -341,6 +352,7 @@ class SqlBook:
         db, names, keys = self._db, _COLUMNS[kind], _KEYS[kind]
         if kind is LeadRow:
             self._written.update((row.lead, row) for row in rows.values())
+            self._free_keys(rows.values())
         unknown = [key for key in rows if (kind, key) not in self._stored]
         self._stored.update((kind, key) for key in self._present(kind, unknown))
         new: list[dict[str, Any]] = []
@@ -352,11 +364,25 @@ class SqlBook:
             else:
                 new.append(values)
                 self._stored.add((kind, key))
-        # What frees a unique key comes before what takes it.
         if old:
             db.execute(_UPDATE[kind].values({name: _p(name) for name in names}), old)
         if new:
             db.execute(_INSERT[kind], new)
+
+    def _free_keys(self, rows: Collection[LeadRow]) -> None:
+        """Take from leads that give up their unique key (customer, store) what they hold, so that another can have it, in whatever
+        order they are written."""
+        leaving = [
+            row.lead
+            for row in rows
+            if row.lead in self._held
+            and (row.merged_into is not None or self._held[row.lead] != (row.customer, row.store))
+        ]
+        for start in range(0, len(leaving), _BATCH):
+            which = _l.lead.in_(leaving[start : start + _BATCH])
+            self._db.execute(sa.update(tables.leads).where(which).values(merged_into=_l.lead))
+        for row in rows:
+            self._hold(row)
 
     def _present(self, kind: type[Any], keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Return which of these keys the database has."""
