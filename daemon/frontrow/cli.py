@@ -50,6 +50,8 @@ models = App(name="models", help="Versions of the model: which there are, which 
 app.command(models)
 outbox = App(name="outbox", help="Alerts to sinks: what waits, what was sent, and dead letters.")
 app.command(outbox)
+person = App(name="person", help="One person: all that is held of them, and how it is taken away.")
+app.command(person)
 
 form = App(name="form", help="Forms that the daemon itself shows.")
 app.command(form)
@@ -775,6 +777,86 @@ def export_model(
     versions, _ = _registry(config, registry)
     name = versions.find(version)
     print(export(name, versions.read(name), uri=mlflow, experiment=experiment))
+    return DONE
+
+
+@person.command(name="export")
+def export_person(
+    *,
+    platform: Annotated[str, Parameter(help="The platform, as in events.")],
+    viewer: Annotated[str, Parameter(help="The platform's id of the viewer.")],
+    out: Annotated[Path | None, Parameter(help="A new file for it; default: standard output.")] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Write all that is held of a viewer as JSON: events, contacts unsealed, consents, accesses, leads, alerts.
+
+    Works beside a running daemon.
+    """
+    import orjson
+
+    from frontrow.app.erasing import export
+    from frontrow.app.parts import load_config
+    from frontrow.storage.vault import Vault, master_key, path_beside
+    from frontrow_models.private import open_private
+
+    loaded = load_config(config, os.environ)
+    path = loaded.storage.path
+    keys, vault = path_beside(path), None
+    if keys.exists():
+        vault = Vault.open_to_read(keys, master_key(loaded.privacy.master_key))
+    try:
+        held = export(path, vault, platform, viewer)
+    finally:
+        if vault is not None:
+            vault.close()
+    data = orjson.dumps(held, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if out is None:
+        sys.stdout.buffer.write(data)
+        return DONE
+    if out.exists():
+        print(f"frontrow person export: {out} exists already", file=sys.stderr)
+        return WRONG
+    with open_private(out) as file:
+        file.write(data)
+    print(f"{out}: {len(held['events']):,} events, {len(held['leads']):,} leads")
+    return DONE
+
+
+@person.command(name="erase")
+def erase_person(
+    *,
+    platform: Annotated[str, Parameter(help="The platform, as in events.")],
+    viewer: Annotated[str, Parameter(help="The platform's id of the viewer.")],
+    by: Annotated[str, Parameter(help="Who erases; default: the login name.")] = "",
+    reason: Annotated[str, Parameter(help="Why. It stays in the journal: no name belongs there.")] = "",
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Erase a viewer: destroy their keys, and take names, words and notes out of journal, outbox and snapshots.
+
+    There is no way back. A running daemon is asked, and goes on with it when this command has ended, over restarts too.
+    What stays is told in daemon/docs/privacy.md.
+    """
+    from frontrow.app.asking import ask_to_erase
+    from frontrow.app.erasing import erase_at_rest, new_wish
+    from frontrow.app.parts import load_config
+    from frontrow.storage.vault import master_key
+
+    loaded = load_config(config, os.environ)
+    by = by or _login()
+    clock = SystemClock()
+    try:
+        done = erase_at_rest(
+            loaded.storage.path,
+            master_key(loaded.privacy.master_key),
+            lambda at: new_wish(platform, viewer, by=by, reason=reason, at=at),
+            clock=clock,
+        )
+    except StoreLocked as locked:
+        body = {"platform": platform, "viewer": viewer, "by": by, "reason": reason}
+        begun = ask_to_erase(loaded, locked, body, clock=clock)
+        print(f"erasure {begun.id}: {begun.keys} keys are destroyed, and the daemon goes on with it")
+    else:
+        print("\n".join(f"erasure {wish.id}: done" for wish in done))
     return DONE
 
 

@@ -64,6 +64,7 @@ class Front:
                 asset=absent,
                 metrics=absent,
                 model=absent,
+                erasures=absent,
                 promotions=absent,
                 desk=None,
                 letters=absent,

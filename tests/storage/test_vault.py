@@ -250,3 +250,33 @@ def test_the_doctor_says_how_keys_are_kept_and_who_may_read_them(tmp_path: Path)
     path_beside(store).chmod(0o600)
     path_beside(store).write_bytes(b"nothing" * 1_000)
     assert not examine(store).sound
+
+
+# ---------------------------------------------------------------------- erasures
+
+
+def test_an_erasure_destroys_keys_and_is_under_way_until_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "v.keys"
+    vault = Vault.open(path)
+    sealed = vault.seal(ONE, "form", WORDS)
+    assert vault.begin_erasure("e1", b'{"of": "v1"}', [ONE, OTHER], 1_000) == 1
+    assert vault.unseal(ONE, "form", sealed) is None
+    vault.close()
+    again = Vault.open(path)
+    assert again.erasures() == [("e1", b'{"of": "v1"}')]
+    assert again.begin_erasure("e1", b'{"of": "v1, a number"}', [ONE], 1_000) == 0
+    assert again.erasures() == [("e1", b'{"of": "v1, a number"}')]
+    again.end_erasure("e1")
+    assert again.erasures() == []
+    assert b'{"of"' not in raw(path)
+    erased = again.erased()
+    assert (erased(ONE), erased(OTHER), erased(viewer_identity("douyin", "v3"))) == (1_000, 1_000, None)
+    again.close()
+
+
+def test_who_was_erased_twice_was_erased_up_to_the_later_time(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path / "v.keys")
+    for number, at in enumerate((2_000, 3_000, 1_000)):
+        vault.begin_erasure(str(number), b"", [ONE], at)
+    assert vault.erased()(ONE) == 3_000
+    vault.close()

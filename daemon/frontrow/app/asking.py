@@ -1,4 +1,4 @@
-"""The command line asks a running daemon for what only it can do: to let another version lead, to send a letter again.
+"""The command line asks a running daemon for what only it can do: another version leads, a letter is sent again, a person erased.
 
 The daemon holds the store; whoever may write the store's file may do all that the daemon does, so the command makes itself a token there, for a
 minute and an administrator's, and takes it back when it is done. The daemon is looked for where the configuration says
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from frontrow.app.erasing import Begun, NotErased
 from frontrow.config import Config
 from frontrow.core.errors import StoreLocked
 from frontrow.core.letters import LetterRefused, LetterView
@@ -56,6 +57,21 @@ def ask_to_send_again(
     done = posted(config, locked, f"outbox/{letter}/resend", {}, LetterView, clock=clock, url=url)
     if isinstance(done, Refusal):
         raise LetterRefused(done.reason, missing=done.status == 404)
+    return done
+
+
+def ask_to_erase(
+    config: Config, locked: StoreLocked, body: dict[str, str], *, clock: Clock, url: str = ""
+) -> Begun:
+    """Let the daemon begin to erase a person, and return how.
+
+    Raises:
+        NotErased: The daemon refuses, in its own words.
+        StoreLocked: As :func:`posted`.
+    """
+    done = posted(config, locked, "persons/erase", body, Begun, clock=clock, url=url)
+    if isinstance(done, Refusal):
+        raise NotErased(done.reason)
     return done
 
 

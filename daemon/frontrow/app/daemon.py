@@ -17,6 +17,7 @@ import httpx
 import structlog
 import uvicorn
 
+from frontrow.app.erasing import Erasing
 from frontrow.app.feeds import Feeds
 from frontrow.app.following import Following
 from frontrow.app.gate import ChannelGate
@@ -270,6 +271,7 @@ class Daemon:
             queue_bytes=config.intake.queue_bytes,
             wait_s=config.intake.wait_ms / 1000.0,
         )
+        preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region, vault)
         pipeline = Pipeline(
             intake=intake,
             engine=engine,
@@ -277,7 +279,7 @@ class Daemon:
             people=people,
             clock=clock,
             rooms={(room.platform, room.room): room for room in rooms.values()},
-            preparer=Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region, vault),
+            preparer=preparer,
             routes=[
                 # A new lead has no addressee yet; whoever gives it one tells them.
                 Route(sink.id, frozenset(sink.rooms))
@@ -312,6 +314,17 @@ class Daemon:
             settled=lambda: pipeline.settled,
             interval=learning.interval,
             explain=learning.explain,
+        )
+        erasing = Erasing(
+            store=store,
+            vault=vault,
+            intake=intake,
+            engine=engine,
+            people=people,
+            preparer=preparer,
+            keeper=keeper,
+            when_settled=panels.when_settled,
+            clock=clock,
         )
         promoting = Promoting(
             engine,
@@ -362,6 +375,7 @@ class Daemon:
                         promoting,
                         Letters(store, config, clock=clock, notify=notify),
                         desk,
+                        erasing,
                     )
                 ),
                 config,
@@ -374,6 +388,7 @@ class Daemon:
                     verifying = group.create_task(self._verify(observer), name="verification")
                     judging = group.create_task(learning.run(), name="judge")
                     proposing = group.create_task(promoting.run(), name="promotions")
+                    forgetting = group.create_task(erasing.run(), name="erasures")
                     due = (lambda: None) if centre is None else (lambda: centre.follower.next_due)
                     ticking = group.create_task(tick(intake, engine, clock, due), name="ticks")
                     desking: list[asyncio.Task[None]] = []
@@ -396,7 +411,8 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
-                    for task in (proposing, *desking[:1]):  # before the intake is closed
+                    # Before the intake is closed; what was being erased the next start goes on with.
+                    for task in (proposing, forgetting, *desking[:1]):
                         task.cancel()
                     left_s = await self._shut_down(
                         intake,
@@ -562,6 +578,7 @@ class Daemon:
         promoting: Promoting,
         letters: Letters,
         desk: Desk | None,
+        erasing: Erasing,
     ) -> Services:
         async def scrape() -> tuple[bytes, str]:
             self._outbox_depth = await store.call(store.store.outbox_depth)
@@ -585,6 +602,7 @@ class Daemon:
             promotions=promoting,
             desk=desk,
             letters=letters,
+            erasures=erasing,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,

@@ -6,8 +6,9 @@ fails, that is told and counted, and the daemon goes on: the journal has everyth
 """
 
 import asyncio
+import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Protocol
@@ -28,6 +29,8 @@ from frontrow.storage.aio import StoreThread
 from frontrow.storage.attic import DiskAttic
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.store import Store
+
+_LOOK_S = 0.02  # between two looks at whether a snapshot is still being written
 
 log = structlog.get_logger(__name__)
 
@@ -142,6 +145,34 @@ class Keeper:
         """Take an image at the end, so that the next start has nothing to read; nothing is applied any more."""
         if self._every_s and not self._writing and self._store.store.seq != self._seq:
             self._take(engine, people, self._store.store.seq)
+
+    async def replace_all(
+        self,
+        engine: Engine,
+        people: People,
+        when_settled: Callable[[Callable[[], bool]], Awaitable[bool]],
+    ) -> None:
+        """Write an image of now and remove every other, as one must when somebody was erased; while :meth:`run` runs.
+
+        ``when_settled`` calls when all that the engine has applied is durable. If the image cannot be written, none is left.
+
+        Raises:
+            SnapshotFailed: The others cannot be removed.
+        """
+
+        def take() -> bool:
+            if self._every_s and not self._writing:
+                self._take(engine, people, self._store.store.seq)
+                return True
+            return not self._every_s
+
+        while not await when_settled(take):
+            await self._clock.sleep(_LOOK_S)
+        seq = self._seq
+        while self._writing:
+            await self._clock.sleep(_LOOK_S)
+        remove = functools.partial(self._snapshots.remove_all, but=seq if self._every_s else None)
+        await asyncio.get_running_loop().run_in_executor(self._thread, remove)
 
     def _take(self, engine: Engine, people: People, seq: int) -> None:
         self._taken_at, self._seq, self._writing = self._clock.monotonic(), seq, True

@@ -1485,6 +1485,17 @@ class Engine:
         """How many viewers in sessions are held in memory."""
         return len(self.viewers)
 
+    def rows_of(self, platform: str, viewer: str) -> list[int]:
+        """Return the rows of a platform's viewer that are in memory: one for each session, in all of its rooms."""
+        directory = self.viewers.directory
+        rows = [
+            directory.row_of(session.number, viewer)
+            for room in self.rooms
+            if room.platform == platform
+            for session in room.sessions
+        ]
+        return [row for row in rows if row >= 0]
+
     def grade_of(self, row: int) -> int:
         """Return a row's grade: 0 cold, 1 warm, 2 hot."""
         grade: int = self.viewers.grade.view[row]

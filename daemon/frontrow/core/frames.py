@@ -19,6 +19,7 @@ COLUMNS = {
     "fan": "fans", "staff": "staffs", "test": "tests",
 }  # fmt: skip
 SELDOM = tuple(name for name in Event.__struct_fields__ if name not in COLUMNS)
+PERSONAL_SELDOM = ("fields", "note", "extra")  # beside the columns of names and texts
 
 _seldom_of = attrgetter(*SELDOM)
 

@@ -34,6 +34,7 @@ class Right(enum.StrEnum):
     MODEL = "model"
     PROMOTE = "promote"
     OUTBOX = "outbox"
+    ERASE = "erase"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {

@@ -51,7 +51,7 @@ class People:
                 words[listed[position]] = text[:MAX_WORDS].encode("utf-8", "surrogatepass")
 
     def free(self, rows: Iterable[int]) -> None:
-        """Forget rows whose viewers have left memory, before another viewer is given their number."""
+        """Forget names and words of rows: of viewers who have left memory, before another is given their number, or who are erased."""
         for row in rows:
             if row < len(self._names) - 1:
                 self._names[row] = self._words[row] = None

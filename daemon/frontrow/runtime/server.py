@@ -25,8 +25,8 @@ from msgspec import Struct
 
 from frontrow import __version__
 from frontrow.core.contact import mask_numbers
-from frontrow.core.errors import EventInvalid, SignatureInvalid
-from frontrow.core.events import Batch, Event, RoomRef
+from frontrow.core.errors import CommitFailed, EventInvalid, SignatureInvalid
+from frontrow.core.events import MAX_ID, Batch, Event, RoomRef
 from frontrow.core.leads import Lead
 from frontrow.core.letters import LetterRefused, LetterView, State
 from frontrow.core.ports import Clock, Receipt
@@ -156,6 +156,21 @@ class Letters(Protocol):
         """Raises LetterRefused."""
 
 
+class EraseWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which viewer of which platform is to be erased. ``by`` and ``reason`` are kept as facts: no name belongs there."""
+
+    platform: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+    viewer: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+    by: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Erasures(Protocol):
+    """Who erases persons; raises NotStored and CommitFailed."""
+
+    async def erase(self, platform: str, viewer: str, *, by: str, reason: str) -> Any: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that the application needs; made by the composition root."""
@@ -177,6 +192,7 @@ class Services:
     promotions: Promotions
     desk: Desk | None
     letters: Letters
+    erasures: Erasures
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
@@ -537,6 +553,32 @@ def application(services: Services) -> ASGIApp:
             services.counters.refused("outbox", "unknown letter" if refused.missing else "refused")
             raise problem(404 if refused.missing else 409, str(refused)) from refused
 
+    @post("/api/v1/persons/erase", status_code=200, summary="Erase a person", tags=["api"])
+    async def erase(request: Http) -> Any:
+        """Destroy a viewer's keys and begin to take names and words out of all that is stored; it ends by itself.
+
+        The body is a JSON object: ``platform``, ``viewer``, and ``by`` and ``reason``, which stay in the journal.
+        """
+        grant = await _any_grant(services, request)
+        if not grant.allows(Right.ERASE, ""):
+            services.counters.refused("erase", "forbidden")
+            raise problem(
+                403, f"This token's role is {grant.role}, or of one room; it does not erase anybody."
+            )
+        try:
+            asked = msgspec.json.decode(await request.body(), type=EraseWish)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            services.counters.refused("erase", "not understood")
+            raise problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
+        by = asked.by or f"token {grant.id}"
+        try:
+            # Shielded: who hangs up does not leave it half told.
+            begun = services.erasures.erase(asked.platform, asked.viewer, by=by, reason=asked.reason)
+            return msgspec.to_builtins(await asyncio.shield(asyncio.ensure_future(begun)))
+        except (NotStored, QueueFull, CommitFailed):
+            services.counters.refused("erase", "not stored")
+            raise problem(503, "It cannot be kept; ask again when the daemon runs anew.") from None
+
     @websocket("/ws/host/{room:str}")
     async def host_socket(socket: WebSocket[Any, Any, Any], room: FromPath[str]) -> None:
         await _serve_panel(services, socket, room)
@@ -576,6 +618,7 @@ def application(services: Services) -> ASGIApp:
             outbox,
             letter,
             resend,
+            erase,
             document,
             host_socket,
             *(

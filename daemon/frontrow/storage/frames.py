@@ -9,7 +9,7 @@ zstandard, and a CRC-32 over both tells a damaged page from a good one.
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -20,10 +20,8 @@ import zstandard
 from msgspec import Struct
 
 from frontrow.core.errors import StoreDamaged
-from frontrow.core.frames import SELDOM, Frame
+from frontrow.core.frames import PERSONAL_SELDOM, SELDOM, Frame
 from frontrow.core.sketches import BITS
-
-PERSONAL_SELDOM = ("fields", "note", "extra")  # beside the columns of names and texts
 
 # Level 1: on frames of chat it is four times as fast as level 3 for a tenth more bytes.
 _COMPRESSION_LEVEL = 1
@@ -105,15 +103,20 @@ def pack(frame: Frame) -> Blobs:
         seldom={name: values for name, values in frame.seldom.items() if name not in PERSONAL_SELDOM},
         sketches=_sketches(frame),
     )
-    personal = _Personal(
-        names=_sparse(frame.names),
-        texts=_sparse(frame.texts),
-        seldom={name: values for name, values in frame.seldom.items() if name in PERSONAL_SELDOM},
-    )
     compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
     facts_blob = compressor.compress(_encoder.encode(facts))
-    personal_blob = compressor.compress(_personal_encoder.encode(personal))
+    personal_blob = compressor.compress(_personal_encoder.encode(_personal(frame)))
     return Blobs(facts_blob, personal_blob, checksum(facts_blob, personal_blob))
+
+
+def repack(facts: bytes, frame: Frame, length: int) -> Blobs:
+    """Return blobs with the facts as they are, byte for byte, and what is personal in a frame now.
+
+    The personal blob has at least ``length`` bytes: behind what zstandard reads there are zeros.
+    """
+    compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+    blob = compressor.compress(_personal_encoder.encode(_personal(frame))).ljust(length, b"\0")
+    return Blobs(facts, blob, checksum(facts, blob))
 
 
 def unpack(blobs: Blobs, *, where: str) -> Frame:
@@ -138,10 +141,10 @@ def unpack(blobs: Blobs, *, where: str) -> Frame:
         raise StoreDamaged(f"{where}: cannot be read back ({type(error).__name__})") from error
 
 
-def may_hold(facts: bytes, kind: str) -> bool:
-    """Return False only if the frame of this blob has no event of a kind; True also of a blob that cannot be read."""
+def may(facts: bytes, hold: Callable[[bytes], bool]) -> bool:
+    """Return what ``hold`` says of a frame's facts as they are written, not compressed; True of a blob that cannot be read."""
     try:
-        return kind.encode() in zstandard.ZstdDecompressor().decompress(facts, max_output_size=_MAX_BLOB)
+        return hold(zstandard.ZstdDecompressor().decompress(facts, max_output_size=_MAX_BLOB))
     except zstandard.ZstdError:
         return True
 
@@ -149,6 +152,14 @@ def may_hold(facts: bytes, kind: str) -> bool:
 def checksum(facts: bytes, personal: bytes) -> int:
     """Return the CRC-32 of both blobs in turn."""
     return zlib.crc32(personal, zlib.crc32(facts))
+
+
+def _personal(frame: Frame) -> _Personal:
+    return _Personal(
+        names=_sparse(frame.names),
+        texts=_sparse(frame.texts),
+        seldom={name: values for name, values in frame.seldom.items() if name in PERSONAL_SELDOM and values},
+    )
 
 
 def _joined(facts: _Facts, personal: _Personal) -> Frame:

@@ -154,6 +154,20 @@ class Snapshots:
                 log.warning("snapshot_damaged", seq=seq, reason=f"cannot be read ({error.strerror})")
         return None
 
+    def remove_all(self, but: int | None = None) -> None:
+        """Remove all snapshots, finished or not, ``but`` that of one frame; a start then reads more of the journal.
+
+        Raises:
+            SnapshotFailed: They cannot be removed.
+        """
+        spared = None if but is None else _name(but)
+        try:
+            for name in self._folder.names():
+                if name != spared and name.endswith((SUFFIX, UNFINISHED)):
+                    self._folder.remove(name)
+        except OSError as error:
+            raise SnapshotFailed(f"snapshots cannot be removed: {error.strerror or error}") from error
+
     def examine(self, seq: int) -> str:
         """Return what is wrong with the bytes of a snapshot, or nothing; of which journal it is does not matter."""
         try:

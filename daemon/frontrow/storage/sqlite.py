@@ -164,6 +164,25 @@ class Writer:
             raise self._fail(error) from error
         self._wal_pages = 0
 
+    def empty_wal(self) -> bool:
+        """Copy the WAL into the file and empty it, if nobody reads at this moment; else return False, without waiting.
+
+        Raises:
+            CommitFailed: It failed, now or at an earlier time; what was committed is in the WAL still.
+        """
+        self._refuse_if_failed()
+        self._db.set_busy_timeout(0)
+        try:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return False
+        except apsw.Error as error:
+            raise self._fail(error) from error
+        finally:
+            self._db.set_busy_timeout(BUSY_MS)
+        self._wal_pages = 0
+        return True
+
     def settle(self, *, vfs: str | None = None) -> None:
         """Write anew, and sync, all that the WAL shows, then copy it into the file.
 

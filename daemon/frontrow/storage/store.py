@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain as chain_
-from itertools import repeat
+from itertools import repeat, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from frontrow.core.leads import Lead
 from frontrow.core.letters import Letter, State
 from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
-from frontrow.storage.frames import Blobs, may_hold, pack, unpack
+from frontrow.storage.frames import Blobs, may, pack, repack, unpack
 from frontrow.storage.rows import alert_seal, lead_seal, seal_all, standing_seal
 from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
@@ -300,22 +300,29 @@ class Store:
         Raises:
             StoreDamaged: As :meth:`frames`.
         """
+        return self.frames_that(lambda facts: kind.encode() in facts, after)
+
+    def frames_that(
+        self, may_concern: Callable[[bytes], bool], after: int = 0
+    ) -> Iterator[tuple[int, Frame]]:
+        """Return of the frames after ``after`` those of whose facts ``may_concern`` says yes; as :meth:`frames_with`."""
         expected = after + 1
-        while True:
-            try:
-                rows: list[Any] = self._db.execute(
-                    "SELECT seq, facts FROM frames WHERE seq >= ? ORDER BY seq LIMIT 64", (expected,)
-                ).fetchall()
-            except apsw.CorruptError as error:
-                raise self._damaged(
-                    f"frame {expected} or one soon after it cannot be read ({error})"
-                ) from error
-            if not rows:
-                return
+        while rows := self._facts_from(expected, 64):
             for seq, facts in rows:
-                if may_hold(facts, kind):
+                if may(facts, may_concern):
                     yield next(self.frames(after=seq - 1))
             expected = rows[-1][0] + 1
+
+    def _facts_from(self, first: int, limit: int, before: int | None = None) -> list[Any]:
+        """Return (number, facts) of frames from ``first`` on, up to one that does not end ``before`` a time (UTC ms)."""
+        try:
+            rows: list[Any] = self._db.execute(
+                "SELECT seq, facts, last_at FROM frames WHERE seq >= ? ORDER BY seq LIMIT ?", (first, limit)
+            ).fetchall()
+        except apsw.CorruptError as error:
+            raise self._damaged(f"frame {first} or one soon after it cannot be read ({error})") from error
+        ending = takewhile(lambda row: before is None or row[2] < before, rows)
+        return [(seq, facts) for seq, facts, _ in ending]
 
     def _unpacked(self, row: Sequence[Any], before: bytes) -> Frame:
         if not is_frame(row):
@@ -349,7 +356,131 @@ class Store:
     def _damaged(self, what: str) -> StoreDamaged:
         return StoreDamaged(f"{self.path}: {what}. {HOW_TO_RESTORE}")
 
+    # ------------------------------------------------------------------ what is personal
+
+    def rewrite_personal(
+        self,
+        after: int,
+        limit: int,
+        rest_of: Callable[[Frame], Frame | None],
+        *,
+        may_concern: Callable[[bytes], bool] = lambda _facts: True,
+        before: int | None = None,
+        place: str = "",
+    ) -> tuple[int, int]:
+        """Look at up to ``limit`` frames after ``after``, and keep of each only what ``rest_of`` gives; None: all of it.
+
+        Only the personal half is written, and its checksum: facts and chain stay as they are. It keeps its length, which
+        SQLite writes where the old one lies: nothing of that stays in the file. ``may_concern`` sorts out by a frame's facts, not compressed. Frames from the first that does not end
+        ``before`` a time (UTC ms) are left. The last one is noted under ``place``, for :meth:`place`, in the same transaction.
+
+        Returns:
+            The number of the last frame that was looked at, ``after`` if there was none, and how many were changed.
+
+        Raises:
+            StoreDamaged: A frame cannot be read.
+            CommitFailed: It is not certain what was changed; do it again with an open store.
+        """
+        rows = self._facts_from(after + 1, limit, before)
+        if not rows:
+            return after, 0
+        changed: list[tuple[bytes, int, int]] = []
+        for seq, facts in rows:
+            if may(facts, may_concern):
+                rest = rest_of(next(self.frames(after=seq - 1))[1])
+                if rest is not None:
+                    blobs = repack(facts, rest, self._length_of(seq))
+                    changed.append((blobs.personal, blobs.crc, seq))
+        last: int = rows[-1][0]
+        if changed or place:
+            with self._writer.transaction() as db:
+                db.executemany("UPDATE frames SET personal = ?, crc = ? WHERE seq = ?", changed)
+                if place:
+                    db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (place, str(last)))
+            self._writer.checkpoint_if_due()
+        return last, len(changed)
+
+    def _length_of(self, seq: int) -> int:
+        length: int = self._db.execute("SELECT length(personal) FROM frames WHERE seq = ?", (seq,)).get
+        return length
+
+    def place(self, name: str) -> int:
+        """Return the number of the frame that :meth:`rewrite_personal` has noted under a name; 0: none yet."""
+        found = self._db.execute("SELECT position FROM positions WHERE feed = ?", (name,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def rewrite_alerts(
+        self,
+        after: int,
+        limit: int,
+        rest_of: Callable[[LeadAlert, int], LeadAlert | None],
+        *,
+        at: int,
+        error: str,
+    ) -> tuple[int, int]:
+        """Look at up to ``limit`` alerts with ids after ``after``, and keep of each what ``rest_of`` gives; None: all of it.
+
+        It is given the alert and when it was made (UTC ms). One that was pending is not sent any more: it is a dead letter
+        from ``at`` on, with ``error``. Returns and raises as :meth:`rewrite_personal`.
+        """
+        rows: list[Any] = self._db.execute(
+            "SELECT id, sink, key, alert, created_at, crc FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        if not rows:
+            return after, 0
+        changed: list[tuple[bytes, int, int]] = []
+        for id, sink, key, body, created_at, crc in rows:
+            try:
+                alert = _alert_decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # nobody can read it any more; the doctor names it
+            rest = rest_of(alert, created_at)
+            if rest is not None:
+                new = _json.encode(rest).ljust(
+                    len(body)
+                )  # of one length, it is written where the old one lies
+                seals = alert_seal(sink, key, body, created_at) ^ alert_seal(sink, key, new, created_at)
+                changed.append((new, crc ^ seals, id))
+        if changed:
+            with self._writer.transaction() as db:
+                db.executemany("UPDATE outbox SET alert = ?, crc = ? WHERE id = ?", changed)
+                dead = _Standing("dead", due_at=at, attempts=0, settled_at=at, error=error)
+                _change(db, [id for _, _, id in changed], lambda old: dead._replace(attempts=old.attempts))
+            self._writer.checkpoint_if_due()
+        return rows[-1][0], len(changed)
+
+    def empty_wal(self) -> bool:
+        """Copy the WAL, where pages lie as they were, into the file; False if somebody reads it at this moment.
+
+        Raises:
+            CommitFailed: It failed.
+        """
+        return self._writer.empty_wal()
+
     # ------------------------------------------------------------------ leads
+
+    def leads_of(self, platform: str, viewer: str) -> list[Lead]:
+        """Return all leads of a platform's viewer, oldest first; reads the whole table."""
+        rows = self._db.execute(
+            "SELECT body FROM leads WHERE platform = ? AND viewer = ? ORDER BY decided_at, lead",
+            (platform, viewer),
+        )
+        return [_lead_decoder.decode(body) for (body,) in rows]
+
+    def viewers_of_leads(self) -> Iterator[tuple[str, str, str]]:
+        """Return (lead, platform, viewer) of all leads."""
+        rows: Iterator[tuple[str, str, str]] = self._db.execute("SELECT lead, platform, viewer FROM leads")
+        return rows
+
+    def alerts_of(self, platform: str, viewer: str) -> list[tuple[str, str, int, LeadAlert]]:
+        """Return (sink, state, created_at, alert) of all alerts about a platform's viewer; reads the whole table."""
+        rows = self._db.execute(
+            "SELECT sink, state, created_at, alert FROM outbox WHERE instr(alert, ?) ORDER BY id",
+            (_json.encode(viewer)[1:-1],),
+        )
+        found = [(sink, state, at, _alert_decoder.decode(body)) for sink, state, at, body in rows]
+        return [row for row in found if (row[3].platform, row[3].viewer) == (platform, viewer)]
 
     def leads(
         self, *, key: tuple[str, str] | None, after: tuple[int, str] | None = None, limit: int
@@ -618,6 +749,7 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
     Raises:
         StoreDamaged: It is an SQLite file of something else, or a store of another version.
     """
+    connection.pragma("secure_delete", True)  # what leaves a page is overwritten there
     with connection:
         if (
             connection.pragma("user_version") == 0

@@ -5,7 +5,7 @@ there are copies of the journal, is to destroy the key. So the keys are in no ba
 is made it is for its owner to destroy it too (daemon/docs/privacy.md).
 
 Here is also the installation's secret, by which numbers are known without being kept: phones in facts, and persons in
-this file, in which nobody's id stands. A master key, if there is one, wraps keys and secret; without it they are plain, and
+this file, in which nobody's id stands but while they are erased. A master key, if there is one, wraps keys and secret; without it they are plain, and
 this file is worth what it protects.
 
 AES-256-GCM with random nonces; what is sealed is bound to its person and purpose, a wrapped key to its row. The file is not
@@ -47,6 +47,8 @@ _SECRET = b"secret"
 _TABLES = """
 CREATE TABLE vault (secret BLOB NOT NULL, wrapped INTEGER NOT NULL) STRICT;
 CREATE TABLE keys (person BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE erased (person BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE erasures (id TEXT PRIMARY KEY, wish BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 
@@ -173,17 +175,66 @@ class Vault:
         """
         persons = [self.person(identity) for identity in identities]
         with self._lock:
-            destroyed = 0
             with self._transaction() as db:
-                for person in persons:
-                    self._keys.pop(person, None)
-                    # secure_delete overwrites the row where it was.
-                    db.execute("DELETE FROM keys WHERE person = ?", (person,))
-                    destroyed += db.changes()
+                destroyed = self._destroyed(db, persons)
             self._scrub()
         return destroyed
 
+    # ------------------------------------------------------------------ erasures
+
+    def begin_erasure(self, id: str, wish: bytes, identities: Iterable[Identity], at: int) -> int:
+        """Destroy the keys of identities, note that what came of them up to ``at`` (UTC ms) is erased, and that it is under way.
+
+        All in one commit, behind which there is no way back: ``wish`` says what is still to be done, after a crash too,
+        until :meth:`end_erasure`. The same erasure may be begun again, with more identities.
+
+        Returns:
+            How many keys were destroyed.
+
+        Raises:
+            CommitFailed: It is not certain that it has begun; do it again.
+        """
+        persons = [self.person(identity) for identity in identities]
+        with self._lock:
+            with self._transaction() as db:
+                destroyed = self._destroyed(db, persons)
+                db.executemany(
+                    "INSERT INTO erased VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET at = max(at, excluded.at)",
+                    [(person, at) for person in persons],
+                )
+                db.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?)", (id, wish))
+            self._scrub()
+        return destroyed
+
+    def erasures(self) -> list[tuple[str, bytes]]:
+        """Return (id, wish) of the erasures that are under way."""
+        with self._lock:
+            return [(id, wish) for id, wish in self._db.execute("SELECT id, wish FROM erasures ORDER BY id")]
+
+    def end_erasure(self, id: str) -> None:
+        """Note that nothing is left to be done of an erasure; that it was, and of whom, stays as a keyed hash."""
+        with self._lock:
+            with self._transaction() as db:
+                db.execute("DELETE FROM erasures WHERE id = ?", (id,))
+            self._scrub()
+
+    def erased(self) -> Callable[[Identity], int | None]:
+        """Return what tells up to which arrival (UTC ms) an identity was erased, None if never; it is of this moment."""
+        with self._lock:
+            known: dict[bytes, int] = dict(self._db.execute("SELECT person, at FROM erased"))
+        return lambda identity: known.get(self.person(identity)) if known else None
+
     # ------------------------------------------------------------------ inside
+
+    def _destroyed(self, db: apsw.Connection, persons: Iterable[bytes]) -> int:
+        """Delete the keys of persons in a transaction of the caller's; return how many there were."""
+        destroyed = 0
+        for person in persons:
+            self._keys.pop(person, None)
+            # secure_delete overwrites the row where it was.
+            db.execute("DELETE FROM keys WHERE person = ?", (person,))
+            destroyed += db.changes()
+        return destroyed
 
     def _ciphers(self, persons: Sequence[bytes]) -> dict[bytes, AESGCM]:
         found = {person: self._known(person) for person in dict.fromkeys(persons)}
@@ -287,10 +338,15 @@ def examine(path: Path) -> tuple[list[str], list[str]]:
             problems += [f"{path.name}: {line}" for line in lines]
             count = connection.execute("SELECT count(*) FROM keys").get
             wrapped = connection.execute("SELECT wrapped FROM vault").get
+            under_way = connection.execute("SELECT count(*) FROM erasures").get
     except (StoreDamaged, *UNREADABLE) as error:
         return [*problems, f"{path.name}: cannot be read ({error})"], []
     how = "wrapped by a master key" if wrapped else "kept plainly: [privacy] has no master_key"
     notes.append(f"{path.name}: {count:,} persons' keys, {how}")
+    if under_way:
+        notes.append(
+            f"{path.name}: {under_way:,} erasures are under way; a daemon goes on with them when it runs"
+        )
     return problems, notes
 
 

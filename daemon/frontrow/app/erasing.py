@@ -1,0 +1,371 @@
+"""Erasing one person: in a running daemon, on a store that rests, and in a store that is restored.
+
+What is sealed goes first, with its key, and from then on there is no way back: the vault knows what is still to be done,
+and the next start goes on with it. Then the journal gets an event that says so, names and words leave memory, the journal's
+frames and the outbox are gone through in small steps, snapshots are replaced by one of now, and the WAL is emptied.
+
+The platform's viewer id stays in the facts, as a pseudonym: replay goes by it. What comes after the erasure is new.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from frontrow.core.centre.erasing import KIND, Erasure, erase_event
+from frontrow.core.centre.identities import PHONE, Identity, identity_of, viewer_identity
+from frontrow.core.centre.sealing import answers_of
+from frontrow.core.engine import Engine
+from frontrow.core.errors import FrontrowError, SnapshotFailed, StoreDamaged
+from frontrow.core.events import Event
+from frontrow.core.frames import Frame
+from frontrow.core.ports import Clock, Intake
+from frontrow.core.preparing import Preparer
+from frontrow.runtime.people import People
+from frontrow.storage.aio import StoreThread
+from frontrow.storage.lock import StoreLock
+from frontrow.storage.snapshots import Snapshots
+from frontrow.storage.store import Commit, Store
+from frontrow.storage.vault import Vault, path_beside
+
+FEED = "privacy"  # the name under which the event comes in
+FRAMES_A_STEP = 32  # some 10 ms of the store's thread where nothing is found
+ALERTS_A_STEP = 512
+PAUSE_S = 0.02  # between two steps, so that commits do not wait for more than one
+WAL_TRIES, WAL_PAUSE_S = 20, 0.5
+REASON = "the person was erased"  # of alerts that were not sent yet
+
+log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class Wish(Struct, frozen=True):
+    """What is to be erased: all that came up to ``at`` (UTC ms) of some identities. ``by`` and ``reason`` are kept as facts."""
+
+    id: str
+    identities: list[Identity]
+    by: str
+    reason: str
+    at: int
+
+
+class Begun(Struct, frozen=True):
+    """An erasure that will be finished whatever happens: ``id`` names it, ``keys`` were destroyed."""
+
+    id: str
+    keys: int
+
+
+class NoSuchStore(FrontrowError):
+    """There is no store to look for a person in."""
+
+
+class NotErased(FrontrowError):
+    """A running daemon refuses to erase, in its own words."""
+
+
+class Keeps(Protocol):
+    """Who keeps snapshots."""
+
+    async def replace_all(self, engine: Engine, people: People, when_settled: "WhenSettled") -> None: ...
+
+
+WhenSettled = Callable[[Callable[[], bool]], Awaitable[bool]]
+
+
+def new_wish(platform: str, viewer: str, *, by: str, reason: str, at: int) -> Wish:
+    """Return the wish to erase a platform's viewer, with all that came of them up to ``at``."""
+    return Wish(secrets.token_hex(8), [viewer_identity(platform, viewer)], by, reason, at)
+
+
+class Erasing:
+    """Erases persons in a running daemon, one after another. One owner: the event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: StoreThread,
+        vault: Vault,
+        intake: Intake,
+        engine: Engine,
+        people: People,
+        preparer: Preparer,
+        keeper: Keeps,
+        when_settled: WhenSettled,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._intake = intake
+        self._engine = engine
+        self._people = people
+        self._preparer = preparer
+        self._keeper = keeper
+        self._when_settled = when_settled
+        self._clock = clock
+        self._told: set[str] = set()
+        self._asked = asyncio.Event()
+
+    async def erase(self, platform: str, viewer: str, *, by: str, reason: str) -> Begun:
+        """Begin to erase a person; return once it is certain to be finished, by :meth:`run` or after the next start.
+
+        By then their keys are destroyed, the journal says so, and nothing of theirs is shown any more.
+
+        Raises:
+            CommitFailed: The vault cannot be written, and nothing was begun.
+            NotStored: The journal cannot be written, and the daemon ends.
+        """
+        wish = new_wish(platform, viewer, by=by, reason=reason, at=self._clock.now())
+        keys = await asyncio.to_thread(_begin, self._vault, wish)
+        self._asked.set()
+        await self._tell(wish)
+        return Begun(wish.id, keys)
+
+    async def run(self) -> None:
+        """Finish what was begun, now or in an earlier life of the daemon; until cancelled."""
+        while True:
+            self._asked.clear()
+            for wish in await asyncio.to_thread(_under_way, self._vault):
+                try:
+                    await self._finish(wish)
+                except (StoreDamaged, SnapshotFailed) as failed:
+                    # It is under way still: the next start tries again.
+                    log.error("erasure_not_finished", erasure=wish.id, reason=str(failed))
+            await self._asked.wait()
+
+    async def _finish(self, wish: Wish) -> None:
+        await self._tell(wish)
+        store = self._store.store
+        wish, leads = await asyncio.to_thread(_completed, store.path, self._vault, wish)
+        steps = erased(store, Erasure.of(wish.identities, leads, wish.at), at=wish.at)
+        while (changed := await self._store.call(next, steps)) is None:
+            await self._clock.sleep(PAUSE_S)
+        await self._keeper.replace_all(self._engine, self._people, self._when_settled)
+        for _ in range(WAL_TRIES):
+            if await self._store.call(store.empty_wal):
+                break
+            await self._clock.sleep(WAL_PAUSE_S)  # somebody reads the journal beside us
+        await asyncio.to_thread(self._vault.end_erasure, wish.id)
+        log.info("person_erased", erasure=wish.id, frames=changed[0], alerts=changed[1])
+
+    async def _tell(self, wish: Wish) -> None:
+        """Journal that a person is erased, then forget them in memory: what came before is applied by now."""
+        if wish.id in self._told:
+            return
+        self._told.add(wish.id)
+        await (await self._intake.put([_event(wish)], feed=FEED))
+        self._preparer.forget()
+        for identity in wish.identities:
+            if identity.is_viewer:
+                self._people.free(self._engine.rows_of(identity.kind.partition(":")[2], identity.key))
+
+
+def erased(store: Store, erasure: Erasure, *, at: int) -> Iterator[tuple[int, int] | None]:
+    """Erase in a store, a little at each step; yield None, and in the end how many frames and alerts were changed.
+
+    What comes in meanwhile is gone through too.
+
+    Raises:
+        StoreDamaged: A frame cannot be read.
+        CommitFailed: It is not certain what was erased; begin again.
+    """
+    seq = id = frames = alerts = 0
+    while True:
+        last, changed = store.rewrite_personal(
+            seq, FRAMES_A_STEP, erasure.rest_of, may_concern=erasure.may_concern
+        )
+        if last == seq:
+            break
+        seq, frames = last, frames + changed
+        yield None
+    while True:
+        last, changed = store.rewrite_alerts(id, ALERTS_A_STEP, erasure.rest_of_alert, at=at, error=REASON)
+        if last == id:
+            break
+        id, alerts = last, alerts + changed
+        yield None
+    yield frames, alerts
+
+
+def erase_at_rest(
+    path: Path, master: bytes | None, wish: Callable[[int], Wish] | None, *, clock: Clock
+) -> list[Wish]:
+    """Erase in a store that no daemon works on, and finish what an earlier one has begun; return what was erased.
+
+    ``wish`` makes a new wish, given the time up to which the journal goes (UTC ms); None: there is none.
+
+    Raises:
+        StoreLocked: A daemon works on it.
+        NoSuchStore: There is none.
+        StoreDamaged: The journal or the vault cannot be read; what was begun is begun.
+        StoreUnusable: One of them cannot be opened or written.
+    """
+    if not path.exists():
+        raise NoSuchStore(f"{path}: there is no store; see [storage] path")
+    lock = StoreLock(path)
+    lock.acquire("an erasure")
+    try:
+        vault = Vault.open(path_beside(path), master)
+        store = Store.open(path, create=False)
+        try:
+            store.settle()
+            if wish is not None:
+                _begin(vault, wish(max(clock.now(), _end_of(store))))
+            done = _under_way(vault)
+            for each in done:
+                _finish_at_rest(store, vault, each, clock)
+        finally:
+            store.close()
+            vault.close()
+    finally:
+        lock.release()
+    return done
+
+
+def _finish_at_rest(store: Store, vault: Vault, wish: Wish, clock: Clock) -> None:
+    event = _event(wish)
+    if not any(event.id in frame.ids for _, frame in store.frames_with(KIND)):
+        store.append([Commit(Frame.of([event], [0]), (), (), clock.now())])
+    wish, leads = _completed(store.path, vault, wish)
+    for _ in erased(store, Erasure.of(wish.identities, leads, wish.at), at=wish.at):
+        pass
+    Snapshots.beside(store.path).remove_all()  # the next start reads the journal
+    store.empty_wal()
+    vault.end_erasure(wish.id)
+
+
+def _end_of(store: Store) -> int:
+    return max((max(frame.arrivals()) for _, frame in store.frames(after=max(0, store.seq - 1))), default=0)
+
+
+def _begin(vault: Vault, wish: Wish) -> int:
+    return vault.begin_erasure(wish.id, _encode(wish), wish.identities, wish.at)
+
+
+def _under_way(vault: Vault) -> list[Wish]:
+    return [msgspec.json.decode(wish, type=Wish) for _, wish in vault.erasures()]
+
+
+def _event(wish: Wish) -> Event:
+    # Of what was asked for, not what was found: the same after a restart, so that it is in the journal once.
+    return erase_event(wish.id, wish.identities[:1], by=wish.by, reason=wish.reason, at=wish.at)
+
+
+def _completed(path: Path, vault: Vault, wish: Wish) -> tuple[Wish, list[str]]:
+    """Add to a wish the numbers that its viewers gave, whose keys go too; return it with the ids of their leads."""
+    found = look_for(path, wish.identities)
+    numbers = [identity for identity in found.numbers if identity not in wish.identities]
+    if numbers:
+        wish = msgspec.structs.replace(wish, identities=[*wish.identities, *numbers])
+        _begin(vault, wish)
+    return wish, found.leads
+
+
+# ---------------------------------------------------------------------- looking
+
+
+class Found(Struct, frozen=True):
+    """What a store knows some viewers by: the numbers that they gave, as identities, and their leads' ids."""
+
+    numbers: list[Identity]
+    leads: list[str]
+
+
+def look_for(path: Path, identities: Sequence[Identity]) -> Found:
+    """Return what a store knows some viewers by, beside a daemon at work. Raises StoreDamaged, StoreUnusable."""
+    viewers = {identity for identity in identities if identity.is_viewer}
+    erasure = Erasure.of(viewers, (), 1 << 62)
+    store = Store.open_to_read(path)
+    try:
+        numbers: dict[Identity, None] = {}
+        for _, frame in store.frames_that(erasure.may_concern):
+            data = frame.seldom.get("data", {})
+            for position in erasure.positions(frame):
+                if number := _number(data.get(position)):
+                    numbers[number] = None
+        leads = [
+            lead.lead
+            for identity in viewers
+            for lead in store.leads_of(identity.kind.partition(":")[2], identity.key)
+        ]
+    finally:
+        store.close()
+    return Found(list(numbers), leads)
+
+
+def export(path: Path, vault: Vault | None, platform: str, viewer: str) -> dict[str, Any]:
+    """Return all that a store holds of a platform's viewer, as JSON values; forms as they were written.
+
+    ``events`` are theirs and those about their leads, ``contacts`` what they entrusted (None: its key was destroyed),
+    ``consents`` what they agreed to, ``accesses`` who was shown their contact. Without a vault nothing sealed is opened.
+
+    Raises:
+        NoSuchStore: There is none.
+        StoreDamaged: The journal cannot be read.
+        StoreUnusable: It cannot be opened.
+    """
+    if not path.exists():
+        raise NoSuchStore(f"{path}: there is no store; see [storage] path")
+    person = viewer_identity(platform, viewer)
+    found = look_for(path, [person])
+    identities = [person, *found.numbers]
+    erasure = Erasure.of(identities, found.leads, 1 << 62)
+    store = Store.open_to_read(path)
+    try:
+        frames = store.frames_that(erasure.may_concern)
+        events = [event for _, frame in frames for event in _concerning(frame, erasure, identities)]
+        leads = store.leads_of(platform, viewer)
+        alerts = store.alerts_of(platform, viewer)
+    finally:
+        store.close()
+    unseal = vault.unseal if vault is not None else lambda *_: None
+    forms = [event for event in events if event.kind == "form_submit"]
+    held: dict[str, Any] = msgspec.to_builtins({
+        "person": {"platform": platform, "viewer": viewer, "identities": identities},
+        "events": events,
+        "contacts": [
+            {"event": event.id, "at": event.at, "form": event.form, "answers": answers_of(event, unseal)}
+            for event in forms
+            if event.fields
+        ],
+        "consents": [
+            {"event": event.id, "at": event.at, "form": event.form, "given": bool(event.consent)}
+            for event in forms
+        ]
+        + [{"event": event.id, "at": event.at, **(event.data or {})} for event in events if event.kind == "consent"],
+        "accesses": [
+            {"event": event.id, "at": event.at, "lead": event.lead, "seller": event.seller, **(event.data or {})}
+            for event in events
+            if event.kind == "contact_reveal"
+        ],
+        "leads": leads,
+        "alerts": [
+            {"sink": sink, "state": state, "created_at": created_at, "alert": alert}
+            for sink, state, created_at, alert in alerts
+        ],
+    })  # fmt: skip
+    return held
+
+
+def _concerning(frame: Frame, erasure: Erasure, identities: Sequence[Identity]) -> list[Event]:
+    positions = set(erasure.positions(frame))
+    for position, data in frame.seldom.get("data", {}).items():
+        if isinstance(data, dict) and _identity(data.get("identity")) in identities:
+            positions.add(position)
+    return frame.take(sorted(positions)).events()
+
+
+def _number(data: Any) -> Identity | None:
+    return _identity({"kind": PHONE, "key": data.get(PHONE)}) if isinstance(data, dict) else None
+
+
+def _identity(value: Any) -> Identity | None:
+    try:
+        return identity_of(value)
+    except ValueError:
+        return None
