@@ -29,6 +29,7 @@ from frontrow.app.models import registry_beside
 from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.app.promoting import Promoting
+from frontrow.app.retaining import kept_days, retain
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert, alert_key
 from frontrow.core.engine import Engine
@@ -388,6 +389,7 @@ class Daemon:
                     verifying = group.create_task(self._verify(observer), name="verification")
                     judging = group.create_task(learning.run(), name="judge")
                     proposing = group.create_task(promoting.run(), name="promotions")
+                    retaining = group.create_task(retain(store, kept_days(config), clock), name="retention")
                     forgetting = group.create_task(erasing.run(), name="erasures")
                     due = (lambda: None) if centre is None else (lambda: centre.follower.next_due)
                     ticking = group.create_task(tick(intake, engine, clock, due), name="ticks")
@@ -411,8 +413,8 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
-                    # Before the intake is closed; what was being erased the next start goes on with.
-                    for task in (proposing, forgetting, *desking[:1]):
+                    # Before the intake is closed; the next start goes on with what is being erased, and with what is too old.
+                    for task in (proposing, forgetting, retaining, *desking[:1]):
                         task.cancel()
                     left_s = await self._shut_down(
                         intake,

@@ -170,7 +170,8 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How personal data is protected; see daemon/docs/privacy.md.
 
-    ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed.
+    ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed. Names,
+    texts (with notes and a platform's own fields) and contacts (forms' fields) leave the journal after so many days, 0: never.
     """
 
     master_key: Annotated[
@@ -181,6 +182,9 @@ class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             extra={"secret": True},
         ),
     ] = ""
+    keep_names_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    keep_texts_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    keep_contacts_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
 
 
 class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,7 +22,16 @@ from frontrow.storage.frames import Blobs, checksum, unpack
 from frontrow.storage.rows import LEADS, OUTBOX, SEALED, SealedTable
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.sqlite import UNREADABLE, connect, connect_to_read, explained
-from frontrow.storage.store import SELECT_FRAME, UNSEALED, Commit, Store, check_version, read_id, read_mark
+from frontrow.storage.store import (
+    RETENTION,
+    SELECT_FRAME,
+    UNSEALED,
+    Commit,
+    Store,
+    check_version,
+    read_id,
+    read_mark,
+)
 from frontrow.storage.verify import Verification, integrity_check, quick_check
 
 FRAMES_A_COMMIT = 64
@@ -241,6 +250,8 @@ def _salvage_tables(db: apsw.Connection, to: Path, numbers: dict[int, int], seal
             with new:
                 for values in _readable(db, name, columns):
                     _insert(new, f"{name} ({', '.join(columns)})", values)
+        with new:
+            new.execute("DELETE FROM positions WHERE feed GLOB ?", (f"{RETENTION}*",))  # of the old numbers
     except apsw.Error as error:
         raise explained(error, to) from error
     finally:

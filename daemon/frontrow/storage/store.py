@@ -107,6 +107,7 @@ class Commit:
 
 
 TABLES = ("store", "leads", "outbox", "messages", "positions", "tokens")  # beside the frames
+RETENTION = "retention:"  # places that begin with it are of this file's frames: a copy that numbers them anew has none
 FIRST_CHAIN = bytes(CHAIN_BYTES)
 SELECT_FRAME = "SELECT seq, first_at, last_at, events, crc, chain, facts, personal FROM frames"
 _INSERT_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
