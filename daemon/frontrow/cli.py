@@ -350,21 +350,57 @@ def doctor(
 
 
 @app.command
-def backup(file: Path, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
+def backup(
+    file: Path,
+    /,
+    *,
+    keys: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Copy the vault too, to FILE.keys: keys that are destroyed later are in it still.",
+        ),
+    ] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
     """Copy the store into a new FILE, and read the copy as a whole before it gets its name. Works beside a running daemon.
 
-    The versions of the model go into the folder FILE.models beside it. To restore, stop the daemon, put the file in the
-    store's place and the folder in that of the store's .models, remove the store's -wal and -shm, and start again.
+    The versions of the model go into the folder FILE.models beside it. frontrow restore FILE puts them back.
     """
     from frontrow.app.models import back_up_versions
     from frontrow.app.parts import load_config
-    from frontrow.storage.backup import back_up
+    from frontrow.storage.backup import back_up, back_up_keys
+    from frontrow.storage.vault import path_beside
 
     store = load_config(config, os.environ).storage.path
     done = back_up(store, file)
+    if keys:
+        back_up_keys(path_beside(store), path_beside(file))
+        print(f"{path_beside(file)}: the keys; whoever has both files can read what is sealed")
     print(f"{file}: {done.frames:,} frames of {done.events:,} events in {done.bytes:,} bytes, all whole")
     if versions := back_up_versions(store, file):
         print(f"{file}.models: {versions:,} version{'s' * (versions != 1)} of the model")
+    return DONE
+
+
+@app.command
+def restore(file: Path, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
+    """Put the backup FILE in the store's place, without those who were erased since it was made; the daemon is stopped.
+
+    What stood there is kept beside it, with .replaced behind its name. The vault stays; where there is none, FILE.keys is taken.
+    """
+    from frontrow.app.parts import load_config
+    from frontrow.app.restoring import restore as run_restore
+    from frontrow.storage.vault import master_key
+
+    loaded = load_config(config, os.environ)
+    path = loaded.storage.path
+    done = run_restore(file, path, master_key(loaded.privacy.master_key), clock=SystemClock())
+    print(f"{path}: {done.frames:,} frames of {done.events:,} events are restored")
+    if done.erased:
+        print(f"in {done.erased:,} frames somebody was erased who had been erased since")
+    if done.replaced is not None:
+        print(f"{done.replaced}: what stood there; remove it when you need it no more")
     return DONE
 
 

@@ -67,6 +67,32 @@ def back_up(store: Path, to: Path) -> BackedUp:
     return BackedUp(found.frames, found.events, to.stat().st_size)
 
 
+def back_up_keys(vault: Path, to: Path) -> None:
+    """Write a copy of a vault to ``to``, beside a daemon at work. With it, keys that are destroyed later are not gone.
+
+    Raises:
+        FileNotFoundError: There is no vault.
+        StoreUnusable: There is a file at ``to`` already, or it cannot be written.
+    """
+    if not vault.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(vault))
+    if to.exists():
+        raise StoreUnusable(f"{to} exists already: a backup never replaces one")
+    try:
+        make_private(to)
+        with contextlib.ExitStack() as stack:
+            source, copy = connect_to_read(vault), apsw.Connection(str(to))
+            stack.callback(source.close)
+            stack.callback(copy.close)
+            with copy.backup("main", source, "main") as backup:
+                while not backup.step(PAGES_A_STEP):
+                    pass
+        sync_folder(to.parent)
+    except (apsw.Error, OSError) as error:
+        to.unlink(missing_ok=True)
+        raise StoreUnusable(f"{to}: cannot be written ({error})") from error
+
+
 def _copy(store: Path, to: Path) -> None:
     with contextlib.ExitStack() as stack:
         try:

@@ -6,8 +6,8 @@ from typing import Literal
 
 HOW_TO_RESTORE = (
     "Stop the daemon and keep the file with its -wal beside it, untouched; `frontrow doctor` tells all that is lost."
-    " To restore, move both away, put the last backup in their place, and its .models in that of the store's, and start"
-    " again: what came after the backup is lost. Without a backup, `frontrow doctor --salvage FILE` writes all that can still be read into a new store."
+    " To restore, `frontrow restore FILE` puts the last backup in its place, and it beside: what came after the backup is lost."
+    " Without a backup, `frontrow doctor --salvage FILE` writes all that can still be read into a new store."
 )
 
 
