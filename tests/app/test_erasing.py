@@ -7,21 +7,25 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from frontrow.app.erasing import export
+from frontrow.app.erasing import Erasing, export
 from frontrow.cli import DONE, LOCKED, WRONG, main
 from frontrow.clock import SystemClock
 from frontrow.core.centre.erasing import KIND
 from frontrow.core.centre.identities import viewer_identity
+from frontrow.core.engine import Engine
 from frontrow.core.errors import StoreDamaged
-from frontrow.core.events import encode_event
+from frontrow.core.events import Event, encode_event
+from frontrow.core.ports import Receipt
 from frontrow.core.preparing import Preparer
 from frontrow.runtime.access import Role
 from frontrow.runtime.people import People
+from frontrow.storage.aio import StoreThread
 from frontrow.storage.doctor import examine
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.store import Commit, Store
@@ -45,7 +49,7 @@ from tests.support.persons import (
     raw,
 )
 from tests.support.ports import stable_port
-from tests.support.rooms import START
+from tests.support.rooms import START, engine
 
 
 @pytest.fixture
@@ -321,4 +325,66 @@ def test_of_a_damaged_journal_the_keys_go_and_the_rest_waits(shop: Shop) -> None
     vault = Vault.open_to_read(path_beside(shop.store))
     assert len(vault.erasures()) == 1
     assert vault.erased()(viewer_identity("test", "her")) is not None
+    vault.close()
+
+
+class Slow:
+    """An intake behind which another feed's events wait."""
+
+    def __init__(self) -> None:
+        self.put_ids: list[str] = []
+        self.durable = asyncio.Event()
+
+    async def put(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
+        self.put_ids += [each.id for each in events]
+
+        async def done() -> Receipt:
+            await self.durable.wait()
+            return Receipt(len(events), 0)
+
+        return asyncio.ensure_future(done())
+
+    def offer(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
+        raise AssertionError("an erasure is never dropped")
+
+
+class Keeper:
+    """Counts how often snapshots were replaced."""
+
+    replaced = 0
+
+    async def replace_all(self, engine: Engine, people: People, when_settled: object) -> None:
+        self.replaced += 1
+
+
+async def test_nothing_is_finished_before_the_journal_says_so(shop: Shop) -> None:
+    """Two who work on one erasure tell it once, and the second waits for the first: else names could outlive it in memory."""
+    store, vault = await StoreThread.open(shop.store), Vault.open(path_beside(shop.store))
+    slow, keeper = Slow(), Keeper()
+
+    async def settled(read: Callable[[], bool]) -> bool:
+        return read()
+
+    erasing = Erasing(
+        store=store, vault=vault, intake=slow, engine=engine(), people=People(), keeper=keeper, when_settled=settled,
+        preparer=Preparer({}, default_lexicon().for_room(), "CN"), waits_s=0.0, clock=SystemClock(),
+    )  # fmt: skip
+    asked = asyncio.create_task(erasing.erase("test", "her", by="", reason=""))
+    async with asyncio.timeout(10):
+        while not slow.put_ids:
+            await asyncio.sleep(0.01)
+    running = asyncio.create_task(erasing.run())
+    await asyncio.sleep(0.1)
+    assert (len(vault.erasures()), keeper.replaced, asked.done()) == (1, 0, False)
+    assert HER_NAME in shop.personal()
+    slow.durable.set()
+    begun = await asked
+    async with asyncio.timeout(10):
+        while vault.erasures():
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    assert (keeper.replaced, slow.put_ids) == (1, [f"erase-{begun.id}"])
+    assert HER_NAME not in shop.personal()
+    await store.close()
     vault.close()

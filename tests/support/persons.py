@@ -18,7 +18,7 @@ from tests.support.alerts import an_alert
 from tests.support.daemons import write_config
 from tests.support.rooms import START, event
 
-STORAGE = '\n[storage]\npath = "frontrow.db"\nsnapshot_every_s = 1\n'
+STORAGE = '\n[storage]\npath = "frontrow.db"\nsnapshot_every_s = 1\n[intake]\nwait_ms = 100\n'
 HER_NAME, HER_WORDS, HER_NOTE, HER_ADDRESS = (
     "花小姐本人",
     "我要三件红色多少钱",

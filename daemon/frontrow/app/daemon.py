@@ -325,6 +325,7 @@ class Daemon:
             preparer=preparer,
             keeper=keeper,
             when_settled=panels.when_settled,
+            waits_s=2.0 * config.intake.wait_ms / 1000.0,
             clock=clock,
         )
         promoting = Promoting(

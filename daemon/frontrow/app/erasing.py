@@ -21,7 +21,7 @@ from frontrow.core.centre.erasing import KIND, Erasure, erase_event
 from frontrow.core.centre.identities import PHONE, Identity, identity_of, viewer_identity
 from frontrow.core.centre.sealing import answers_of
 from frontrow.core.engine import Engine
-from frontrow.core.errors import FrontrowError, SnapshotFailed, StoreDamaged
+from frontrow.core.errors import CommitFailed, FrontrowError
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock, Intake
@@ -97,8 +97,10 @@ class Erasing:
         preparer: Preparer,
         keeper: Keeps,
         when_settled: WhenSettled,
+        waits_s: float,
         clock: Clock,
     ) -> None:
+        """``waits_s`` is how long events may wait in the intake, in seconds: what came before an erasure may be stored behind it."""
         self._store = store
         self._vault = vault
         self._intake = intake
@@ -108,7 +110,9 @@ class Erasing:
         self._keeper = keeper
         self._when_settled = when_settled
         self._clock = clock
+        self._waits_s = waits_s
         self._told: set[str] = set()
+        self._telling = asyncio.Lock()
         self._asked = asyncio.Event()
 
     async def erase(self, platform: str, viewer: str, *, by: str, reason: str) -> Begun:
@@ -122,8 +126,8 @@ class Erasing:
         """
         wish = new_wish(platform, viewer, by=by, reason=reason, at=self._clock.now())
         keys = await asyncio.to_thread(_begin, self._vault, wish)
-        self._asked.set()
         await self._tell(wish)
+        self._asked.set()
         return Begun(wish.id, keys)
 
     async def run(self) -> None:
@@ -133,13 +137,17 @@ class Erasing:
             for wish in await asyncio.to_thread(_under_way, self._vault):
                 try:
                     await self._finish(wish)
-                except (StoreDamaged, SnapshotFailed) as failed:
-                    # It is under way still: the next start tries again.
+                except CommitFailed:
+                    raise
+                except FrontrowError as failed:
+                    # It is under way still: the next start tries again, and so does the next erasure.
                     log.error("erasure_not_finished", erasure=wish.id, reason=str(failed))
             await self._asked.wait()
 
     async def _finish(self, wish: Wish) -> None:
         await self._tell(wish)
+        await self._clock.sleep(self._waits_s)
+        self._forget(wish)
         store = self._store.store
         wish, leads = await asyncio.to_thread(_completed, store.path, self._vault, wish)
         steps = erased(store, Erasure.of(wish.identities, leads, wish.at), at=wish.at)
@@ -154,11 +162,14 @@ class Erasing:
         log.info("person_erased", erasure=wish.id, frames=changed[0], alerts=changed[1])
 
     async def _tell(self, wish: Wish) -> None:
-        """Journal that a person is erased, then forget them in memory: what came before is applied by now."""
-        if wish.id in self._told:
-            return
-        self._told.add(wish.id)
-        await (await self._intake.put([_event(wish)], feed=FEED))
+        """Journal that a person is erased, once, then forget them in memory."""
+        async with self._telling:
+            if wish.id not in self._told:
+                await (await self._intake.put([_event(wish)], feed=FEED))
+                self._forget(wish)
+                self._told.add(wish.id)
+
+    def _forget(self, wish: Wish) -> None:
         self._preparer.forget()
         for identity in wish.identities:
             if identity.is_viewer:
