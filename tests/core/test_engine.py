@@ -102,6 +102,13 @@ def test_a_new_session_makes_a_new_lead_of_the_same_viewer() -> None:
     ]
     assert [lead.session for lead in leads] == ["s1", "s2"]
     assert len({lead.lead for lead in leads}) == 2
+    assert [lead.quality for lead in leads] == ["Q1", "Q2"], "who was there before can be linked"
+
+
+def test_a_fan_can_be_linked_from_the_first_session_on() -> None:
+    hot = [event("form_submit", 0, fan=True), event("product_click", 1, fan=True)]
+    [lead] = apply(engine(), *hot).leads
+    assert lead.quality == "Q2"
 
 
 def test_staff_and_test_events_get_a_line_but_no_points_and_never_a_lead() -> None:

@@ -659,7 +659,7 @@ class Engine:
             customer=None,
             store=None,
             grade="hot" if propensity is None else GRADES[self.viewers.grade.view[row]],
-            quality=None,
+            quality="Q2" if self.viewers.fan.view[row] or self.viewers.earlier.view[row] else "Q1",
             points=self.points(row, now),
             probability=None,
             reasons=self._rule_reasons(row, occurrences, now),
