@@ -16,13 +16,14 @@ forgotten. Rejected: pairs of lines that occur together more often than chance g
 alarms for the same crowd, since whoever talks much has every pair); lines by resemblance alone without an exact half.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from math import ceil, comb
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from frontrow.core.sketches import exact_of, near_of
+from frontrow.core.sketches import BITS, NEAR, exact_of, near_of
 
 LINES = 8  # of a viewer, the latest
 SPEAKERS = 64  # of a line, the latest
@@ -45,25 +46,18 @@ class CrowdRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     budget: Annotated[int, Meta(ge=0, le=100_000)] = 100
 
 
-class _Line:
-    __slots__ = ("said", "speakers")
-
-    def __init__(self, said: int, speakers: list[str]) -> None:
-        self.said = said  # how often
-        self.speakers = speakers  # the latest, each once
-
-
 class _Talk:
-    """What was said in one broadcast, in two generations."""
+    """What was said in one broadcast, in two generations: the younger one first."""
 
     __slots__ = ("lines", "near", "said", "viewers")
 
     def __init__(self) -> None:
         self.said = 0
-        # By viewer, lines with how often, the line that was first said first. By exact half, lines; by near half, exact ones.
+        # By viewer, lines with how often, the line that was first said first.
         self.viewers: tuple[dict[str, dict[int, int]], dict[str, dict[int, int]]] = ({}, {})
-        self.lines: tuple[dict[int, _Line], dict[int, _Line]] = ({}, {})
-        self.near: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        # By line (an exact half), how often it was said and then its latest speakers, each once. One list: most lines have one.
+        self.lines: tuple[dict[int, list[Any]], dict[int, list[Any]]] = ({}, {})
+        self.near: tuple[dict[int, int], dict[int, int]] = ({}, {})  # by near half, lines
 
     def line_of(self, sketch: int) -> int:
         """Return the line of a sketch: its exact half, or that of the first line that was nearly the same."""
@@ -71,16 +65,53 @@ class _Talk:
         young, old = self.lines
         if exact in young or exact in old:
             return exact
-        young_near, old_near = self.near
-        line = young_near.get(near)
-        return old_near.get(near, exact) if line is None else line
+        line = self.near[0].get(near)
+        return self.near[1].get(near, exact) if line is None else line
+
+    def hear(self, viewer: str, sketch: int) -> int:
+        """Take a comment; return how many viewers and lines are new in the younger generation."""
+        line = sketch >> BITS  # as line_of() does, without its calls: this is done for every comment
+        young, old = self.lines
+        known = young.get(line)
+        new = 0
+        if known is None:
+            new = 1
+            known = old.pop(line, None)
+            if known is None:
+                near = sketch & NEAR
+                young_near, old_near = self.near
+                like = young_near.get(near)
+                if like is None:
+                    like = young_near[near] = old_near.get(near, line)
+                if like != line:
+                    line = like
+                    known = young.get(line) or old.pop(line, None)
+                    new = line not in young
+            young[line] = known = known or [0]
+        known[0] += 1
+        self.said += 1
+        viewers, before = self.viewers
+        own = viewers.get(viewer)
+        if own is None:
+            new += 1
+            own = viewers[viewer] = before.pop(viewer) if viewer in before else {}
+        if line in own:
+            own[line] += 1
+            return new
+        own[line] = 1
+        if len(own) > LINES:
+            del own[next(iter(own))]
+        known.append(viewer)
+        if len(known) > SPEAKERS + 1:
+            del known[1]
+        return new
 
     def age(self) -> None:
         """Forget the older generation, and let the younger one be the older."""
         self.viewers = {}, self.viewers[0]
         self.lines = {}, self.lines[0]
         self.near = {}, self.near[0]
-        self.said = sum(line.said for line in self.lines[1].values())
+        self.said = sum(known[0] for known in self.lines[1].values())
 
 
 class Crowd:
@@ -92,36 +123,18 @@ class Crowd:
         self._young = 0  # viewers and lines of the younger generations
 
     def hear(self, sessions: Sequence[int], viewers: Sequence[str], sketches: Sequence[int]) -> None:
-        """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`."""
+        """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`.
+
+        Generations pass between two calls, so what is told together must be the same however events come.
+        """
         talks = self._talks
         for session, viewer, sketch in zip(sessions, viewers, sketches, strict=True):
             talk = talks.get(session)
             if talk is None:
                 talk = talks[session] = _Talk()
-            self._hear(talk, viewer, sketch)
-            if self._young >= GENERATION:
-                self._age()
-
-    def _hear(self, talk: _Talk, viewer: str, sketch: int) -> None:
-        line = talk.line_of(sketch)
-        talk.near[0].setdefault(near_of(sketch), line)
-        young, old = talk.lines
-        known = young.get(line)
-        if known is None:
-            known = young[line] = old.pop(line) if line in old else _Line(0, [])
-            self._young += 1
-        known.said += 1
-        talk.said += 1
-        viewers, before = talk.viewers
-        own = viewers.get(viewer)
-        if own is None:
-            own = viewers[viewer] = before.pop(viewer) if viewer in before else {}
-            self._young += 1
-        if _add(own, line):
-            speakers = known.speakers
-            speakers.append(viewer)
-            if len(speakers) > SPEAKERS:
-                del speakers[0]
+            self._young += talk.hear(viewer, sketch)
+        if self._young >= GENERATION:
+            self._age()
 
     def _age(self) -> None:
         self._young = 0
@@ -143,14 +156,21 @@ class Crowd:
             return 0
         own = dict(talk.viewers[0].get(viewer) or talk.viewers[1].get(viewer) or {})
         for sketch in just_said:
-            _add(own, talk.line_of(sketch))
-        if len(own) < 2:
+            line = talk.line_of(sketch)
+            own[line] = own.get(line, 0) + 1
+            if len(own) > LINES:
+                del own[next(iter(own))]
+        found = {line: talk.lines[0].get(line) or talk.lines[1].get(line) for line in own}
+        # Only what many say can be a group's; where that is not two lines, there is nothing to look at.
+        lines = {
+            line: known for line, known in found.items() if known is not None and len(known) > rules.partners
+        }
+        if len(lines) < 2:
             return 0
-        lines = {line: known for line in own if (known := talk.lines[0].get(line) or talk.lines[1].get(line))}
-        often = min(OFTEN, sum(known.said for known in lines.values()) / max(1, talk.said))
+        often = min(OFTEN, sum(known[0] for known in lines.values()) / max(1, talk.said))
         partners, by_chance = 0, 0.0
         shared = dict.fromkeys(own, 0)
-        for other in dict.fromkeys(other for known in lines.values() for other in known.speakers):
+        for other in dict.fromkeys(chain.from_iterable(known[1:] for known in lines.values())):
             said = talk.viewers[0].get(other) or talk.viewers[1].get(other)
             if other == viewer or said is None:
                 continue
@@ -180,19 +200,19 @@ class Crowd:
                 self._young -= len(talk.viewers[0]) + len(talk.lines[0])
 
     def state(self) -> dict[str, Any]:
-        """Return the state as JSON values."""
+        """Return the state as JSON values; flat, since it is copied while events wait."""
         return {
             "young": self._young,
             "talks": [
                 [
                     session,
                     talk.said,
-                    [[[viewer, list(own.items())] for viewer, own in part.items()] for part in talk.viewers],
                     [
-                        [[line, known.said, known.speakers] for line, known in part.items()]
-                        for part in talk.lines
+                        [*_flat(part), _chained(own.values() for own in part.values())]
+                        for part in talk.viewers
                     ],
-                    [list(part.items()) for part in talk.near],
+                    [_flat(part) for part in talk.lines],
+                    [[list(part), list(part.values())] for part in talk.near],
                 ]
                 for session, talk in self._talks.items()
             ],
@@ -205,19 +225,33 @@ class Crowd:
         for session, said, viewers, lines, near in state["talks"]:
             talk = self._talks[session] = _Talk()
             talk.said = said
-            talk.viewers = tuple({viewer: dict(own) for viewer, own in part} for part in viewers)  # type: ignore[assignment]
-            talk.lines = tuple(
-                {line: _Line(times, list(them)) for line, times, them in part} for part in lines
-            )  # type: ignore[assignment]
-            talk.near = tuple(dict(part) for part in near)  # type: ignore[assignment]
+            young, old = (_owned(*part) for part in viewers)
+            talk.viewers = young, old
+            young_lines, old_lines = (dict(zip(part[0], _cut(*part[1:]), strict=True)) for part in lines)
+            talk.lines = young_lines, old_lines
+            young_near, old_near = (dict(zip(*part, strict=True)) for part in near)
+            talk.near = young_near, old_near
 
 
-def _add(own: dict[int, int], line: int) -> bool:
-    """Count a line among a viewer's; return whether it is a new one."""
-    if line in own:
-        own[line] += 1
-        return False
-    own[line] = 1
-    if len(own) > LINES:
-        del own[next(iter(own))]
-    return True
+def _flat(parts: Mapping[Any, Collection[Any]]) -> list[list[Any]]:
+    """Return the keys, how many values each has, and the values of all."""
+    return [list(parts), list(map(len, parts.values())), _chained(parts.values())]
+
+
+def _chained(parts: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
+
+
+def _cut(sizes: Sequence[int], values: Sequence[Any]) -> Iterator[list[Any]]:
+    rest = iter(values)
+    return (list(islice(rest, size)) for size in sizes)
+
+
+def _owned(
+    viewers: Sequence[str], sizes: Sequence[int], lines: Sequence[int], times: Sequence[int]
+) -> dict[str, dict[int, int]]:
+    pairs = zip(_cut(sizes, lines), _cut(sizes, times), strict=True)
+    return {
+        viewer: dict(zip(said, often, strict=True))
+        for viewer, (said, often) in zip(viewers, pairs, strict=True)
+    }

@@ -45,7 +45,7 @@ from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
-ENGINE_VERSION = 7  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 8  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
@@ -54,7 +54,7 @@ FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's 
 LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
 SAME_WORDS = "same_words"  # the reason of those who share a group's points; no rule of the table
 ALIKE_BOUND = 65_535  # others who say the same that are counted
-JUDGED_AT_ONCE = 200  # viewers who are judged again at one mark; some 30 ms
+JUDGED_AT_ONCE = 50  # viewers who are judged again at one mark; less than 10 ms
 FEW = 24  # events up to which one after another is faster than all at once
 
 Numbers = NDArray[Any]

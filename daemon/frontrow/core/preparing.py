@@ -94,9 +94,8 @@ class Preparer:
             self._forget_in_time(frame)
             frame.facts = facts = [0] * len(frame)
             self._prepare_rest(frame, facts)
-            self._read(frame, facts)
-            frame.sketches = [known >> FACTS_BITS for known in facts]
-            frame.facts = [known & FACTS_MASK for known in facts]
+            frame.sketches = sketches = [0] * len(frame)
+            self._read(frame, facts, sketches)
             self._see_names(frame)
         return frame
 
@@ -139,8 +138,8 @@ class Preparer:
             if extra:
                 seldom["extra"][position] = redact_extra(_storable(extra), region)
 
-    def _read(self, frame: Frame, facts: list[int]) -> None:
-        """Do what is to be done to texts; give each comment its facts and, above them, its sketch."""
+    def _read(self, frame: Frame, facts: list[int], sketches: list[int]) -> None:
+        """Do what is to be done to texts."""
         of_room, memory = self._of_room, self._default
         known = memory.facts
         unread: dict[_Memory, list[tuple[int, str]]] = {}
@@ -154,7 +153,8 @@ class Preparer:
             if text not in known:
                 unread.setdefault(memory, []).append((position, text))
             elif kinds[position] == "comment":
-                facts[position] = known[text]
+                mask = known[text]
+                facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
         if not unread:
             return
         of_any_room = self._of_any_room
@@ -183,7 +183,7 @@ class Preparer:
                 elif text in redacted:
                     masked[position] = redacted[text]
                 if kinds[position] == "comment":
-                    facts[position] = mask
+                    facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
             self._remembered += len(known) - before
         frame.texts = _replaced(frame.texts, masked)
         if self._remembered >= REMEMBERED:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 24  # of each half
+NEAR = (1 << BITS) - 1  # the near half
 NOTHING = 0  # the sketch of a text without two different letters, or with none beside each other
 
 _SEPARATOR = "\n"
@@ -40,7 +41,7 @@ def exact_of(sketch: int) -> int:
 
 def near_of(sketch: int) -> int:
     """Return the half that is likely the same of texts with almost the same letters."""
-    return sketch & ((1 << BITS) - 1)
+    return sketch & NEAR
 
 
 def sketches_of(texts: Sequence[str]) -> list[int]:
