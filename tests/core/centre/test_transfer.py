@@ -19,8 +19,10 @@ from frontrow.core.centre.transfer import (
     Sum,
     Target,
     TransferRefused,
+    opening_data,
     overview,
     plan_transfer,
+    read_plan,
     remaining,
     stands,
     step_data,
@@ -173,16 +175,30 @@ def test_a_target_that_is_none_is_refused(target: Target, reason: str) -> None:
         plan([lead(1)], target)
 
 
-def test_a_step_comes_back_from_its_event_and_a_plan_from_where_it_is_kept() -> None:
+def test_a_plan_comes_back_from_its_first_event_and_the_others_name_its_steps() -> None:
     made = plan([lead(number) for number in range(5)], Target(how="region"), step_leads=2)
     assert [(step.number, step.of, len(step.moves)) for step in made.steps] == [
         (1, 3, 2),
         (2, 3, 2),
         (3, 3, 1),
     ]
-    data = msgspec.json.decode(msgspec.json.encode(step_data(made.steps[0])))
-    assert msgspec.convert(data, Step) == made.steps[0]
-    assert msgspec.json.decode(msgspec.json.encode(made), type=Plan) == made
+    data = msgspec.json.decode(msgspec.json.encode(opening_data(made, by="chen")))
+    assert (data["plan"], data["step"], data["by"]) == (made.id, 0, "chen")
+    assert read_plan(data["content"]) == made
+    assert step_data(made.steps[1]) == {"plan": made.id, "step": 2}
+
+
+def test_a_store_that_has_closed_already_still_has_leads_to_give() -> None:
+    made = plan_transfer(
+        [lead(1)],
+        store="shut",
+        target=Target(how="nearest"),
+        organisation=COMPANY,
+        at=NOW,
+        present={},
+        loads={},
+    )
+    assert [move.after.store for move in made.moves] == ["hz"] or stores(made) == ["old"]
 
 
 def test_a_move_stands_only_while_the_lead_is_as_it_was_planned() -> None:

@@ -12,6 +12,7 @@ What stands where: identities and links â†’ :mod:`identities`; who gets a lead â
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -52,6 +53,8 @@ from frontrow.core.centre.policy import CentrePolicy, policy_data, policy_versio
 from frontrow.core.centre.quality import Contact as QualityContact
 from frontrow.core.centre.quality import QualityFacts, quality_of
 from frontrow.core.centre.stages import CLOSED, Act, LeadState, Refusal, Step, act_of, step
+from frontrow.core.centre.transfer import Move, Place, Plan, Run, read_plan, stands
+from frontrow.core.centre.transfer import Step as TransferStep
 from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import CENTRE_KINDS, PEOPLE_KINDS, Event
@@ -66,6 +69,7 @@ RELEVANT = (
 )
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
+KEPT_MS = 30 * 86_400_000  # for so long the transfer of a store's leads can be undone
 
 Shown = tuple[str | None, str | None]
 """What may be shown of a viewer: the name and the last words, both masked; personal, and nothing is decided by it."""
@@ -103,6 +107,7 @@ class Centre:
             "clean_result": self._on_cleaned,
             "lead_approve": self._on_approve,
             "lead_assign": self._on_assign,
+            "store_transfer": self._on_transfer,
             **dict.fromkeys(
                 (
                     "lead_claim", "lead_release", "lead_transfer", "lead_touch", "lead_outcome", "lead_stage",
@@ -118,6 +123,8 @@ class Centre:
         self.organisation = Organisation()
         self._slas = SlaVersions()
         self._turns = Turns()
+        self.transfers: Mapping[str, Run] = {}  # by plan; exchanged whole
+        self._plan: Plan | None = None  # that was read last
 
     # ------------------------------------------------------------------ following
 
@@ -211,6 +218,8 @@ class Centre:
             [msgspec.convert(row.body, Unit) for row in rows if row.what == "unit"],
             [msgspec.convert(row.body, Seller) for row in rows if row.what == "seller"],
         )
+        runs = book.state("transfers")
+        self.transfers = {} if runs is None else msgspec.convert(runs.value, dict[str, Run])
         turns = book.state("turns")
         self._turns = Turns() if turns is None else msgspec.convert(turns.value, Turns)
         self._turns.open = book.open_leads()
@@ -258,6 +267,147 @@ class Centre:
                 self._book.put(row)
         for row in rows.values():
             self._book.remove(row)
+
+    # ------------------------------------------------------------------ a store that leaves
+
+    def _on_transfer(self, event: Event, at: int) -> None:
+        """Begin a plan, or carry out one step of it; once, however often it is told."""
+        data = event.data or {}
+        number = data.get("step")
+        if number == 0:
+            self._begin_transfer(read_plan(data.get("content")), data, at)
+            return
+        run = self.transfers.get(_text(data, "plan"))
+        if run is None or not isinstance(number, int) or not 1 <= number <= run.of:
+            raise EventInvalid("there is no such plan, or no such step of it")
+        if run.undone_by is not None or number in run.done:
+            return
+        part = self._plan_of(run).steps[number - 1]
+        # All is read before anything is written, or each lead would cost a round of writing of its own.
+        found = [self._moving(part, move) for move in part.moves]
+        homes = {
+            (each.row.customer, each.to): self._book.lead_of(each.row.customer, each.to)
+            for each in found
+            if each is not None
+        }
+        moved = 0
+        for move, each in zip(part.moves, found, strict=True):
+            if each is not None and each.row.store != each.to:
+                self._carry_out(part, move, each, homes, run, at)
+                moved += 1
+        self._put_run(
+            msgspec.structs.replace(
+                run,
+                done=(*run.done, number),
+                moved=run.moved + moved,
+                passed=run.passed + len(part.moves) - moved,
+            )
+        )
+
+    def _plan_of(self, run: Run) -> Plan:
+        if self._plan is None or self._plan.id != run.plan:
+            kept = self._book.state(transfer_state(run.plan))
+            assert kept is not None  # written together with its run
+            self._plan = read_plan(kept.value)
+        return self._plan
+
+    def _begin_transfer(self, plan: Plan, data: Mapping[str, Any], at: int) -> None:
+        for old in [each for each in self.transfers.values() if each.finished and each.at < at - KEPT_MS]:
+            kept = self._book.state(transfer_state(old.plan))
+            if kept is not None:
+                self._book.remove(kept)
+            self.transfers = {name: each for name, each in self.transfers.items() if name != old.plan}
+        undoes = _text(data, "undoes") or None
+        taken_back = self.transfers.get(undoes or "")
+        if taken_back is not None:
+            self._put_run(msgspec.structs.replace(taken_back, undone_by=plan.id))
+        run = Run(
+            plan=plan.id, store=plan.store, at=at, by=_text(data, "by"), of=len(plan.steps), undoes=undoes
+        )
+        self._plan = None
+        self._put_state(transfer_state(plan.id), msgspec.to_builtins(plan))
+        self._put_run(run)
+
+    def _put_run(self, run: Run) -> None:
+        self.transfers = {**self.transfers, run.plan: run}
+        self._put_state("transfers", msgspec.to_builtins(self.transfers))
+
+    def _moving(self, part: TransferStep, move: Move) -> "_Moving | None":
+        """Return what a move moves; None: the lead does not stand where the plan saw it any more."""
+        row = self._book.lead(move.lead)
+        if row is None:
+            return None
+        gone = row.status in CLOSED or (row.merged_into is not None and not part.undo)
+        place = None if gone else Place(store=row.store, team=row.team, seller=row.holder)
+        if not stands(part, move, place):
+            return None
+        return _Moving(
+            row=row,
+            to=move.after.store,
+            joined=self._book.merged_into(row.lead),
+            left=None if row.merged_into is None else self._book.lead(row.merged_into),
+            raws=self._book.raws_of(row.customer),
+        )
+
+    def _carry_out(
+        self,
+        part: TransferStep,
+        move: Move,
+        moving: "_Moving",
+        homes: dict[tuple[str, str], LeadRow | None],
+        run: Run,
+        at: int,
+    ) -> None:
+        """Move one lead. ``homes`` are leads by (customer, store): those that it may become one with."""
+        row, to, by = moving.row, move.after, run.by or CLOCK
+        told = {"plan": run.plan, "from": move.before.store, "to": to.store, "undo": part.undo or None}
+        self._rehome(moving, homes, move.merge if part.undo else None, at)
+        if row.merged_into is None:
+            seller = to.seller if to.seller and self.organisation.seller(to.seller, at) else None
+            before, act = row.holder, _act_of_move(row, move, seller, undo=part.undo, at=at)
+            told |= {"team": to.team, "seller": seller}
+            if act is not None:
+                self._do(row, act, at, "store_transfer", actor=by, data=told)
+            row.team = to.team
+            if seller is not None and row.holder == seller != before:
+                row.assigned_at = at
+                self._tell(row, seller, "todo", at)
+        if row.merged_into is not None or act is None:
+            self._note(row, "store_transfer", by, at, told)
+        self._changed(row)
+
+    def _rehome(
+        self,
+        moving: "_Moving",
+        homes: dict[tuple[str, str], LeadRow | None],
+        parting: str | None,
+        at: int,
+    ) -> None:
+        """Let a lead be one of another store, with those that joined it; where its customer has one there, the two become one.
+        ``parting`` is the lead that goes its own way again: which had joined this one, or which this one had joined."""
+        row, store, book = moving.row, moving.to, self._book
+        stays = next((each for each in moving.joined if each.lead == parting), None)
+        along = [row, *(each for each in moving.joined if each is not stays)]
+        for each in along:
+            each.store = store
+            book.put(each)
+        names = {each.lead for each in along}
+        for raw in moving.raws:
+            if raw.lead in names:
+                raw.store = store
+                book.put(raw)
+        if moving.left is not None:
+            self._move(row, row.customer, None, moving.left, at)
+        elif stays is not None:
+            self._move(stays, stays.customer, None, row, at)
+        there = homes.get((row.customer, store))
+        if there is not None and there is not row and there.merged_into is None:
+            survivor = _survivor([row, there])
+            joins = there if survivor is row else row
+            self._move(joins, joins.customer, survivor.lead, survivor, at)
+            homes[row.customer, store] = survivor
+        else:
+            homes[row.customer, store] = row
 
     def _sla(self, version: str) -> SlaPolicy:
         return self._slas.of(version)
@@ -405,11 +555,12 @@ class Centre:
     def _move(self, row: LeadRow, customer: str, into: str | None, survivor: LeadRow, at: int) -> None:
         was, row.customer = row.merged_into, customer
         row.merged_into = into
+        holder = None if row.status in CLOSED else row.holder
         # Written at once: the key that this row leaves or takes is looked at by the next.
         self._book.put(row)
         if into is not None and was is None:
             self._cancel_all(row)
-            self._load_changes(row.holder, None)
+            self._load_changes(holder, None)
             self._note(row, "merged", CLOCK, at, {"into": into})
             self._note(survivor, "merged_in", CLOCK, at, {"lead": row.lead})
             survivor.grade = max(survivor.grade, row.grade, key=_GRADE_ORDER.__getitem__)
@@ -417,9 +568,9 @@ class Centre:
             survivor.flags = sorted({*survivor.flags, *row.flags})
             self._settle_quality(survivor)
         elif into is None and was is not None:
-            self._load_changes(None, row.holder)
+            self._load_changes(None, holder)
             self._note(row, "parted", CLOCK, at, {"from": was})
-            if row.status not in CLOSED:
+            if row.status not in CLOSED and row.status != "pooled":
                 happening: Happening = "claimed" if row.owner is not None else "reassigned"
                 self._set_timers(row, happening, at)
         self._changed(row)
@@ -668,9 +819,14 @@ class Centre:
             product=raw.product,
             taxonomy=self.policy.path_of(raw.product),
             region=region,
-            store=raw.store or self.policy.store_of_room(raw.platform, raw.room),
+            store=raw.store or self._store_of_room(raw.platform, raw.room, raw.decided_at),
             returning=bool(self._book.leads_of(raw.customer)),
         )
+
+    def _store_of_room(self, platform: str, room: str, at: int) -> str | None:
+        """Return the store that a room's leads are of, or None: rules say, also where it has left the company."""
+        store = self.policy.store_of_room(platform, room)
+        return None if store is None or self.organisation.gone(store, at) else store
 
     def _facts_of_row(self, row: LeadRow) -> LeadFacts:
         raw = self._book.raw(row.raw)
@@ -990,16 +1146,13 @@ class Centre:
         for key, present in known.items():
             if present.kind in change.cancels and key not in coming:
                 self._book.remove(present)
+        left = {key: timer for key, timer in known.items() if key in coming or key[0] not in change.cancels}
         for key, timer in coming.items():
-            present = known.get(key) or TimerRow(row.lead, timer.kind, timer.number, timer.due_at)
+            present = left.setdefault(key, TimerRow(row.lead, timer.kind, timer.number, timer.due_at))
             present.due_at = timer.due_at
             self._book.put(present)
         row.due_at = min(
-            (
-                timer.due_at
-                for timer in self._book.timers_of(row.lead)
-                if timer.kind in ("breach", "untouched", "follow_up")
-            ),
+            (timer.due_at for timer in left.values() if timer.kind in ("breach", "untouched", "follow_up")),
             default=None,
         )
 
@@ -1236,6 +1389,34 @@ class Centre:
         self._book.put(row)
 
 
+@dataclass(frozen=True, slots=True)
+class _Moving:
+    """A lead that goes to another store: ``joined`` are those that were merged into it, ``left`` the one that it was merged into."""
+
+    row: LeadRow
+    to: str
+    joined: Sequence[LeadRow]
+    left: LeadRow | None
+    raws: Sequence[RawLead]
+
+
+def transfer_state(plan: str) -> str:
+    """Return the name of the state that holds a plan."""
+    return f"transfer {plan}"
+
+
+def _act_of_move(row: LeadRow, move: Move, seller: str | None, *, undo: bool, at: int) -> Act | None:
+    """Return what a move does to a lead beside its place; None: nothing, it stays in the public pool."""
+    if row.status == "pooled":
+        return None
+    if undo and move.status == "pooled":
+        return Act(kind="recycle", at=at)
+    if seller is None and row.owner is not None:
+        return Act(kind="release", at=at)
+    follows = row.owner is not None or (undo and move.status == "following")
+    return Act(kind="transfer" if follows and seller is not None else "assign", at=at, seller=seller)
+
+
 # What is said of the one who has a lead when a timer of it rings.
 _EVENT_OF_TIMER = {"follow_up": "follow_up_due", "protection": "protection_ended"}
 # What programs that hear of all leads are told, by the timeline's kinds.
@@ -1243,7 +1424,9 @@ _EVENTS = {
     "assigned": "assigned", "lead_claim": "claimed", "breach": "breached", "returned": "returned", "pooled": "pooled",
     "merged": "merged", "reactivated": "reactivated",
 }  # fmt: skip
-_ALWAYS_NOTED = frozenset({"lead_touch", "lead_note", "lead_outcome", "lead_review", "waiting"})
+_ALWAYS_NOTED = frozenset(
+    {"lead_touch", "lead_note", "lead_outcome", "lead_review", "waiting", "store_transfer"}
+)
 _FLAGS = ("staff", "bot", "spam", "crowd", "linkable", "confirmed", "booked", "test_drive_done", "ordered")
 
 

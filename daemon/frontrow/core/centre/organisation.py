@@ -198,6 +198,19 @@ class Organisation:
         """Return the unit as it is then, or None: there is none."""
         return _holding(self._units.get(id, ()), at)
 
+    def last_there(self, id: str, at: int) -> int:
+        """Return ``at`` where a unit is there then, else the last moment before at which it was; 0: it never was."""
+        if self.unit(id, at) is not None:
+            return at
+        ends = [
+            unit.to_at - 1 for unit in self._units.get(id, ()) if unit.to_at is not None and unit.to_at <= at
+        ]
+        return max(ends, default=0)
+
+    def gone(self, id: str, at: int) -> bool:
+        """Return whether a unit was there before and is not any more."""
+        return self.unit(id, at) is None and self.last_there(id, at) > 0
+
     def seller(self, id: str, at: int) -> Seller | None:
         """Return the seller as they are then, or None: they are not there (yet, or any more)."""
         return _holding(self._sellers.get(id, ()), at)

@@ -1,9 +1,10 @@
 """Where the open leads of a store go that leaves: a plan that can be looked at, carried out in steps, resumed and undone.
 
 :func:`plan_transfer` computes the whole plan once, from what is open then. It is a value: the caller keeps it (it is a
-Struct of JSON values) and shows it, and what is carried out is what was shown, since ``id`` is a digest of its content. Each
-:class:`Step` becomes one ``store_transfer`` event whose ``data`` is the step itself, so after a crash the journal says which steps are
-done, and :func:`remaining` gives the others. :func:`undo_of` gives the plan that takes the done ones back.
+Struct of JSON values) and shows it, and what is carried out is what was shown, since ``id`` is a digest of its content. The first
+``store_transfer`` event (:func:`opening_data`) holds the whole plan, and each :class:`Step` is one more that names it
+(:func:`step_data`): after a crash the journal says what was planned and which steps are done, and :func:`remaining` gives the
+others. :func:`undo_of` gives the plan that takes the done ones back.
 
 One customer has one lead a store: where they have one at the target already, the lead is merged into it, and the move says so.
 
@@ -22,7 +23,7 @@ from frontrow.core.centre.facts import NOWHERE, Region
 from frontrow.core.centre.organisation import Key, Organisation, Seller, Unit, sells
 from frontrow.core.errors import FrontrowError
 
-STEP_LEADS = 200  # an event of so many moves is some 50 KB, and its transaction takes milliseconds
+STEP_LEADS = 50  # whose transaction takes 0.1 s, for which new leads wait
 
 How = Literal["store", "region", "share", "nearest"]
 
@@ -39,8 +40,14 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     shares: dict[Key, Annotated[int, Meta(ge=1, le=10_000)]] = {}
 
 
+Standing = Literal["new", "following", "pooled", "closed"]
+
+
 class OpenLead(Struct, frozen=True, kw_only=True):
-    """A lead that is open at a store. ``team`` None: it waits in the store's pool; ``seller`` None: in the team's."""
+    """A lead that is open at a store. ``team`` None: it waits in the store's pool; ``seller`` None: in the team's.
+
+    ``status`` "pooled": it is in the public pool, and stays there.
+    """
 
     lead: str
     customer: str | None = None
@@ -49,6 +56,7 @@ class OpenLead(Struct, frozen=True, kw_only=True):
     region: Region = NOWHERE
     product: str | None = None
     taxonomy: tuple[str, ...] = ()
+    status: Standing = "new"
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,16 +68,20 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 class Move(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One lead goes from ``before`` to ``after``. ``merge`` is the customer's lead there, which it joins; None: there is none."""
+    """One lead goes from ``before`` to ``after``. ``merge`` is the customer's lead there, which it joins; None: there is none.
+
+    ``status`` is how it stood when this was planned: what an undo gives back.
+    """
 
     lead: str
     before: Place
     after: Place
     merge: str | None = None
+    status: Standing = "new"
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Moves that are carried out together, and the ``data`` of one event. ``number`` counts from 1 to ``of``.
+    """Moves that are carried out together, by one event. ``number`` counts from 1 to ``of``.
 
     With ``undo`` a ``merge`` is taken apart: the lead leaves the one that it had joined.
     """
@@ -100,6 +112,30 @@ class Plan(Struct, frozen=True, kw_only=True):
     def moves(self) -> tuple[Move, ...]:
         """All moves, in the order in which they are carried out."""
         return tuple(move for step in self.steps for move in step.moves)
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """How far a plan has come. ``at`` (UTC ms) is when it was begun, ``by`` whom. ``done`` are the numbers of its steps.
+
+    ``moved`` leads were moved, ``passed`` did not stand any more. ``undoes`` is the plan that this one takes back, and ``undone_by`` the one
+    that takes this back: none of its steps is done any more.
+    """
+
+    plan: str
+    store: str
+    at: int
+    by: str
+    of: int
+    done: tuple[int, ...] = ()
+    moved: int = 0
+    passed: int = 0
+    undoes: str | None = None
+    undone_by: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.undone_by is not None or len(self.done) >= self.of
 
 
 class Sum(Struct, frozen=True, kw_only=True):
@@ -146,15 +182,16 @@ def plan_transfer(
             staying.append(Stays(lead=lead.lead, reason=chooser.why_none))
             continue
         there = taken.get((to, lead.customer)) if lead.customer is not None else None
-        if there is None:
+        if there is not None and there.status in ("new", "following"):
+            after = Place(store=to, team=there.team, seller=there.seller)
+        elif lead.status == "pooled":
+            after = Place(store=to)
+        else:
             team, seller = seats.seat(to, lead)
             after = Place(store=to, team=team, seller=seller)
-        else:
-            after = Place(store=to, team=there.team, seller=there.seller)
         before = Place(store=store, team=lead.team, seller=lead.seller)
-        moves.append(
-            Move(lead=lead.lead, before=before, after=after, merge=None if there is None else there.lead)
-        )
+        merge = None if there is None else there.lead
+        moves.append(Move(lead=lead.lead, before=before, after=after, merge=merge, status=lead.status))
         if lead.customer is not None:
             chosen[lead.customer] = to
             moved = msgspec.structs.replace(lead, team=after.team, seller=after.seller)
@@ -173,7 +210,7 @@ def undo_of(plan: Plan, done: Collection[int]) -> Plan:
     steps = [step for step in reversed(plan.steps) if step.number in done]
     parts = [
         [
-            Move(lead=move.lead, before=move.after, after=move.before, merge=move.merge)
+            Move(lead=move.lead, before=move.after, after=move.before, merge=move.merge, status=move.status)
             for move in reversed(step.moves)
         ]
         for step in steps
@@ -192,10 +229,24 @@ def stands(step: Step, move: Move, place: Place | None) -> bool:
     return place.store == move.before.store if step.undo else place == move.before
 
 
+def opening_data(plan: Plan, *, by: str, undoes: str | None = None) -> dict[str, Any]:
+    """Return the ``data`` of the event that begins a plan; :func:`read_plan` reads the plan of it."""
+    data = {"plan": plan.id, "step": 0, "content": msgspec.to_builtins(plan), "by": by}
+    return data if undoes is None else {**data, "undoes": undoes}
+
+
 def step_data(step: Step) -> dict[str, Any]:
-    """Return the ``data`` of the event that carries a step out; ``msgspec.convert(data, Step)`` reads it."""
-    data: dict[str, Any] = msgspec.to_builtins(step)
-    return data
+    """Return the ``data`` of the event that carries out a step of a plan that was begun."""
+    return {"plan": step.plan, "step": step.number}
+
+
+def read_plan(content: object) -> Plan:
+    """Return the plan that JSON values tell of.
+
+    Raises:
+        msgspec.ValidationError: They tell of none.
+    """
+    return msgspec.convert(content, Plan)
 
 
 def overview(plan: Plan, by: Literal["store", "team", "seller"] = "store") -> dict[str, Sum]:
@@ -223,7 +274,7 @@ class _Chooser:
                 raise TransferRefused(f"store {store} cannot take its own leads")
             if unit is None or unit.kind != "store":
                 raise TransferRefused(f"there is no store {other} then")
-        path = organisation.path(store, at)
+        path = organisation.path(store, organisation.last_there(store, at))
         if not path or path[-1].kind != "store":
             raise TransferRefused(f"there is no store {store} then")
         self._here = path[-1]

@@ -49,9 +49,9 @@ _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
 _INSERT = {row: sa.insert(table) for row, table in TABLES.items()}
 _UPDATE = {
-    row: sa.update(table).where(
-        *(column == sa.bindparam(f"old_{column.name}") for column in table.primary_key)
-    )
+    row: sa.update(table)
+    .where(*(column == sa.bindparam(f"old_{column.name}") for column in table.primary_key))
+    .values({name: sa.bindparam(name) for name in _COLUMNS[row]})
     for row, table in TABLES.items()
 }
 _DELETE = {
@@ -365,7 +365,7 @@ class SqlBook:
                 new.append(values)
                 self._stored.add((kind, key))
         if old:
-            db.execute(_UPDATE[kind].values({name: _p(name) for name in names}), old)
+            db.execute(_UPDATE[kind], old)
         if new:
             db.execute(_INSERT[kind], new)
 

@@ -1,12 +1,17 @@
 """What people read of the lead centre: inboxes and single leads. Each call is one short transaction of its own."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from frontrow.core.centre.book import CleanTask, Contact, Entry, LeadRow, RawLead
+from frontrow.core.centre.centre import transfer_state
+from frontrow.core.centre.facts import Region
 from frontrow.core.centre.sight import Sight
+from frontrow.core.centre.stages import CLOSED
+from frontrow.core.centre.transfer import OpenLead, Plan, read_plan
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import row_of, select_rows
 
@@ -14,6 +19,17 @@ View = Literal["mine", "open", "closed", "all"]
 VIEWS: tuple[View, ...] = ("mine", "open", "closed", "all")
 _l = tables.leads.c
 _FAR = 1 << 62  # behind every time
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The leads of a store that leaves; fits :class:`frontrow.runtime.transfers.Leaving`."""
+
+    leads: list[OpenLead]
+    more: bool  # than were asked for
+    present: dict[tuple[str, str], OpenLead]
+    loads: dict[str, int]
 
 
 class Desk:
@@ -88,9 +104,60 @@ class Desk:
         query = select_rows(CleanTask, c.state.in_(list(state))).order_by(c.created_at, c.task).limit(limit)
         return self._rows(CleanTask, query)
 
+    def to_transfer(self, store: str, *, limit: int) -> Leaving:
+        """Return what a plan for the leads of a store needs to know, as of one moment."""
+        c = _l
+        columns = (
+            c.lead, c.customer, c.team, c.holder, c.country, c.province, c.city, c.product, c.taxonomy, c.status, c.store,
+        )  # fmt: skip
+        of_store = sa.and_(c.store == store, c.closed_at.is_(None), c.merged_into.is_(None))
+        with self._engine.connect() as db:
+            query = sa.select(*columns).where(of_store).order_by(c.number).limit(limit + 1)
+            found = [(row.store, _open_lead(row)) for row in db.execute(query)]
+            customers = sorted({lead.customer for _, lead in found if lead.customer is not None})
+            present: dict[tuple[str, str], OpenLead] = {}
+            for start in range(0, len(customers), _CHUNK):
+                others = sa.select(*columns).where(
+                    c.customer.in_(customers[start : start + _CHUNK]),
+                    c.store != store,
+                    c.merged_into.is_(None),
+                )
+                present.update(((row.store, row.customer), _open_lead(row)) for row in db.execute(others))
+            loads = db.execute(
+                sa.select(c.holder, sa.func.count())
+                .where(c.holder.is_not(None), c.closed_at.is_(None), c.merged_into.is_(None))
+                .group_by(c.holder)
+            )
+            return Leaving(
+                leads=[lead for _, lead in found[:limit]],
+                more=len(found) > limit,
+                present=present,
+                loads={holder: count for holder, count in loads},
+            )
+
+    def plan(self, plan: str) -> Plan | None:
+        """Return the plan of a store's transfer that the journal has told of, or None: none, or it is too old."""
+        c = tables.states.c
+        with self._engine.connect() as db:
+            found = db.execute(sa.select(c.value).where(c.name == transfer_state(plan))).scalar()
+        return None if found is None else read_plan(found)
+
     def _rows(self, kind: type[Any], query: sa.Select[Any]) -> list[Any]:
         with self._engine.connect() as db:
             return [row_of(kind, row) for row in db.execute(query)]
+
+
+def _open_lead(row: Any) -> OpenLead:
+    return OpenLead(
+        lead=row.lead,
+        customer=row.customer,
+        team=row.team,
+        seller=row.holder,
+        region=Region(country=row.country, province=row.province, city=row.city),
+        product=row.product,
+        taxonomy=tuple(row.taxonomy.split("/")) if row.taxonomy else (),
+        status="closed" if row.status in CLOSED else row.status,
+    )
 
 
 def place(lead: LeadRow, view: View) -> tuple[int, int]:
