@@ -101,7 +101,38 @@ async def test_of_two_who_claim_at_once_one_has_it_and_the_other_is_told_who(dae
     holder = won.json()["holder"]
     assert won.json()["status"] == "following"
     assert (lost.json()["holder"], lost.json()["code"]) == (holder, "held")
-    assert holder in ("li", "wang") and holder in lost.json()["detail"]
+    name = {"li": "李想", "wang": "王芳"}[holder]
+    assert lost.json()["holder_name"] == name
+    assert name in lost.json()["detail"] and name in lost.json()["detail_zh"]
+
+
+async def test_who_comes_too_late_is_told_who_has_it_and_of_another_team_nothing(daemon: Running) -> None:
+    """The card may still stand on a phone that was in a pocket."""
+    li, wang, zhao = (Person(daemon, each) for each in ("li", "wang", "zhao"))
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    await li.do(lead, "claim")
+    late, other = await wang.do(lead, "claim"), await zhao.do(lead, "claim")
+    assert (late.status_code, late.json()["holder_name"]) == (409, "李想")
+    assert other.status_code == 404
+    assert (await wang.do(lead, "note", note="？")).status_code == 404
+
+
+async def test_a_card_says_why_and_a_manager_sees_to_whom_it_can_be_given(daemon: Running) -> None:
+    li, chen = Person(daemon, "li"), Person(daemon, "chen")
+    await daemon.ingest(hot())
+    lead = await li.first_lead()
+    [card] = await li.leads()
+    whole = (await li.get(f"/api/v1/leads/{lead}")).json()
+    assert card["reasons"] == whole["reasons"] and card["reasons"]
+    points = [reason["points"] for reason in card["reasons"]]
+    assert points == sorted(points, reverse=True)
+    found = (await chen.get("/api/v1/colleagues")).json()["colleagues"]
+    assert [(each["id"], each["name"], each["there"], each["open"]) for each in found] == [
+        ("li", "李想", True, 0), ("wang", "王芳", True, 0)
+    ]  # fmt: skip
+    given = await chen.do(lead, "assign", seller="li")
+    assert given.json()["timeline"][-1]["seller_name"] == "李想"
 
 
 async def test_a_lead_that_one_may_not_see_does_not_exist(daemon: Running) -> None:
@@ -180,7 +211,7 @@ async def test_a_page_is_told_what_comes_and_what_goes(daemon: Running) -> None:
         assert (card["may"], card["holder"]) == (["claim"], None)
         await li.do(card["lead"], "claim")
         gone = await next_message(page, "delta")
-        assert (gone["leads"], gone["gone"]) == ([], [card["lead"]])
+        assert (gone["leads"], gone["gone"], gone["taken"]) == ([], [card["lead"]], {card["lead"]: "李想"})
         assert gone["seq"] > arrived["seq"]
 
 
@@ -198,7 +229,8 @@ async def test_who_sees_leads(daemon: Running, role: Role, seller: str | None, s
     answer = await Person(daemon, seller, role).get("/api/v1/inbox")
     assert answer.status_code == status
     if status == 403:
-        assert answer.json()["detail"]
+        code = {Role.HOST: "no_leads"}.get(role, "no_seller" if seller is None else "unknown_seller")
+        assert (answer.json()["code"], bool(answer.json()["detail"])) == (code, True)
 
 
 async def test_another_policy_is_journalled_once_and_an_equal_one_not_at_all(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from frontrow.runtime.access import Grant, Right, Role
 APPLIED_WITHIN_S = 5.0  # what was journalled is applied in milliseconds, unless the centre's database is away
 FEED = "desk"
 SHOWN = 200  # leads of an inbox
+REASONS = 6  # of a card, those that earned most first
 QUEUE = 64  # deltas that wait for one page; who is slower gets a new snapshot
 HEARTBEAT_S = 15.0
 
@@ -52,7 +53,11 @@ class NotApplied(Exception):
 
 
 class NotAllowed(Exception):
-    """This token's bearer may not do that; the text says why."""
+    """This token's bearer may not do that; the text says why to people, ``code`` to a page that says it in its own words."""
+
+    def __init__(self, text: str, code: str = "forbidden") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +89,7 @@ class Reads(Protocol):
     def lead(self, lead: str) -> LeadRow | None: ...
     def timeline(self, lead: str) -> list[Entry]: ...
     def raws(self, lead: str) -> list[RawLead]: ...
+    def reasons(self, leads: Sequence[str]) -> dict[str, list[Any]]: ...
     def contact(self, customer: str) -> Contact | None: ...
 
 
@@ -172,19 +178,24 @@ class Desk:
             NotAllowed: The token does not give leads, is of one room, or is of nobody in the organisation.
         """
         if not grant.allows(Right.LEADS, "") or grant.room is not None:
-            raise NotAllowed(f"This token's role is {grant.role}; it does not give leads of all rooms.")
+            raise NotAllowed(
+                f"This token's role is {grant.role}; it does not give leads of all rooms.", "no_leads"
+            )
         organisation = self._follows.centre.organisation
         if grant.seller is None:
             if grant.role in (Role.MANAGER, Role.ADMIN):
                 return Reader(grant, EVERYTHING, str(grant.role))
             raise NotAllowed(
-                "This token does not say which seller bears it: frontrow token create --role sales --seller ID"
+                "This token does not say which seller bears it: frontrow token create --role sales --seller ID",
+                "no_seller",
             )
         now = self._clock.now()
         sight = sight_of(grant.seller, organisation, now)
         person = organisation.seller(grant.seller, now)
         if sight is NOTHING or person is None:
-            raise NotAllowed(f"There is no {grant.seller!r} in the organisation at present.")
+            raise NotAllowed(
+                f"There is no {grant.seller!r} in the organisation at present.", "unknown_seller"
+            )
         return Reader(grant, sight, person.name or person.id)
 
     async def inbox(
@@ -192,7 +203,12 @@ class Desk:
     ) -> list[dict[str, Any]]:
         """Return leads as cards, the most urgent first, or of "closed" the latest."""
         rows = await asyncio.to_thread(self._reads.inbox, reader.sight, view, limit=limit, after=after)
-        return [self.card(row, reader) for row in rows]
+        return await self.cards(rows, reader)
+
+    async def cards(self, rows: Sequence[LeadRow], reader: Reader) -> list[dict[str, Any]]:
+        """Return leads as cards, in their order."""
+        reasons = await asyncio.to_thread(self._reads.reasons, [row.lead for row in rows]) if rows else {}
+        return [self.card(row, reader, reasons.get(row.lead, ())) for row in rows]
 
     async def lead(self, reader: Reader, lead: str) -> dict[str, Any]:
         """Return one lead whole: its card, its timeline, what to do in its stage.
@@ -207,15 +223,18 @@ class Desk:
         stage = row.stage or next(iter(self.pack.workflow.stages))
         path = tuple(row.taxonomy.split("/")) if row.taxonomy else ()
         return {
-            **self.card(row, reader),
+            **self.card(row, reader, raws[0].reasons if raws else ()),
             "timeline": [
                 {
                     "number": entry.number,
                     "at": entry.at,
                     "kind": entry.kind,
                     "actor": entry.actor,
-                    "actor_name": self._name(entry.actor),
+                    "actor_name": self.name(entry.actor),
                     "data": entry.data,
+                    "seller_name": self.name(seller)
+                    if isinstance(seller := entry.data.get("seller"), str)
+                    else None,
                     "note": None if entry.note is None else mask_numbers(entry.note),
                 }
                 for entry in entries
@@ -241,8 +260,36 @@ class Desk:
             ],
         }
 
-    def card(self, row: LeadRow, reader: Reader) -> dict[str, Any]:
-        """Return a lead as people are shown it; what it says of the customer is masked."""
+    def colleagues(self, reader: Reader) -> list[dict[str, Any]]:
+        """Return to whom a reader can give leads, by team and name: everybody of their teams but managers and themselves, with
+        whether they are there now and how many open leads they have."""
+        now, centre = self._clock.now(), self._follows.centre
+        organisation = centre.organisation
+        if reader.sight.everything:
+            people = {
+                each.id: each for each in organisation.sellers if organisation.seller(each.id, now) is each
+            }
+        else:
+            units = sorted(reader.sight.teams)
+            people = {each.id: each for unit in units for each in organisation.sellers_of(unit, now)}
+        return [
+            {
+                "id": each.id,
+                "name": each.name or each.id,
+                "team": each.team,
+                "team_name": ""
+                if (unit := organisation.unit(each.team, now)) is None
+                else unit.name or unit.id,
+                "there": organisation.on_shift(each, now) and not organisation.absent(each, now),
+                "open": centre.open_of(each.id),
+                "capacity": each.capacity,
+            }
+            for each in sorted(people.values(), key=lambda each: (each.team, each.name, each.id))
+            if each.role != "manager" and each.id != reader.sight.seller
+        ]
+
+    def card(self, row: LeadRow, reader: Reader, reasons: Sequence[Any] = ()) -> dict[str, Any]:
+        """Return a lead as people are shown it; what it says of the customer is masked. ``reasons`` are those of its latest raw lead."""
         room_id, title = self._rooms.get((row.platform, row.room), (row.room, ""))
         return {
             "lead": row.lead,
@@ -256,6 +303,7 @@ class Desk:
             "probability": row.probability,
             "name": row.name,
             "words": row.words,
+            "reasons": _earned(reasons),
             "contact": row.masked,
             "product": None if row.product is None else mask_numbers(row.product),
             "taxonomy": row.taxonomy or None,
@@ -271,7 +319,7 @@ class Desk:
             "team": row.team,
             "pool": row.pool,
             "holder": row.holder,
-            "holder_name": None if row.holder is None else self._name(row.holder),
+            "holder_name": None if row.holder is None else self.name(row.holder),
             "claimed": row.owner is not None,
             "mine": row.holder is not None and row.holder == reader.sight.seller,
             "rule": row.rule,
@@ -322,7 +370,8 @@ class Desk:
             found.append("review")
         return list(dict.fromkeys(found))
 
-    def _name(self, who: str) -> str:
+    def name(self, who: str) -> str:
+        """Return what people call somebody of the organisation; the id of who is not in it at present."""
         person = self._follows.centre.organisation.seller(who, self._clock.now())
         return who if person is None or not person.name else person.name
 
@@ -357,7 +406,8 @@ class Desk:
             if refusal is not None:
                 raise NotNow(refusal)
             return await self._after(reader, lead)
-        if not reader.sight.sees(row):
+        # Whoever could have had it is told who was faster.
+        if not (reader.sight.sees(row) or (what == "claim" and reader.sight.could_have(row))):
             raise NotThere
         self._check(row, reader, what, whose)
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
@@ -366,7 +416,7 @@ class Desk:
         refusal = await self._journal(event)
         if refusal is not None:
             raise NotNow(refusal)
-        return await self.lead(reader, lead) if what != "release" else await self._after(reader, lead)
+        return await self._after(reader, lead)
 
     async def reveal(
         self, reader: Reader, lead: str, purpose: str, *, key: str | None = None
@@ -538,7 +588,8 @@ class Subscription:
         self._wake.set()
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what the page is to be sent: ``snapshot``, ``delta`` (changed ``leads``, ``gone`` ids), ``state``; each with its ``seq``."""
+        """Yield what the page is to be sent: ``snapshot``, ``delta`` (changed ``leads``, ``gone`` ids, ``taken``: by lead, the names
+        of who has those now), ``state``; each with its ``seq``."""
         while not self._ended:
             self._wake.clear()
             self.reader = self._desk.renewed(self.reader)
@@ -551,7 +602,7 @@ class Subscription:
                     "snapshot", leads=leads, seller=self.reader.sight.seller, name=self.reader.name
                 )
             elif self._waiting:
-                yield self._delta()
+                yield await self._delta()
             else:
                 yield self._message("state")
             try:
@@ -560,19 +611,29 @@ class Subscription:
             except TimeoutError:
                 pass
 
-    def _delta(self) -> dict[str, Any]:
+    async def _delta(self) -> dict[str, Any]:
         rows, self._waiting = self._waiting, {}
-        shown: list[dict[str, Any]] = []
+        shown: list[LeadRow] = []
         gone: list[str] = []
+        taken: dict[str, str] = {}
         for row in rows.values():
             if row.merged_into is None and self.reader.sight.sees(row):
                 self._known.add(row.lead)
-                shown.append(self._desk.card(row, self.reader))
+                shown.append(row)
             elif row.lead in self._known:
                 self._known.discard(row.lead)
                 gone.append(row.lead)
-        return self._message("delta", leads=shown, gone=gone)
+                if row.owner is not None and row.merged_into is None:
+                    taken[row.lead] = self._desk.name(row.owner)
+        cards = await self._desk.cards(shown, self.reader)
+        return self._message("delta", leads=cards, gone=gone, taken=taken)
 
     def _message(self, type: str, **more: Any) -> dict[str, Any]:
         self._seq += 1
         return {"type": type, "seq": self._seq, "now": self._desk.now, "behind": self._desk.behind, **more}
+
+
+def _earned(reasons: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return what earned points, the most first; the parts of a probability are for those who look at one viewer."""
+    rules = [each for each in reasons if isinstance(each, dict) and each.get("kind") == "rule"]
+    return sorted(rules, key=lambda each: -(each.get("points") or 0))[:REASONS]

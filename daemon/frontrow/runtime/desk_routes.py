@@ -42,7 +42,7 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str
             return desk.reader(await grant_of(request))
         except NotAllowed as error:
             refused("desk", "forbidden")
-            raise problem(403, str(error)) from error
+            raise problem(403, str(error), code=error.code) from error
 
     @get("/api/v1/inbox", summary="Leads of who asks, the most urgent first", tags=["leads"])
     async def inbox(
@@ -103,17 +103,21 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str
             raise problem(404, "There is no such lead.") from None
         except NotAllowed as error:
             refused("desk", "forbidden")
-            raise problem(403, str(error)) from error
+            raise problem(403, str(error), code=error.code) from error
         except NotNow as error:
             refused("desk", "conflict")
             refusal = error.refusal
+            named = refusal
+            if refusal.holder is not None:
+                named = msgspec.structs.replace(refusal, holder=desk.name(refusal.holder))
             status = 422 if refusal.code in _INCOMPLETE else 409
             raise problem(
                 status,
-                refusal.words("en"),
+                named.words("en"),
                 code=refusal.code,
-                detail_zh=refusal.words("zh-CN"),
+                detail_zh=named.words("zh-CN"),
                 holder=refusal.holder,
+                holder_name=named.holder,
                 until=refusal.until,
                 missing=list(refusal.missing),
             ) from error
@@ -149,6 +153,11 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str
             "stages": [{"code": each.code, "zh": each.zh, "en": each.en} for each in pack.stages],
         }
 
+    @get("/api/v1/colleagues", summary="To whom who asks can give leads", tags=["leads"])
+    async def colleagues(request: Http) -> dict[str, Any]:
+        """Everybody of the teams of who asks, with whether they are there now and how many open leads they have."""
+        return {"colleagues": desk.colleagues(await reader_of(request))}
+
     @websocket("/ws/sales")
     async def sales_socket(socket: WebSocket[Any, Any, Any]) -> None:
         grant = await access.grant(token_of(socket.headers, socket.query_params), clock.now())
@@ -157,7 +166,7 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str
             reader = None if grant is None else desk.reader(grant)
         except NotAllowed as error:
             refused("sales", "forbidden")
-            await socket.close(code=FORBIDDEN, reason=str(error)[:120])
+            await socket.close(code=FORBIDDEN, reason=error.code)
             return
         if reader is None:
             refused("sales", "unauthorized")
@@ -165,7 +174,7 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str
             return
         await _serve(desk, reader, socket)
 
-    return [inbox, lead, do, trade, sales_socket]
+    return [inbox, lead, do, trade, colleagues, sales_socket]
 
 
 # Refusals of what was left out of a request, not of the lead's state.
@@ -199,7 +208,7 @@ async def _serve(desk: Desk, reader: Reader, socket: WebSocket[Any, Any, Any]) -
         return
     code, reason = 1001, "the daemon stops"
     if isinstance(sending, NotAllowed):
-        code, reason = FORBIDDEN, str(sending)[:120]
+        code, reason = FORBIDDEN, sending.code
     elif isinstance(sending, TimeoutError):
         code, reason = TOO_SLOW, "too slow; connect again for a snapshot"
     elif isinstance(sending, Exception):

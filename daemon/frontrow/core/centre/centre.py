@@ -197,6 +197,10 @@ class Centre:
     def _on_other(self, event: Event, at: int) -> None:
         """An event that is kept for those who read it."""
 
+    def open_of(self, seller: str) -> int:
+        """Return how many open leads somebody has."""
+        return self._turns.open.get(seller, 0)
+
     # ------------------------------------------------------------------ what is in force
 
     def load(self) -> None:

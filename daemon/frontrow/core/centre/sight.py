@@ -29,6 +29,12 @@ class Sight:
             return self.manages or lead.holder is None
         return self.seller is not None and lead.holder is None and lead.pool is not None
 
+    def could_have(self, lead: LeadRow) -> bool:
+        """Return whether it is a lead that they see or would see if nobody had it: of such a one they may know who was faster."""
+        if self.sees(lead):
+            return True
+        return self.seller is not None and lead.team is not None and lead.team in self.teams
+
 
 EVERYTHING = Sight(everything=True)
 NOTHING = Sight()

@@ -86,6 +86,15 @@ class Desk:
         c = tables.raw_leads.c
         return self._rows(RawLead, select_rows(RawLead, c.lead == lead).order_by(c.decided_at.desc(), c.raw))
 
+    def reasons(self, leads: Sequence[str]) -> dict[str, list[Any]]:
+        """Return the reasons of the latest raw lead of each of some leads."""
+        c = tables.raw_leads.c
+        query = (
+            sa.select(c.lead, c.reasons).where(c.lead.in_(list(leads))).order_by(c.decided_at, c.raw.desc())
+        )
+        with self._engine.connect() as db:
+            return {lead: reasons for lead, reasons in db.execute(query)}
+
     def contact(self, customer: str) -> Contact | None:
         """Return the newest contact of a customer, or None."""
         c, i = tables.contacts.c, tables.identities.c
