@@ -7,22 +7,25 @@ journal, not kept in memory.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from frontrow.core.centre.book import LeadRow, Told
 from frontrow.core.centre.centre import Centre, Shown
+from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
 from frontrow.runtime.pipeline import Applied
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
+from frontrow.storage.centre.rooms import load_rooms, save_rooms
 from frontrow.storage.store import Alert, made_order
 
 FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
@@ -42,12 +45,16 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers."""
+    """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers.
+
+    ``duplicates`` were heard with it or since the one before it, by (platform, room); None: it comes from the journal, which has none.
+    """
 
     seq: int
     frame: Frame
     leads: Sequence[tuple[int, Lead]]
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    duplicates: Mapping[tuple[str, str], int] | None = None
 
 
 class CentreFollower:
@@ -64,10 +71,11 @@ class CentreFollower:
         shown: Callable[[int], Shown],
         clock: Clock,
         observer: Observer,
+        counts: RoomFacts | None = None,
     ) -> None:
         """``make`` opens the database, in the centre's thread, where ``alerts`` makes messages of what was decided to be told; ``told`` hears, on
         the loop, that some are in the outbox. ``changed`` hears, on the loop, of the leads that each transaction changed. ``shown`` gives what may be shown of the viewer in an
-        engine's row."""
+        engine's row. ``counts`` is who counts what happens in the rooms; its sessions must end as the engine's do."""
         self._store = store
         self._make = make
         self._alerts = alerts
@@ -76,6 +84,8 @@ class CentreFollower:
         self._shown = shown
         self._clock = clock
         self._observer = observer
+        self._counts = RoomFacts() if counts is None else counts
+        self._unheard: Counter[tuple[str, str]] = Counter()  # duplicates since the last frame
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="centre")
         self._held: deque[Made] = deque()
         self._arrived = asyncio.Event()
@@ -110,26 +120,32 @@ class CentreFollower:
         opened = await asyncio.get_running_loop().run_in_executor(self._thread, self._make)
         self._opened = opened
         self._seq = self._written = opened[0].position().seq
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, load_rooms, opened[0].engine, self._counts)
 
     async def close(self) -> None:
         """Write the position and close the database; idempotent."""
         if self._opened is not None:
             book, self._opened = self._opened[0], None
-            await asyncio.get_running_loop().run_in_executor(self._thread, book.close)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._finish, book)
         self._thread.shutdown(wait=False)
 
     def durable(self, frames: Sequence[Applied]) -> None:
         """Hear of frames that are on the disk, in their order; cheap."""
-        kept = [applied for applied in frames if len(applied.frame)]
-        first = self._store.store.seq - len(kept) + 1
-        for seq, applied in enumerate(kept, start=first):
+        seq = self._store.store.seq - sum(1 for applied in frames if len(applied.frame))
+        for applied in frames:
+            self._unheard.update(applied.duplicates)
+            if not len(applied.frame):
+                continue
+            seq += 1
             effects = applied.effects
             made = sorted(zip(effects.lead_positions, effects.leads, strict=True), key=made_order)
             shown = {
                 lead.lead: self._shown(row)
                 for lead, row in zip(effects.leads, effects.lead_rows, strict=True)
             }
-            self._held.append(Made(seq, applied.frame, made, shown))
+            self._held.append(Made(seq, applied.frame, made, shown, self._unheard))
+            self._unheard = Counter()
         while len(self._held) > FRAMES_HELD:
             self._held.popleft()
         self._arrived.set()
@@ -144,6 +160,7 @@ class CentreFollower:
         while True:
             self._arrived.clear()
             try:
+                await self._count_again()
                 while made := await self._next():
                     await self._step(made)
                     if self.failing:
@@ -157,6 +174,14 @@ class CentreFollower:
                 await self._clock.sleep(RETRY_S)
                 continue
             await self._arrived.wait()
+
+    async def _count_again(self) -> None:
+        """Count what was applied before a restart, and whose counts were not written."""
+        while self._counts.seq < self._seq:
+            for each in await self._store.call(self._read, self._counts.seq):
+                if each.seq <= self._seq:
+                    self._counts.take(each.seq, each.frame)
+            await asyncio.sleep(0)  # a long journal is counted for the first time where the tables are new
 
     async def _next(self) -> list[Made]:
         """Return the frames that come next, [] where there are none yet."""
@@ -213,10 +238,12 @@ class CentreFollower:
         book, centre = self._opened
         position = book.position()
         now = max(centre.now_after(each.frame) for each in made)
+        for each in made:
+            self._counts.take(each.seq, each.frame, each.duplicates)
         due = book.next_due is not None and book.next_due <= now
         if not due and not any(centre.concerns(each.frame) or each.leads for each in made):
             position.now, position.seq, position.mark = now, made[-1].seq, mark
-            if position.seq - self._written < UNWRITTEN_FRAMES:
+            if position.seq - self._written < UNWRITTEN_FRAMES and not self._counts.due:
                 return None
             book.begin()
             return []
@@ -228,9 +255,24 @@ class CentreFollower:
 
     def _commit(self, seq: int) -> list[LeadRow]:
         assert self._opened is not None
+        counted = self._counts.due
+        if counted:
+            save_rooms(self._opened[0].db, self._counts)
         changed = self._opened[0].commit()
+        if counted:
+            self._counts.written()
         self._written = seq
         return changed
+
+    def _finish(self, book: SqlBook) -> None:
+        self._counts.take_duplicates(self._unheard)
+        try:
+            book.begin()
+            save_rooms(book.db, self._counts)
+            book.commit()
+        except SQLAlchemyError as error:  # what is not written is counted again from the journal
+            log.warning("centre_not_finished", error=type(error).__name__)
+        book.close()
 
     def _roll_back(self) -> None:
         if self._opened is not None:

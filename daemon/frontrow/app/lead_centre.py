@@ -18,6 +18,7 @@ from frontrow.core.centre.identities import Identity
 from frontrow.core.centre.organisation import Organisation, OrgChange, change_data
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
+from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.centre.rule_findings import Finding, Known, findings
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import mask_name, mask_numbers
@@ -156,6 +157,10 @@ class LeadCentre:
             shown=shown,
             clock=clock,
             observer=observer,
+            counts=RoomFacts(
+                silence_ms=config.engine.session_silence_s * 1000,
+                grace_ms=config.engine.session_grace_s * 1000,
+            ),
         )
 
     async def open(self) -> None:

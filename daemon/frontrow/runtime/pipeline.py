@@ -6,8 +6,9 @@ durable. What waits meanwhile, and how much of it may, is :mod:`frontrow.runtime
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from frontrow.core.alerts import LeadAlert
@@ -34,6 +35,7 @@ class Applied:
     effects: Effects
     alerts: Sequence[tuple[str, LeadAlert]]  # (sink, alert)
     arrived_at: int  # of the frame's oldest event, UTC ms
+    duplicates: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by (platform, room)
 
 
 class Journal(Protocol):
@@ -176,11 +178,14 @@ class Pipeline:
         self._observer.scored(self._clock.monotonic() - began)
         if len(effects.kept):
             self._observer.accepted(effects.kept)
+        duplicates: Mapping[tuple[str, str], int] = {}
         if effects.duplicates:
-            self._observer.duplicates(frame.take(effects.duplicates))
+            again = frame.take(effects.duplicates)
+            self._observer.duplicates(again)
+            duplicates = Counter(zip(again.platforms, again.rooms, strict=True))
         for lead in effects.leads:
             self._observer.lead(self._room_id(lead.platform, lead.room), lead)
-        return Applied(effects.kept, effects, alerts, min(seen_ats))
+        return Applied(effects.kept, effects, alerts, min(seen_ats), duplicates)
 
     def _alerts(self, effects: Effects) -> list[tuple[str, LeadAlert]]:
         """Return what sinks are told: with the names and words of the moment of each lead, wherever the frame ends."""

@@ -266,3 +266,60 @@ clean_tasks = Table(
     Column("settled_at", Millis),
     Index("clean_tasks_by_state", "state", "created_at"),
 )
+
+# What is counted of rooms (:mod:`frontrow.core.centre.room_facts`), field by field of its rows.
+room_facts = Table(
+    "room_facts",
+    metadata,
+    Column("platform", String(256), primary_key=True),
+    Column("room", String(256), primary_key=True),
+    Column("session", String(256), primary_key=True),
+    Column("hour", Millis, primary_key=True),
+    Column("host", String(256), primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("heard", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("overflow", BigInteger, nullable=False),
+    Column("gaps", BigInteger, nullable=False),
+    Column("span_ms", BigInteger, nullable=False),
+    Column("gap_ms", BigInteger, nullable=False),
+    Column("comments", BigInteger, nullable=False),
+    Column("questions", BigInteger, nullable=False),
+    Column("answered", BigInteger, nullable=False),
+    Column("likes", BigInteger, nullable=False),
+    Column("gift_value", BigInteger, nullable=False),
+    Column("clicks", BigInteger, nullable=False),
+    Column("carts", BigInteger, nullable=False),
+    Column("viewers", BigInteger, nullable=False),
+    Column("returners", BigInteger, nullable=False),
+    Column("clickers", BigInteger, nullable=False),
+    Column("carters", BigInteger, nullable=False),
+    Column("form_viewers", BigInteger, nullable=False),
+    Column("price_viewers", BigInteger, nullable=False),
+    Column("dwell_observed", BigInteger, nullable=False),
+    Column("dwell_inferred", BigInteger, nullable=False),
+    Column("peak", BigInteger),
+    Column("lag", JSON, nullable=False),
+    Column("dwell", JSON, nullable=False),
+    Index("room_facts_by_time", "hour"),
+)
+
+# What the counting has in memory, so that a restart goes on with it: viewers of sessions that go on, as the platforms name them.
+room_memory = Table(
+    "room_memory",
+    metadata,
+    Column("platform", String(256), primary_key=True),
+    Column("room", String(256), primary_key=True),
+    Column("session", String(256), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+costs = Table(
+    "costs",
+    metadata,
+    Column("channel", String(256), primary_key=True),
+    Column("day", Millis, primary_key=True),  # when it begins
+    Column("currency", String(3), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+Index("costs_by_day", costs.c.day)
