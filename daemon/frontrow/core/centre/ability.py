@@ -25,7 +25,7 @@ from msgspec import Struct
 MIN_LEADS = 5  # of a seller, to be judged
 MIN_SELLERS = 5  # with as many leads each; below four, Morris's variance does not exist
 PRIOR_LEADS = 20.0  # leads at the overall rate that a stratum's rate is mixed with
-_BANDS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)
+BANDS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)
 # A chance this near 0 or 1 would make one surprise prove everything: the normal approximation knows no rare events.
 _SUREST = 0.01
 _Z90 = 1.6448536269514722  # of the normal distribution, at 95 %
@@ -70,7 +70,7 @@ def stratum(quality: int, probability: float | None) -> str:
     """Return the stratum of a lead: its quality (0 to 5), and the band of its probability, where it has one."""
     if probability is None:
         return f"q{quality}"
-    return f"q{quality}/p{sum(probability >= bound for bound in _BANDS)}"
+    return f"q{quality}/p{sum(probability >= bound for bound in BANDS)}"
 
 
 def tallies(cells: Iterable[Cell]) -> dict[str, Tally]:

@@ -8,6 +8,8 @@ for those who read and are never decided by: they may be destroyed.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from frontrow.core.centre.ability import Cell
+
 VIEWER = "viewer:"  # the beginning of an identity's kind that is a platform's
 
 
@@ -290,6 +292,12 @@ class Book(Protocol):
     def organisation(self) -> list[OrgRow]: ...
     def open_leads(self) -> dict[str, int]:
         """Return how many open leads each seller has."""
+
+    def closed_cells(self, since: int, before: int) -> list[Cell]:
+        """Return what sellers made of their leads that were won or lost at ``since`` or later and before ``before`` (UTC ms).
+
+        Strata are by what was known when a lead was made, never by what became of it.
+        """
 
     def contact_of(self, customer: str) -> Contact | None:
         """Return the newest contact that a customer left with consent, or None."""

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from frontrow.core.centre import ability
 from frontrow.core.centre import identities as ids
 from frontrow.core.centre.assignment import Decision, decide
 from frontrow.core.centre.assignment import State as Turns
@@ -69,7 +70,9 @@ RELEVANT = (
 )
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
-KEPT_MS = 30 * 86_400_000  # for so long the transfer of a store's leads can be undone
+DAY_MS = 86_400_000
+KEPT_MS = 30 * DAY_MS  # for so long the transfer of a store's leads can be undone
+JUDGED_MS = 365 * DAY_MS  # for how long a closed lead speaks of its seller
 
 Shown = tuple[str | None, str | None]
 """What may be shown of a viewer: the name and the last words, both masked; personal, and nothing is decided by it."""
@@ -118,6 +121,7 @@ class Centre:
         }  # fmt: skip
         self._loaded = False
         self._turned = False
+        self._judged_day: int | None = None  # of engine time, whose abilities hold
         self.journalled = False  # whether the policy in force is the journal's
         self.policy = policy
         self.organisation = Organisation()
@@ -227,12 +231,17 @@ class Centre:
         turns = book.state("turns")
         self._turns = Turns() if turns is None else msgspec.convert(turns.value, Turns)
         self._turns.open = book.open_leads()
+        judged = book.state("abilities")
+        self._judged_day = None if judged is None else judged.value["day"]
+        self._turns.abilities = {} if judged is None else judged.value["low"]
         self._loaded = True
 
     def _save(self) -> None:
         if self._turned:
-            # Who has how many open leads is in the leads themselves.
-            self._put_state("turns", msgspec.to_builtins(msgspec.structs.replace(self._turns, open={})))
+            # Who has how many open leads is in the leads themselves, and what sellers are able to beside this.
+            self._put_state(
+                "turns", msgspec.to_builtins(msgspec.structs.replace(self._turns, open={}, abilities={}))
+            )
             self._turned = False
 
     def _put_state(self, name: str, value: dict[str, Any]) -> None:
@@ -852,6 +861,7 @@ class Centre:
         )
 
     def _decide(self, facts: LeadFacts, at: int, without: Iterable[str] = ()) -> Decision:
+        self._judge_sellers(at)
         excluding = frozenset(without)
         decision = decide(
             facts, self.policy.compiled, self.organisation, self._turns, at, excluding=excluding
@@ -862,6 +872,21 @@ class Centre:
             )  # counted when it is done: the lead may be given to another after all
         self._turned = True
         return decision
+
+    def _judge_sellers(self, at: int) -> None:
+        """Let who gives leads to the best know what had been closed when this day of engine time (UTC) began.
+
+        Once a day: what a seller is able to moves slowly, and a rank that moved with each deal would send everything to who had the last.
+        Asked for at the day's first decision, and only of what was closed before the day: so it hangs on the events' order alone.
+        """
+        day = at // DAY_MS
+        if day == self._judged_day or not self.policy.judges_sellers:
+            return
+        begins = day * DAY_MS
+        cells = self._book.closed_cells(begins - JUDGED_MS, begins)
+        low = ability.lower_bounds(ability.abilities(ability.tallies(cells)))
+        self._turns.abilities, self._judged_day = low, day
+        self._put_state("abilities", {"day": day, "low": low})
 
     def _store_of(self, decision: Decision, at: int) -> str:
         """Return the store of the team that a lead goes to, "" where it goes to a pool of the whole company."""

@@ -70,6 +70,11 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return Rules(self.rules, fallback=self.fallback)
 
     @cached_property
+    def judges_sellers(self) -> bool:
+        """Whether any rule gives leads to the best."""
+        return any(rule.strategy == "best_performer" for rule in self.rules)
+
+    @cached_property
     def numbers(self) -> NumberLists:
         """Numbers that are no customers'."""
         return NumberLists(blacklist=frozenset(self.blacklist))

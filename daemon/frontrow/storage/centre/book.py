@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from frontrow.core.centre.ability import BANDS, Cell
 from frontrow.core.centre.book import (
     Access,
     CleanTask,
@@ -109,6 +110,30 @@ _OPEN = (
     .where(_l.holder.is_not(None), _l.closed_at.is_(None), _l.merged_into.is_(None))
     .group_by(_l.holder)
 )
+
+_band: sa.ColumnElement[int] = sa.literal_column("0")
+for _bound in BANDS:
+    _band = _band + sa.case((_r.probability >= sa.literal_column(str(_bound)), 1), else_=0)
+_banded = (
+    sa.select(
+        _l.holder,
+        _r.quality,
+        sa.case((_r.probability.is_not(None), _band)).label("band"),
+        sa.case((_l.status == "won", 1), else_=0).label("won"),
+    )
+    .select_from(tables.leads.join(tables.raw_leads, _r.raw == _l.raw))
+    .where(
+        _l.closed_at >= _p("since"),
+        _l.closed_at < _p("before"),
+        _l.status.in_(("won", "lost")),
+        _l.holder.is_not(None),
+        _l.merged_into.is_(None),
+    )
+    .subquery()
+)
+_CLOSED = sa.select(
+    _banded.c.holder, _banded.c.quality, _banded.c.band, sa.func.count(), sa.func.sum(_banded.c.won)
+).group_by(_banded.c.holder, _banded.c.quality, _banded.c.band)
 
 
 def row_of(kind: type[Row], found: sa.Row[Any]) -> Row:
@@ -222,6 +247,20 @@ class SqlBook:
     def open_leads(self) -> dict[str, int]:
         self._flush(LeadRow)
         return {seller: count for seller, count in self._db.execute(_OPEN)}
+
+    def closed_cells(self, since: int, before: int) -> list[Cell]:
+        self._flush(LeadRow, RawLead)
+        return [
+            Cell(
+                seller=seller,
+                stratum=f"q{quality}" + ("" if band is None else f"/p{band}"),
+                leads=leads,
+                wins=wins,
+            )
+            for seller, quality, band, leads, wins in self._db.execute(
+                _CLOSED, {"since": since, "before": before}
+            )
+        ]
 
     def identity(self, kind: str, key: str) -> Identity | None:
         return self._get(Identity, (kind, key))
