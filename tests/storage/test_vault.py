@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import apsw
 import pytest
@@ -140,6 +141,29 @@ def test_threads_agree_on_a_persons_key(tmp_path: Path) -> None:
         sealed = list(pool.map(lambda n: vault.seal(ONE, "form", b"%d" % n), range(64)))
     assert [vault.unseal(ONE, "form", each) for each in sealed] == [b"%d" % n for n in range(64)]
     assert len(keys_in(vault.path)) == 1
+    vault.close()
+
+
+def test_readers_in_other_threads_only_delay_a_commit(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path / "v.keys")
+    done = Event()
+
+    def read() -> None:
+        while not done.is_set():
+            reader = Vault.open_to_read(vault.path)
+            reader.erasures()
+            reader.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for number in range(20):
+                vault.begin_erasure(str(number), b"", [ONE], number)
+                vault.end_erasure(str(number))
+        finally:
+            done.set()
+        assert [reader.result() for reader in readers] == [None, None]
+    assert vault.erasures() == []
     vault.close()
 
 

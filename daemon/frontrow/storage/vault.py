@@ -298,8 +298,15 @@ class Vault:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
         try:
-            with self._db:
+            # Not `with self._db`: waiting for a reader in another thread of ours, that one waits in vain, until it is busy.
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
                 yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
         except apsw.Error as error:
             raise explained(error, self.path) from error
 
