@@ -1108,7 +1108,7 @@ class Centre:
             self._set_timers(row, happening, at)
         if done.state == state and kind not in _ALWAYS_NOTED:
             return done
-        self._note(row, kind, actor, at, {key: value for key, value in (data or {}).items() if value}, note)
+        self._note(row, kind, actor, at, data or {}, note)
         self._changed(row)
         return done
 

@@ -76,6 +76,8 @@ const ICONS = {
     ["path", { d: "M5 11a4.2 4.2 0 0 1 0-6M11 5a4.2 4.2 0 0 1 0 6M2.9 13.1a7.2 7.2 0 0 1 0-10.2M13.1 2.9a7.2 7.2 0 0 1 0 10.2", ...LINE }],
   ],
   check: [["path", { d: "m3 8.5 3.2 3.2L13 5", ...LINE }]],
+  sound: [["path", { d: "M2.5 6.2v3.6H5l3.2 2.7v-9L5 6.2ZM10.6 5.8a3.2 3.2 0 0 1 0 4.4M12.6 4a5.8 5.8 0 0 1 0 8", ...LINE }]],
+  mute: [["path", { d: "M2.5 6.2v3.6H5l3.2 2.7v-9L5 6.2ZM10.8 6.2l3.4 3.6m0-3.6-3.4 3.6", ...LINE }]],
 };
 
 /** Return a small picture that says nothing to a screen reader; the words beside it do. */

@@ -29,7 +29,8 @@ export class Link {
   constructor({ address, onMessage, onChange, random = Math.random }) {
     this.phase = "connecting";
     this.failures = 0; // in a row
-    this.code = null; // of the last close
+    this.code = null; // of the last close …
+    this.reason = ""; // … and what the server said of it
     this.retryAt = null; // performance.now() of the next try
     this.lostAt = null; // performance.now() when the last live connection ended, or the page began
     this._address = address;
@@ -52,7 +53,7 @@ export class Link {
     this._socket = socket;
     this._timer = setTimeout(() => this._failed(socket, null), ANSWER_WITHIN_MS);
     socket.addEventListener("message", (event) => this._heard(socket, event.data));
-    socket.addEventListener("close", (event) => this._failed(socket, event.code));
+    socket.addEventListener("close", (event) => this._failed(socket, event.code, event.reason));
   }
 
   /** Try again at once if a try is being waited for: the network came back, or a person asked. */
@@ -72,12 +73,13 @@ export class Link {
     this._enter("live");
   }
 
-  _failed(socket, code) {
+  _failed(socket, code, reason = "") {
     if (socket !== this._socket) return;
     clearTimeout(this._timer);
     this._drop();
     this.failures += 1;
     this.code = code;
+    this.reason = reason;
     this.lostAt ??= performance.now();
     const refusal = REFUSALS.get(code);
     if (refusal !== undefined) this._since = null; // if it is let in again, it starts anew
