@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from frontrow.core.events import encode_event
+from frontrow.runtime.access import Role
 from tests.support.clock import ManualClock
 from tests.support.daemons import Running, running, write_config
 from tests.support.http_server import Reply, Request, ScriptedServer, scripted_server
 from tests.support.rooms import event
-
-from frontrow.core.events import encode_event
-from frontrow.runtime.access import Role
 
 NOW = 1_750_000_000_000
 STEP_S = 0.02

@@ -210,3 +210,42 @@ def test_reassignment_stays_in_the_store_whatever_the_rules_say_by_then() -> Non
     assert (row.store, row.team, row.holder) == ("hangzhou", "hangzhou", None)
     again = scene.hot("v", 6 * MINUTE, session="s2")
     assert again.lead == lead.lead
+
+
+def test_turns_of_those_who_have_left_are_forgotten() -> None:
+    scene = Scene()
+    for number in range(4):
+        scene.hot(f"v{number}", number)
+    gone = OrgChange(sellers=(Seller(id="li", team="hz-a", from_at=START + 10, to_at=START + 11),))
+    scene.say("org_change", 5, data=change_data(gone))
+    [rotation] = scene.centre._turns.rotations.values()
+    assert "li" in rotation.last
+    scene.hot("w", 24 * HOUR)
+    [rotation] = scene.centre._turns.rotations.values()
+    assert "li" not in rotation.last and "wang" in rotation.last
+
+
+# ---- how the seller is told
+
+
+BEST = Rule(name="to the best", team="hz-a", strategy="best_performer", notify=("todo", "sms"))
+
+
+def test_a_rule_says_whether_a_text_message_goes_out_too() -> None:
+    scene = by_team(BEST)
+    scene.hot("v")
+    assert [(each.to, each.through) for each in scene.told if each.purpose == "todo"] == [
+        ("li", ("todo", "sms"))
+    ]
+    scene.pass_time(3 * MINUTE)
+    assert [each.through for each in scene.told if each.purpose == "nudge"] == [("todo",)]
+
+
+def test_who_is_told_after_an_approval_is_told_as_the_rule_says() -> None:
+    scene = by_team(Rule(name="asked", team="hz-a", approval=True, notify=("todo", "sms")))
+    lead = scene.hot("v")
+    scene.act("lead_approve", lead, 1, data={"by": "chen", "decision": "approve"})
+    assert [(each.to, each.purpose, each.through) for each in scene.told if each.to] == [
+        ("chen", "approval", ("todo",)),
+        ("li", "todo", ("todo", "sms")),
+    ]

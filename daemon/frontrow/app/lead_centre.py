@@ -227,7 +227,12 @@ class LeadCentre:
             if row is None:
                 continue
             alert = self._alert(book, centre, row, each)
-            of_room = [sink.id for sink in sinks if not sink.rooms or alert.room_id in sink.rooms]
+            of_room = [
+                sink.id
+                for sink in sinks
+                if (not sink.rooms or alert.room_id in sink.rooms)
+                and (sink.kind != "sms" or "sms" in each.through)
+            ]
             found += [(Alert(sink, f"{sink}:{each.key}", alert), each.at) for sink in of_room]
         return found
 
@@ -268,7 +273,7 @@ class LeadCentre:
         person = centre.organisation.seller(seller, at)
         if person is None:
             return Addressee(seller=seller)
-        return Addressee(seller=seller, wecom=person.wecom, timezone=person.timezone)
+        return Addressee(seller=seller, wecom=person.wecom, mobile=person.mobile, timezone=person.timezone)
 
 
 def _check_history(book: SqlBook, store: StoreThread) -> None:

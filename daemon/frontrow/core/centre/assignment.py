@@ -125,11 +125,13 @@ class State(Struct, kw_only=True, omit_defaults=True):
     """What decisions depend on besides the lead and the organisation. It is JSON values all through.
 
     ``open`` is how many open leads each seller has, ``abilities`` the lower bound of each whose ability is known
-    (:func:`frontrow.core.centre.ability.lower_bounds`), ``rotations`` whose turn it is.
+    (:func:`frontrow.core.centre.ability.lower_bounds`), ``rotations`` whose turn it is. ``day`` is the last one (of 1970) on which those
+    who had left were forgotten.
     """
 
     open: dict[str, int] = {}
     abilities: dict[str, float] = {}
+    day: int = 0
     rotations: dict[str, Rotation] = {}
 
     def opened(self, seller: str) -> None:

@@ -193,7 +193,8 @@ class Told:
     """A message that somebody is to get: one seller or manager (``to``), or programs that hear of all leads (``to`` None).
 
     ``key`` makes it one however often it is computed. ``purpose`` is that of an alert; ``event`` what has happened, where the purpose does not
-    say it (``assigned``, ``claimed``, ``returned``, ``breached``, ``won`` …). ``cause`` is that of a breach.
+    say it (``assigned``, ``claimed``, ``returned``, ``breached``, ``won`` …). ``cause`` is that of a breach. ``through`` are the ways in
+    which the rule wants it told: "todo" every way that costs nothing, "sms" a text message.
     """
 
     key: str
@@ -205,6 +206,7 @@ class Told:
     event: str | None = None
     holder: str | None = None
     cause: str | None = None
+    through: tuple[str, ...] = ("todo",)
 
 
 @dataclass(slots=True)

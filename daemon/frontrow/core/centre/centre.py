@@ -862,6 +862,9 @@ class Centre:
 
     def _decide(self, facts: LeadFacts, at: int, without: Iterable[str] = ()) -> Decision:
         self._judge_sellers(at)
+        if at // DAY_MS != self._turns.day:
+            self._turns.day = at // DAY_MS
+            self._turns.forget(self.organisation, at)
         excluding = frozenset(without)
         decision = decide(
             facts, self.policy.compiled, self.organisation, self._turns, at, excluding=excluding
@@ -929,7 +932,7 @@ class Centre:
             for manager in self._managers(row, at):
                 self._tell(row, manager, "approval", at)
         elif seller is not None:
-            self._tell(row, seller, "todo", at)
+            self._tell(row, seller, "todo", at, through=decision.notify)
 
     def _can_have(self, seller: str, store: str, at: int) -> bool:
         known = self.organisation.seller(seller, at)
@@ -940,6 +943,10 @@ class Centre:
             and self.organisation.on_shift(known, at)
             and not self.organisation.absent(known, at)
         )
+
+    def _ways_of(self, rule: str | None) -> tuple[str, ...]:
+        """Return in which ways a rule wants the seller told."""
+        return next((each.notify for each in self.policy.rules if each.name == rule), ("todo",))
 
     def _managers(self, row: LeadRow, at: int) -> tuple[str, ...]:
         unit = row.team or row.store
@@ -1061,7 +1068,7 @@ class Centre:
         if isinstance(done, Refusal):
             self._refuse(event, done)
         elif row.offered_to is not None:
-            self._tell(row, row.offered_to, "todo", at)
+            self._tell(row, row.offered_to, "todo", at, through=self._ways_of(row.rule))
         else:
             self._dispatch(row, at, None, without=[] if rejected is None else [rejected])
 
@@ -1397,6 +1404,7 @@ class Centre:
         number: int = 0,
         *,
         event: str | None = None,
+        through: tuple[str, ...] = ("todo",),
     ) -> None:
         key = f"{row.lead}.{row.entries}.{event or purpose}.{to or ''}.{number}"
         self._told.append(
@@ -1410,6 +1418,7 @@ class Centre:
                 event,
                 row.holder,
                 row.breach if purpose == "escalation" else None,
+                through,
             )
         )
 

@@ -85,7 +85,8 @@ class Absence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Seller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Somebody who works with leads, over a time.
 
-    ``team`` is a team's id; a manager's may be any unit's. ``wecom`` is the WeCom userid to which to-dos go. ``products`` are
+    ``team`` is a team's id; a manager's may be any unit's. ``wecom`` is the WeCom userid to which to-dos go, ``mobile`` the number
+    (E.164) for the text messages that a rule asks for. ``products`` are
     the paths that they can sell; empty: all. ``weight`` is their share where leads are given by weight. ``capacity`` is how
     many open leads they may have; with 0 they get none. No ``shifts``: always on duty.
     """
@@ -95,6 +96,7 @@ class Seller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     name: Label = ""
     role: Role = "seller"
     wecom: Key | None = None
+    mobile: Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")] | None = None
     products: tuple[Label, ...] = ()
     weight: Annotated[int, Meta(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Meta(ge=0, le=100_000)] = 50

@@ -78,6 +78,7 @@ SELLER_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "name": ("name", "姓名", "名称"),
     "role": ("role", "角色", "岗位"),
     "wecom": ("wecom", "wecom userid", "企业微信", "企业微信账号"),
+    "mobile": ("mobile", "phone", "手机", "手机号"),
     "products": ("products", "产品", "产品线", "技能"),
     "weight": ("weight", "权重"),
     "capacity": ("capacity", "容量", "上限"),
@@ -253,6 +254,11 @@ def _number(cell: str, zone: ZoneInfo) -> int:
     return int(cell)
 
 
+def _mobile(cell: str, zone: ZoneInfo) -> str:
+    digits = re.sub(r"[\s().-]", "", cell)
+    return f"+86{digits}" if re.fullmatch(r"1[3-9]\d{9}", digits) else digits
+
+
 def _list(cell: str, zone: ZoneInfo) -> list[str]:
     return [part.strip() for part in _LIST.split(cell) if part.strip()]
 
@@ -343,6 +349,7 @@ _READERS: Mapping[str, Callable[[str, ZoneInfo], Any]] = {
     "provinces": _provinces,
     "cities": _cities,
     "products": _list,
+    "mobile": _mobile,
     "weight": _number,
     "capacity": _number,
     "timezone": _zone,
