@@ -42,6 +42,7 @@ id = "li"
 name = "李想"
 team = "skin"
 wecom = "LiXiang"
+mobile = "+8613900139000"
 [[centre.sellers]]
 id = "wang"
 name = "王芳"
@@ -54,11 +55,27 @@ team = "hangzhou"
 role = "manager"
 wecom = "ChenDian"
 [[sinks]]
+id = "texts"
+kind = "sms"
+access_key_id = "LTAI0"
+access_key_secret = "S3cret"
+sign_name = "示例"
+templates = {{ todo = "SMS_100000001" }}
+url = "{url}"
+[[sinks]]
 id = "sellers"
 kind = "wecom_app"
 corp_id = "ww1"
 agent_id = 7
 secret = "S3cret"
+url = "{url}"
+"""
+BY_TEXT_TOO = """
+[[centre.rules]]
+name = "hot ones by text message too"
+by = ["product"]
+notify = ["todo", "sms"]
+when = { grades = ["hot"] }
 """
 
 
@@ -70,8 +87,17 @@ class WeCom:
         server.on_request = self._answer
 
     def _answer(self, request: Request) -> None:
-        token = b'{"errcode":0,"errmsg":"ok","access_token":"T","expires_in":7200}'
-        self.server.otherwise = Reply(body=token if request.path.endswith("/gettoken") else SENT)
+        if request.path.endswith("/gettoken"):
+            body = b'{"errcode":0,"errmsg":"ok","access_token":"T","expires_in":7200}'
+        elif request.path.endswith("/message/send"):
+            body = SENT
+        else:  # the text messages' provider
+            body = b'{"Code":"OK","Message":"OK","BizId":"b-1","RequestId":"r-1"}'
+        self.server.otherwise = Reply(body=body)
+
+    @property
+    def texts(self) -> list[Request]:
+        return [each for each in self.server.requests if not each.path.startswith("/cgi-bin/")]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -115,7 +141,7 @@ async def test_a_new_hot_lead_goes_to_its_product_lines_group_and_its_seller_get
     tmp_path: Path, wecom: WeCom
 ) -> None:
     clock = ManualClock(NOW)
-    config = write_config(tmp_path, f'{COMPANY}url = "{wecom.server.url}"\n')
+    config = write_config(tmp_path, COMPANY.format(url=wecom.server.url))
     async with running(config, clock=clock) as daemon:
         headers = {"authorization": f"Bearer {daemon.token(Role.MANAGER)}"}
         await _organised(daemon, clock)
@@ -144,6 +170,22 @@ async def test_a_new_hot_lead_goes_to_its_product_lines_group_and_its_seller_get
         await clock.advance(60)
         await _idle(daemon, clock, headers)
         assert [each["touser"] for each in wecom.messages] == ["LiXiang", "WangFang"]
+        assert wecom.texts == [], "no rule asked for text messages"
+
+
+async def test_a_rule_that_asks_for_it_sends_a_text_message_to_the_same_seller(
+    tmp_path: Path, wecom: WeCom
+) -> None:
+    clock = ManualClock(NOW)
+    config = write_config(tmp_path, COMPANY.format(url=wecom.server.url) + BY_TEXT_TOO)
+    async with running(config, clock=clock) as daemon:
+        await _organised(daemon, clock)
+        sending = asyncio.create_task(daemon.ingest(turns_hot("v1", "保湿面霜", NOW)))
+        await moved_until(clock, sending.done, 1.0)
+        await moved_until(clock, lambda: bool(wecom.messages and wecom.texts), 1.0)
+        assert [each["touser"] for each in wecom.messages] == ["LiXiang"]
+        [text] = wecom.texts
+        assert "13900139000" in str(text.query) + text.body.decode()
 
 
 async def _organised(daemon: Running, clock: ManualClock) -> None:
