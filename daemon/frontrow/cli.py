@@ -7,6 +7,7 @@ Each command imports what it needs when it runs: the daemon, the engine and the 
 neither ``--help`` nor a new token should wait.
 """
 
+import contextlib
 import getpass
 import os
 import random
@@ -401,6 +402,64 @@ def restore(file: Path, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
         print(f"in {done.erased:,} frames somebody was erased who had been erased since")
     if done.replaced is not None:
         print(f"{done.replaced}: what stood there; remove it when you need it no more")
+    return DONE
+
+
+@app.command
+def export(
+    what: Literal["leads", "timeline", "indicators"],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The file; of Parquet the folder.")],
+    format: Annotated[Literal["csv", "xlsx", "parquet"], Parameter(help="Which kind of file.")] = "csv",
+    since: Annotated[str, Parameter(help="From this day or moment on, as 2026-01-31; UTC.")] = "",
+    until: Annotated[str, Parameter(help="Before this day or moment; UTC.")] = "",
+    indicator: Annotated[
+        Sequence[str], Parameter(negative="", help="Which ones; repeat it. Default: all.")
+    ] = (),
+    cut: Annotated[
+        Sequence[str], Parameter(negative="", help="What to part figures by, as day; repeat it.")
+    ] = (),
+    contacts: Annotated[bool, Parameter(negative="", help="Leads with whole numbers.")] = False,
+    purpose: Annotated[str, Parameter(help="What the numbers are for; stands in the access log.")] = "",
+    by: PromotedBy = "",
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Write leads, their timelines or the indicators to a file, beside a running daemon or without one.
+
+    Numbers are masked. With --contacts they are whole, and who asked for them and what for is written down first.
+    """
+    from frontrow.app.exporting import export as write
+    from frontrow.app.exporting import moment, open_vault, revealing
+    from frontrow.app.parts import load_config
+
+    if contacts and (what != "leads" or not purpose.strip()):
+        print("frontrow export: --contacts is of leads, and needs --purpose", file=sys.stderr)
+        return WRONG
+    try:
+        from_at, to_at = moment(since, 0), moment(until, 1 << 62)
+    except ValueError:
+        print("frontrow export: --since and --until are days or moments, as 2026-01-31", file=sys.stderr)
+        return WRONG
+    loaded = load_config(config, os.environ)
+    with contextlib.ExitStack() as stack:
+        reveal = None
+        if contacts:
+            vault = stack.enter_context(contextlib.closing(open_vault(loaded)))
+            at, id = SystemClock().now(), secrets.token_hex(8)
+            reveal = revealing(vault, by=by or _login(), purpose=purpose.strip(), at=at, id=id)
+        count = write(
+            loaded,
+            what,
+            format,
+            out,
+            from_at=from_at,
+            to_at=to_at,
+            indicators=indicator,
+            cuts=cut,
+            reveal=reveal,
+        )
+    print(f"{out}: {count:,} row{'s' * (count != 1)}")
     return DONE
 
 

@@ -1,0 +1,134 @@
+"""``frontrow export``: leads, their timelines and the indicators out of the lead centre's database, while the daemon runs or not."""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from frontrow.app.lead_centre import database_url
+from frontrow.config import Config
+from frontrow.core.centre.book import Access, LeadRow
+from frontrow.core.centre.identities import Identity
+from frontrow.core.centre.indicators import CATALOGUE, Question, QuestionRefused
+from frontrow.core.centre.sealing import PURPOSE
+from frontrow.core.contact import form_facts
+from frontrow.storage.centre import exports, tables
+from frontrow.storage.centre.database import WRITES, open_database
+from frontrow.storage.centre.desk import Desk
+from frontrow.storage.centre.indicators import query
+from frontrow.storage.vault import Vault, master_key, path_beside
+
+What = Literal["leads", "timeline", "indicators"]
+
+
+def export(
+    config: Config,
+    what: What,
+    format: exports.Format,
+    out: Path,
+    *,
+    from_at: int = 0,
+    to_at: int = 1 << 62,
+    indicators: Sequence[str] = (),
+    cuts: Sequence[str] = (),
+    reveal: Callable[[sa.Engine], exports.Reveal] | None = None,
+) -> int:
+    """Write what is asked for and return how many rows it has. ``reveal`` gives numbers whole, from :func:`revealing`.
+
+    Raises:
+        ExportImpossible: As :func:`frontrow.storage.centre.exports.write`, or an indicator cannot be cut so.
+        StoreUnusable, StoreDamaged: The database cannot be opened.
+    """
+    engine = open_database(database_url(config))
+    by_room = format == "parquet"
+    try:
+        with engine.connect() as db:
+            match what:
+                case "leads":
+                    shown = None if reveal is None else reveal(engine)
+                    rows = exports.lead_rows(db, from_at, to_at, by_room=by_room, reveal=shown)
+                    return exports.write(out, format, exports.LEAD_COLUMNS, rows, what)
+                case "timeline":
+                    rows = exports.timeline_rows(db, from_at, to_at, by_room=by_room)
+                    return exports.write(out, format, exports.TIMELINE_COLUMNS, rows, what)
+                case "indicators":
+                    asked = tuple(indicators) or tuple(
+                        each.id for each in CATALOGUE if set(cuts) <= set(each.cuts)
+                    )
+                    question = Question(indicators=asked, cuts=tuple(cuts), from_at=from_at, to_at=to_at)
+                    rows = exports.figure_rows(query(db, question))
+                    return exports.write(out, format, exports.FIGURE_COLUMNS, rows, what)
+    except QuestionRefused as error:
+        raise exports.ExportImpossible(str(error)) from error
+    finally:
+        engine.dispose()
+
+
+def moment(text: str, otherwise: int) -> int:
+    """Return the UTC ms of a day or a moment of ISO 8601, UTC where it names no zone; of "" what is given.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not text:
+        return otherwise
+    at = datetime.fromisoformat(text)
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def open_vault(config: Config) -> Vault:
+    """Return the vault, to read; the caller closes it.
+
+    Raises:
+        StoreUnusable, StoreDamaged: It cannot be opened.
+    """
+    return Vault.open_to_read(path_beside(config.storage.path), master_key(config.privacy.master_key))
+
+
+def revealing(
+    vault: Vault, *, by: str, purpose: str, at: int, id: str
+) -> Callable[[sa.Engine], exports.Reveal]:
+    """Return what gives numbers whole: who sees them, and what for, is in the access log before the first is read.
+
+    ``id`` names this export; ``at`` is now (UTC ms). Of customers who want no contact no number is given.
+    """
+
+    def of(engine: sa.Engine) -> exports.Reveal:
+        desk = Desk(engine)
+
+        def reveal(leads: Sequence[LeadRow]) -> list[str | None]:
+            contacts = [None if lead.do_not_contact else desk.contact(lead.customer) for lead in leads]
+            seen = [lead for lead, contact in zip(leads, contacts, strict=True) if contact is not None]
+            accesses = [
+                Access(f"export/{id}/{lead.lead}", lead.lead, lead.customer, by, purpose, at) for lead in seen
+            ]
+            if accesses:
+                with engine.connect().execution_options(**{WRITES: True}) as db, db.begin():
+                    db.execute(
+                        sa.insert(tables.accesses),
+                        [{name: getattr(each, name) for name in Access.__slots__} for each in accesses],
+                    )
+            found: list[str | None] = []
+            for contact in contacts:
+                sealed = None if contact is None else contact.sealed
+                if contact is None or sealed is None:
+                    found.append(None)
+                    continue
+                owner = Identity(contact.kind, contact.key)
+                fields = vault.unseal(owner, PURPOSE, base64.b64decode(sealed))
+                found.append(None if fields is None else _number(fields))
+            return found
+
+        return reveal
+
+    return of
+
+
+def _number(fields: bytes) -> str | None:
+    """Return the number among what somebody entered in a form."""
+    found = form_facts(msgspec.json.decode(fields, type=dict[str, Any])).phone
+    return None if found is None else found.e164
