@@ -270,6 +270,16 @@ class Access:
 
 
 @dataclass(slots=True)
+class Cost:
+    """What a channel cost on a day, which begins at ``day`` (UTC ms); ``amount`` in minor units."""
+
+    channel: str
+    day: int
+    currency: str
+    amount: int
+
+
+@dataclass(slots=True)
 class CleanTask:
     """A question about a lead that a person, or an outside service, is to answer."""
 
@@ -308,6 +318,7 @@ class Book(Protocol):
     def consents_of(self, kind: str, key: str) -> list[Consent]: ...
     def tasks_of(self, lead: str) -> list[CleanTask]: ...
     def task(self, task: str) -> CleanTask | None: ...
+    def cost(self, channel: str, day: int, currency: str) -> Cost | None: ...
     def identity(self, kind: str, key: str) -> Identity | None: ...
     def identities_of(self, customer: str) -> list[Identity]: ...
     def links_of(self, kind: str, key: str) -> list[Link]: ...

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from frontrow.core.centre import ability
+from frontrow.core.centre import ability, costs
 from frontrow.core.centre import identities as ids
 from frontrow.core.centre.assignment import Decision, decide
 from frontrow.core.centre.assignment import State as Turns
@@ -28,6 +28,7 @@ from frontrow.core.centre.book import (
     CleanTask,
     Consent,
     Contact,
+    Cost,
     Entry,
     Identity,
     LeadRow,
@@ -108,6 +109,7 @@ class Centre:
             "person_erase": self._on_erase,
             "contact_reveal": self._on_reveal,
             "clean_result": self._on_cleaned,
+            "cost_change": self._on_costs,
             "lead_approve": self._on_approve,
             "lead_assign": self._on_assign,
             "store_transfer": self._on_transfer,
@@ -1378,6 +1380,18 @@ class Centre:
                     book.put(entry)
             self._note(row, "erased", CLOCK, at, {})
             self._changed(row)
+
+    # ------------------------------------------------------------------ channels
+
+    def _on_costs(self, event: Event, at: int) -> None:
+        if (event.platform, event.room) != (PLATFORM, ROOM):
+            return
+        for row in costs.read_change(event.data):
+            known = self._book.cost(row.channel, row.day, row.currency)
+            if known is None:
+                known = Cost(row.channel, row.day, row.currency, 0)
+            known.amount = row.amount
+            self._book.put(known)
 
     # ------------------------------------------------------------------ writing
 

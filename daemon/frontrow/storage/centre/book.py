@@ -16,6 +16,7 @@ from frontrow.core.centre.book import (
     CleanTask,
     Consent,
     Contact,
+    Cost,
     Entry,
     Identity,
     LeadRow,
@@ -45,6 +46,7 @@ TABLES: dict[type[Any], sa.Table] = {
     OrgRow: tables.organisation,
     Access: tables.accesses,
     CleanTask: tables.clean_tasks,
+    Cost: tables.costs,
 }
 _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
@@ -320,6 +322,9 @@ class SqlBook:
 
     def task(self, task: str) -> CleanTask | None:
         return self._get(CleanTask, (task,))
+
+    def cost(self, channel: str, day: int, currency: str) -> Cost | None:
+        return self._get(Cost, (channel, day, currency))
 
     def tasks_of(self, lead: str) -> list[CleanTask]:
         return self._all(CleanTask, _TASKS_OF, {"lead": lead})
