@@ -35,10 +35,6 @@ class Sight:
             return True
         return self.seller is not None and lead.team is not None and lead.team in self.teams
 
-    def saw(self, lead: LeadRow) -> bool:
-        """Return whether this lead, which somebody holds, was one that they could have claimed: then they may know who was faster."""
-        return lead.team is not None and lead.team in self.teams
-
 
 EVERYTHING = Sight(everything=True)
 NOTHING = Sight()
