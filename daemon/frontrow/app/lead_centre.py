@@ -15,6 +15,7 @@ from frontrow.core.alerts import Addressee, LeadAlert, Reason
 from frontrow.core.centre.book import Contact, LeadRow, Told
 from frontrow.core.centre.centre import PLATFORM, ROOM, Centre, Shown
 from frontrow.core.centre.identities import Identity
+from frontrow.core.centre.indicators import BY_ID, Figure, Question
 from frontrow.core.centre.organisation import Organisation, OrgChange, change_data
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
@@ -34,6 +35,7 @@ from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk as Reads
+from frontrow.storage.centre.indicators import MESSAGES, Message, query
 from frontrow.storage.store import Alert
 from frontrow.storage.vault import Vault
 from frontrow_connectors.sinks.registry import SINKS
@@ -143,6 +145,7 @@ class LeadCentre:
             centre.load()
             book.roll_back()
             self.reads = Reads(book.engine)
+            self._engine = book.engine
             return book, centre
 
         def shown(row: int) -> Shown:
@@ -184,6 +187,23 @@ class LeadCentre:
             clock=self._clock,
             rooms={key: (room.id, room.title) for key, room in self._rooms.items()},
         )
+
+    async def figures(self, question: Question) -> list[Figure]:
+        """Return the figures that a question asks for; after :meth:`open`.
+
+        Raises:
+            QuestionRefused: As :func:`frontrow.storage.centre.indicators.query`.
+        """
+        messages: list[Message] = []
+        if MESSAGES & {BY_ID[name].numerator for name in question.indicators if name in BY_ID}:
+            times = await self._store.call(self._store.store.outbox_times, question.from_at, question.to_at)
+            messages = [Message(*each) for each in times]
+
+        def ask() -> list[Figure]:
+            with self._engine.connect() as db:
+                return query(db, question, messages)
+
+        return await asyncio.to_thread(ask)
 
     async def close(self) -> None:
         """Close the database; idempotent."""

@@ -573,6 +573,18 @@ class Store:
         alerts = [(at, _alert_decoder.decode(body)) for at, body in rows]
         return [(alert.to.seller, at) for at, alert in alerts if alert.to is not None]
 
+    def outbox_times(self, since: int, until: int) -> list[tuple[int, str, int | None]]:
+        """Return (created_at, state, settled_at) of alerts made at ``since`` or later and before ``until`` (UTC ms).
+
+        Looked for among the last 100,000 rows of all sinks: about a tenth of a second of this thread's time.
+        """
+        rows: list[Any] = self._db.execute(
+            "SELECT created_at, state, settled_at FROM outbox WHERE id > (SELECT max(id) FROM outbox) - 100000"
+            " AND created_at >= ? AND created_at < ?",
+            (since, until),
+        ).fetchall()
+        return rows
+
     def outbox_delivered(self, ids: Sequence[int], at: int, receipt: str = "") -> None:
         """Keep the receipts of alerts that a receiver has taken, with the id that it gave the message."""
         self._settle(ids, "sent", at, receipt)
