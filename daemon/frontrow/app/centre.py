@@ -176,12 +176,16 @@ class CentreFollower:
             await self._arrived.wait()
 
     async def _count_again(self) -> None:
-        """Count what was applied before a restart, and whose counts were not written."""
+        """Count what was applied before a restart, and whose counts were not written: the whole journal, where the tables are new."""
+        loop = asyncio.get_running_loop()
         while self._counts.seq < self._seq:
-            for each in await self._store.call(self._read, self._counts.seq):
-                if each.seq <= self._seq:
-                    self._counts.take(each.seq, each.frame)
-            await asyncio.sleep(0)  # a long journal is counted for the first time where the tables are new
+            made = await self._store.call(self._read, self._counts.seq)
+            await loop.run_in_executor(self._thread, self._count, made)
+
+    def _count(self, made: Sequence[Made]) -> None:
+        for each in made:
+            if each.seq <= self._seq:
+                self._counts.take(each.seq, each.frame)
 
     async def _next(self) -> list[Made]:
         """Return the frames that come next, [] where there are none yet."""
