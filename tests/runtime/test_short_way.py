@@ -66,7 +66,7 @@ class Front:
                 model=absent,
                 erasures=absent,
                 promotions=absent,
-                desk=None,
+                handlers=(),
                 letters=absent,
                 ready=absent,
                 counters=self.counted,

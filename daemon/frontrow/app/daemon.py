@@ -351,11 +351,10 @@ class Daemon:
                 observer=observer,
                 sinks=sinks,
                 told=notify,
-                changed=lambda rows: None if desk is None else desk.changed(rows),
                 rooms=by_key,
             )
             await centre.open()
-            desk = centre.desk(intake, lambda event: engine.seen.knows(event.platform, event.room, event.id))
+            desk = centre.serve(intake, lambda event: engine.seen.knows(event.platform, event.room, event.id))
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http) for sink in sinks]
@@ -376,7 +375,7 @@ class Daemon:
                         learning,
                         promoting,
                         Letters(store, config, clock=clock, notify=notify),
-                        desk,
+                        centre,
                         erasing,
                     )
                 ),
@@ -580,16 +579,17 @@ class Daemon:
         learning: Learning,
         promoting: Promoting,
         letters: Letters,
-        desk: Desk | None,
+        centre: LeadCentre | None,
         erasing: Erasing,
     ) -> Services:
         async def scrape() -> tuple[bytes, str]:
             self._outbox_depth = await store.call(store.store.outbox_depth)
             return metrics.render(), CONTENT_TYPE
 
+        access = Access(lambda hash: store.call(store.store.token_by_hash, hash))
         return Services(
             clock=self._clock,
-            access=Access(lambda hash: store.call(store.store.token_by_hash, hash)),
+            access=access,
             intake=intake,
             panels=panels,
             rooms=rooms,
@@ -603,7 +603,7 @@ class Daemon:
             metrics=scrape,
             model=learning.told,
             promotions=promoting,
-            desk=desk,
+            handlers=() if centre is None else centre.handlers(access, observer.refused),
             letters=letters,
             erasures=erasing,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},

@@ -28,7 +28,10 @@ from frontrow.core.events import Event, RoomRef
 from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
 from frontrow.packs import read_pack
+from frontrow.runtime.access import Access
 from frontrow.runtime.desk import Desk
+from frontrow.runtime.desk_routes import desk_routes
+from frontrow.runtime.indicator_routes import indicator_routes
 from frontrow.runtime.intake import Intake
 from frontrow.runtime.people import People
 from frontrow.storage.aio import StoreThread
@@ -123,7 +126,6 @@ class LeadCentre:
         observer: Observer,
         sinks: Sequence[SinkConfig],
         told: Callable[[], None],
-        changed: Callable[[Sequence[LeadRow]], None],
         rooms: Mapping[tuple[str, str], RoomRef],
     ) -> None:
         """``sinks`` are those that are open; ``told`` hears that something is in the outbox."""
@@ -132,6 +134,7 @@ class LeadCentre:
         self._policy = make_policy(config, self.pack)
         self._vault = vault
         self._clock = clock
+        self._desk: Desk | None = None
         self._members = [sink for sink in sinks if SINKS[sink.kind].audience == "member"]
         self._programs = [sink for sink in sinks if SINKS[sink.kind].audience == "program" and sink.lifecycle]
         self._rooms = rooms
@@ -156,7 +159,7 @@ class LeadCentre:
             make=make,
             alerts=self._alerts,
             told=told,
-            changed=changed,
+            changed=lambda rows: None if self._desk is None else self._desk.changed(rows),
             shown=shown,
             clock=clock,
             observer=observer,
@@ -170,13 +173,14 @@ class LeadCentre:
         """Open the database; see :meth:`CentreFollower.open`."""
         await self.follower.open()
 
-    def desk(self, intake: Intake, journalled: Callable[[Event], bool]) -> Desk:
-        """Return the desk of those who follow leads up; after :meth:`open`."""
+    def serve(self, intake: Intake, journalled: Callable[[Event], bool]) -> Desk:
+        """Make the desk of those who follow leads up, and return it; after :meth:`open`. ``journalled`` says whether an event of the same
+        id was before."""
 
         async def put(events: Sequence[Event], feed: str) -> Receipt:
             return await (await intake.put(events, feed=feed))
 
-        return Desk(
+        self._desk = Desk(
             reads=self.reads,
             follows=self.follower,
             put=put,
@@ -187,6 +191,18 @@ class LeadCentre:
             clock=self._clock,
             rooms={key: (room.id, room.title) for key, room in self._rooms.items()},
         )
+        return self._desk
+
+    def handlers(self, access: Access, refused: Callable[[str, str], None]) -> list[Any]:
+        """Return the centre's routes; after :meth:`serve`. ``refused`` counts refusals by route and reason."""
+        desk = self._desk
+        assert desk is not None, "serve() comes first"
+        return [
+            *desk_routes(desk, access, self._clock, refused),
+            *indicator_routes(
+                self.figures, lambda grant: desk.reader(grant).sight, access, self._clock, refused
+            ),
+        ]
 
     async def figures(self, question: Question) -> list[Figure]:
         """Return the figures that a question asks for; after :meth:`open`.

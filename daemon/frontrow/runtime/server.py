@@ -33,8 +33,6 @@ from frontrow.core.ports import Clock, Receipt
 from frontrow.core.promotions import MAX_REASON, Promotion, PromotionRefused
 from frontrow.runtime.access import Access, Grant, Right
 from frontrow.runtime.answers import Http, Problem, as_problem, bearer, problem, token_of
-from frontrow.runtime.desk import Desk
-from frontrow.runtime.desk_routes import desk_routes
 from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.panel import Lagged, Panels, Why
 from frontrow.runtime.turns import TooManyWait, Turns
@@ -173,7 +171,7 @@ class Erasures(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that the application needs; made by the composition root."""
+    """Everything that the application needs; made by the composition root. ``handlers`` are routes of other parts, as Litestar takes them."""
 
     clock: Clock
     access: Access
@@ -190,7 +188,7 @@ class Services:
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     model: Callable[[], Mapping[str, Any]]
     promotions: Promotions
-    desk: Desk | None
+    handlers: Sequence[Any]
     letters: Letters
     erasures: Erasures
     ready: Callable[[], Mapping[str, str]]
@@ -621,11 +619,7 @@ def application(services: Services) -> ASGIApp:
             erase,
             document,
             host_socket,
-            *(
-                []
-                if services.desk is None
-                else desk_routes(services.desk, services.access, services.clock, services.counters.refused)
-            ),
+            *services.handlers,
             *services.routes,
         ],
         exception_handlers={HTTPException: failed, 404: failed, 405: failed, 500: failed},
