@@ -14,6 +14,7 @@ import random
 import secrets
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,6 +48,8 @@ app = App(
 )
 token = App(name="token", help="Tokens: who may send, see and do what.")
 app.command(token)
+centre = App(name="centre", help="The lead centre: who works where, and whose leads are whose.")
+app.command(centre)
 models = App(name="models", help="Versions of the model: which there are, which leads, and which led.")
 app.command(models)
 outbox = App(name="outbox", help="Alerts to sinks: what waits, what was sent, and dead letters.")
@@ -673,6 +676,101 @@ def resend_letters(letters: list[int], /, *, config: ConfigPath = DEFAULT_CONFIG
         else:
             print(f"letter {done.id} goes to {done.sink} again")
     return code
+
+
+@centre.command(name="import")
+def import_organisation(
+    *,
+    units: Annotated[Path | None, Parameter(help="A CSV file of regions, stores and teams.")] = None,
+    sellers: Annotated[Path | None, Parameter(help="A CSV file of sellers and managers.")] = None,
+    replace: Annotated[
+        bool, Parameter(negative="", help="The whole organisation is what these files say.")
+    ] = False,
+    all_or_nothing: Annotated[
+        bool, Parameter(negative="", help="One bad row, and nothing is taken.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what is wrong.")] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Import who works where; every bad row is named with its line and the reason, and the rest is taken. Asks the running daemon.
+
+    Columns are named in Chinese or English; what they hold is in daemon/docs/organisation.md. Exits with 1 where something is wrong.
+    """
+    from frontrow.app.centre_office import Office
+    from frontrow.app.parts import load_config
+
+    if units is None and sellers is None:
+        print("frontrow centre import: name --units, --sellers or both", file=sys.stderr)
+        return WRONG
+    office = Office(load_config(config, os.environ), clock=SystemClock())
+    answer, wrong = office.import_files(
+        units, sellers, replace=replace, all_or_nothing=all_or_nothing, dry_run=dry_run
+    )
+    for line in wrong:
+        print(line, file=sys.stderr)
+    took = "took" if answer.done else "would take" if dry_run else "took nothing, of"
+    print(f"{took} {answer.units:,} units and {answer.sellers:,} sellers")
+    return FAILED if wrong else DONE
+
+
+@centre.command(name="organisation")
+def show_organisation(
+    *,
+    at: Annotated[str | None, Parameter(help="A day, as 2026-03-31 (UTC); default: now.")] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Print the organisation as a tree, and what is wrong with it. Asks the running daemon."""
+    from frontrow.app.centre_office import Office
+    from frontrow.app.parts import load_config
+
+    try:
+        moment = None if at is None else _milliseconds(at)
+    except ValueError:
+        print(f"frontrow centre organisation: --at {at}: not a day, as 2026-03-31 is", file=sys.stderr)
+        return WRONG
+    office = Office(load_config(config, os.environ), clock=SystemClock())
+    print("\n".join(office.organisation(moment)) or "nobody works here yet")
+    return DONE
+
+
+@centre.command(name="transfer")
+def transfer_leads(
+    store: Annotated[str | None, Parameter(help="The store that leaves.")] = None,
+    /,
+    *,
+    to: Annotated[str, Parameter(help="nearest, region, a store's id, or shares: hz=2,nb=1.")] = "nearest",
+    undo: Annotated[str | None, Parameter(help="Take this transfer back, by its plan's name.")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would become of the leads.")] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Give the open leads of a store to others, or take that back within thirty days. The running daemon does it, also over a restart."""
+    from frontrow.app.centre_office import Office, target_of, transfer_lines
+    from frontrow.app.parts import load_config
+
+    if (store is None) == (undo is None):
+        print("frontrow centre transfer: name a store, or a plan with --undo", file=sys.stderr)
+        return WRONG
+    office = Office(load_config(config, os.environ), clock=SystemClock())
+    if undo is not None:
+        preview = office.undo(undo, dry_run=dry_run)
+    else:
+        assert store is not None
+        preview = office.transfer(store, target_of(to), dry_run=dry_run)
+    print("\n".join(transfer_lines(preview)))
+    if not dry_run:
+        for done, of, moved in office.progress(preview.plan):
+            print(f"step {done:,} of {of:,}: {moved:,} leads", flush=True)
+    return DONE
+
+
+def _milliseconds(text: str) -> int:
+    """Return a day or a moment (ISO 8601, UTC unless it says otherwise) as UTC milliseconds.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    moment = datetime.fromisoformat(text)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _age(milliseconds: int) -> str:

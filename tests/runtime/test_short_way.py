@@ -66,7 +66,6 @@ class Front:
                 model=absent,
                 erasures=absent,
                 promotions=absent,
-                handlers=(),
                 letters=absent,
                 ready=absent,
                 counters=self.counted,

@@ -87,13 +87,13 @@ def posted(
     config: Config,
     locked: StoreLocked,
     path: str,
-    body: dict[str, Any],
+    body: dict[str, Any] | None,
     answer_type: type[T],
     *,
     clock: Clock,
     url: str = "",
 ) -> T | Refusal:
-    """Post to ``/api/v1/<path>`` of the daemon that works on the configured store, and return what it answers.
+    """Post to ``/api/v1/<path>`` of the daemon that works on the configured store, or without a body get it; return what it answers.
 
     ``locked`` says who holds the store; ``url`` is where the daemon listens, empty: as the configuration says.
 
@@ -110,7 +110,8 @@ def posted(
         store.tokens_forget(LABEL, now)
         store.token_add(made.row)
         try:
-            answer = httpx.post(
+            answer = httpx.request(
+                "GET" if body is None else "POST",
                 f"{url}/api/v1/{path}",
                 json=body,
                 headers={"authorization": f"Bearer {made.token}"},

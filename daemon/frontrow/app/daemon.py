@@ -395,8 +395,11 @@ class Daemon:
                     ticking = group.create_task(tick(intake, engine, clock, due), name="ticks")
                     desking: list[asyncio.Task[None]] = []
                     if centre is not None:
-                        announcing = group.create_task(centre.announce(intake), name="policy")
-                        desking = [announcing, group.create_task(centre.follower.run(), name="centre")]
+                        desking = [
+                            group.create_task(centre.announce(intake), name="policy"),
+                            group.create_task(centre.transfers.run(), name="transfers"),
+                            group.create_task(centre.follower.run(), name="centre"),
+                        ]
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
                     serving = group.create_task(server.serve(sockets=[listener]), name="http")
@@ -414,7 +417,7 @@ class Daemon:
                     ready(address)
                     await self._stop.wait()
                     # Before the intake is closed; the next start goes on with what is being erased, and with what is too old.
-                    for task in (proposing, forgetting, retaining, *desking[:1]):
+                    for task in (proposing, forgetting, retaining, *desking[:2]):
                         task.cancel()
                     left_s = await self._shut_down(
                         intake,
@@ -603,27 +606,33 @@ class Daemon:
             metrics=scrape,
             model=learning.told,
             promotions=promoting,
-            handlers=() if centre is None else centre.handlers(access, observer.refused),
             letters=letters,
             erasures=erasing,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,
-            routes=form_routes(
-                Hosting(
-                    forms={form.id: form for form in self._config.forms},
-                    rooms=rooms,
-                    clock=self._clock,
-                    intake=intake,
-                    admit=feeds.gate.admit_one,
-                    render=form_page.render,
-                    nonce=lambda: secrets.token_urlsafe(16),
-                    refused=observer.refused,
-                    trusted=[ipaddress.ip_network(each) for each in self._config.server.trusted_proxies],
-                    region=self._config.intents.phone_region,
-                    language=self._config.panel.language,
-                )
-            ),
+            routes=[
+                *(
+                    []
+                    if centre is None
+                    else centre.routes(access, observer.refused, self._config.server.max_body_bytes)
+                ),
+                *form_routes(
+                    Hosting(
+                        forms={form.id: form for form in self._config.forms},
+                        rooms=rooms,
+                        clock=self._clock,
+                        intake=intake,
+                        admit=feeds.gate.admit_one,
+                        render=form_page.render,
+                        nonce=lambda: secrets.token_urlsafe(16),
+                        refused=observer.refused,
+                        trusted=[ipaddress.ip_network(each) for each in self._config.server.trusted_proxies],
+                        region=self._config.intents.phone_region,
+                        language=self._config.panel.language,
+                    )
+                ),
+            ],
         )
 
     def _gauges(

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
 from frontrow.packs import read_pack
 from frontrow.runtime.access import Access
+from frontrow.runtime.company import Company
 from frontrow.runtime.desk import Desk
 from frontrow.runtime.desk_routes import desk_routes
 from frontrow.runtime.indicator_routes import indicator_routes
 from frontrow.runtime.intake import Intake
+from frontrow.runtime.organisation_routes import organisation_routes
 from frontrow.runtime.people import People
+from frontrow.runtime.transfers import Transfers
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import open_database
@@ -44,6 +47,7 @@ from frontrow.storage.vault import Vault
 from frontrow_connectors.sinks.registry import SINKS
 
 FEED = "centre"
+IMPORT_BYTES = 16 * 1024 * 1024  # of an organisation: some 100,000 people
 TOLD_REASONS = 6
 
 log = structlog.get_logger(__name__)
@@ -174,34 +178,46 @@ class LeadCentre:
         await self.follower.open()
 
     def serve(self, intake: Intake, journalled: Callable[[Event], bool]) -> Desk:
-        """Make the desk of those who follow leads up, and return it; after :meth:`open`. ``journalled`` says whether an event of the same
-        id was before."""
+        """Make what people are served by, and return the desk of those who follow leads up; after :meth:`open`. ``journalled`` says whether an
+        event of the same id was before."""
+        put = _putting(intake)
 
-        async def put(events: Sequence[Event], feed: str) -> Receipt:
-            return await (await intake.put(events, feed=feed))
+        def seq() -> int:
+            return self._store.store.seq
 
         self._desk = Desk(
             reads=self.reads,
             follows=self.follower,
             put=put,
-            journal_seq=lambda: self._store.store.seq,
+            journal_seq=seq,
             journalled=journalled,
             unseal=self.unseal,
             pack=self.pack,
             clock=self._clock,
             rooms={key: (room.id, room.title) for key, room in self._rooms.items()},
         )
+        self.transfers = Transfers(
+            reads=self.reads, follows=self.follower, put=put, journal_seq=seq, clock=self._clock
+        )
+        self._company = Company(
+            follows=self.follower,
+            put=put,
+            journal_seq=seq,
+            configured=bool(self._config.centre.units or self._config.centre.sellers),
+            transfers=self.transfers,
+            clock=self._clock,
+        )
         return self._desk
 
-    def handlers(self, access: Access, refused: Callable[[str, str], None]) -> list[Any]:
+    def routes(self, access: Access, refused: Callable[[str, str], None], max_body_bytes: int) -> list[Any]:
         """Return the centre's routes; after :meth:`serve`. ``refused`` counts refusals by route and reason."""
-        desk = self._desk
+        desk, clock = self._desk, self._clock
         assert desk is not None, "serve() comes first"
+        most = max(max_body_bytes, IMPORT_BYTES)
         return [
-            *desk_routes(desk, access, self._clock, refused),
-            *indicator_routes(
-                self.figures, lambda grant: desk.reader(grant).sight, access, self._clock, refused
-            ),
+            *desk_routes(desk, access, clock, refused),
+            *organisation_routes(self._company, desk, access, clock, refused, most),
+            *indicator_routes(self.figures, lambda grant: desk.reader(grant).sight, access, clock, refused),
         ]
 
     async def figures(self, question: Question) -> list[Figure]:
@@ -310,6 +326,13 @@ class LeadCentre:
         if person is None:
             return Addressee(seller=seller)
         return Addressee(seller=seller, wecom=person.wecom, mobile=person.mobile, timezone=person.timezone)
+
+
+def _putting(intake: Intake) -> Callable[[Sequence[Event], str], Awaitable[Receipt]]:
+    async def put(events: Sequence[Event], feed: str) -> Receipt:
+        return await (await intake.put(events, feed=feed))
+
+    return put
 
 
 def _check_history(book: SqlBook, store: StoreThread) -> None:

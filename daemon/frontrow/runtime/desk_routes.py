@@ -25,9 +25,10 @@ RETRY_AFTER_S = 2
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 Answer = TypeVar("Answer")
+Refused = Callable[[str, str], None]
 
 
-def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Callable[[str, str], None]) -> list[Any]:
+def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> list[Any]:
     """Return the handlers. ``refused`` counts refusals by route and reason."""
 
     async def grant_of(request: Http) -> Grant:

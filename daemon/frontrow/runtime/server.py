@@ -16,7 +16,6 @@ import structlog
 from litestar import Litestar, MediaType, Response, WebSocket, get, post, websocket
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, InternalServerException, WebSocketDisconnect
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -171,7 +170,7 @@ class Erasures(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that the application needs; made by the composition root. ``handlers`` are routes of other parts, as Litestar takes them."""
+    """Everything that the application needs; made by the composition root. ``routes`` are those of other parts."""
 
     clock: Clock
     access: Access
@@ -188,13 +187,12 @@ class Services:
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     model: Callable[[], Mapping[str, Any]]
     promotions: Promotions
-    handlers: Sequence[Any]
     letters: Letters
     erasures: Erasures
     ready: Callable[[], Mapping[str, str]]
     counters: Counters
     max_body_bytes: int
-    routes: Sequence[HTTPRouteHandler] = ()  # of other modules
+    routes: Sequence[Any] = ()  # handlers, as Litestar takes them
 
 
 Wish = TypeVar("Wish", PromotionWish, RollbackWish)
@@ -619,7 +617,6 @@ def application(services: Services) -> ASGIApp:
             erase,
             document,
             host_socket,
-            *services.handlers,
             *services.routes,
         ],
         exception_handlers={HTTPException: failed, 404: failed, 405: failed, 500: failed},

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
 import structlog
 from msgspec import Struct
 
@@ -232,9 +231,3 @@ def _preview(plan: Plan, *, more: bool = False, undoes: str | None = None) -> Pr
         more=more,
         undoes=undoes,
     )
-
-
-def preview_data(preview: Preview) -> dict[str, object]:
-    """Return a preview as JSON values."""
-    data: dict[str, object] = msgspec.to_builtins(preview)
-    return data

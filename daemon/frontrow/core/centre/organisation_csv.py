@@ -13,6 +13,7 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -240,7 +241,8 @@ def _record(
     return record, []
 
 
-def _types(type: type[Record]) -> dict[str, Any]:
+@cache
+def _types(type: type[Unit] | type[Seller]) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(type)}
 
 
