@@ -16,7 +16,7 @@ from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead, lead_id
 from frontrow.packs import read_pack
-from frontrow.storage.centre.book import TABLES, SqlBook
+from frontrow.storage.centre.book import TABLES, SqlBook, row_of, select_rows
 from frontrow.storage.centre.database import open_database
 
 START = 1_750_000_000_000  # 2025-06-15, a Sunday, 23:06 in Shanghai
@@ -150,9 +150,8 @@ class Scene:
         return sorted(found, key=lambda row: row.number)
 
     def rows(self, kind: type[Any]) -> list[Any]:
-        table = TABLES[kind]
         with self.engine.connect() as db:
-            return [kind(**row._mapping) for row in db.execute(sa.select(table))]
+            return [row_of(kind, row) for row in db.execute(select_rows(kind))]
 
     def dump(self) -> dict[str, list[str]]:
         """All that the database holds, sorted."""
@@ -176,6 +175,15 @@ def hot_lead(
         "viewer": viewer, "customer": None, "store": None, "grade": grade, "quality": quality, "points": points,
         "probability": None, "reasons": [], "decided_at": at, "policy": "p", "model": None, "host": None,
         "product": product, "campaign": None, **fields,
+    })  # fmt: skip
+
+
+def a_lead(number: int, **fields: Any) -> LeadRow:
+    """Return a row of a unique lead, the ``number``-th, of a customer of its own."""
+    return LeadRow(**{
+        "lead": f"U{number}", "raw": f"L{number}", "customer": f"C{number}", "store": "s1", "number": number,
+        "platform": "douyin", "room": "r1", "created_at": START, "hot_at": START, "grade": "hot", "quality": 1,
+        "points": 80, "probability": None, "sla": "v", **fields,
     })  # fmt: skip
 
 

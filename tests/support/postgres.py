@@ -15,17 +15,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support.ports import stable_port
-
-Test = TypeVar("Test", bound=Callable[..., Any])
 
 UNPRIVILEGED = "nobody"  # who runs it where we are root, as whom Postgres refuses to run
 NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
@@ -43,16 +41,10 @@ def programs() -> Path | None:
 
 
 # Where the suite is the proof of a change, a server that is not there is a failure and not a reason to skip.
-_skip = pytest.mark.skipif(
+needs_postgres = pytest.mark.skipif(
     programs() is None and not os.environ.get("CI"),
     reason="Postgres is not installed, so nothing tests the lead centre's database in it",
 )
-
-
-def needs_postgres(test: Test) -> Test:
-    """Mark a test that talks to a real server; it is skipped where there is none, but never under CI."""
-    marked: Test = _skip(test)
-    return marked
 
 
 class Postgres:
@@ -92,14 +84,14 @@ class Postgres:
         """Return the address of a new database, empty or a copy of another one that nobody uses meanwhile."""
         name = f"test{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as db:
-            db.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}".encode())
+            db.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
         return self.url(name)
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever still uses it."""
         name = url.rpartition("/")[2]
         with psycopg.connect(self.url("postgres"), autocommit=True) as db:
-            db.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+            db.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""

@@ -16,9 +16,10 @@ from typing import Protocol
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from frontrow.core.centre.book import LeadRow, Told
+from frontrow.core.centre.book import LeadRow, Position, Told
 from frontrow.core.centre.centre import Centre, Shown
 from frontrow.core.centre.room_facts import RoomFacts
+from frontrow.core.errors import StoreDamaged
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
@@ -30,8 +31,13 @@ from frontrow.storage.store import Alert, made_order
 
 FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
 FRAMES_A_STEP = 64  # applied in one transaction at most
+FRAMES_READ = 16  # from the journal at once, in the thread in which commits wait meanwhile
 UNWRITTEN_FRAMES = 256  # without anything for the centre, before the position is written all the same
 RETRY_S = 2.0  # after the database failed
+ANOTHER_HISTORY = (
+    "the lead centre's database has followed a journal that is not this one any more, as after a restore: stop the daemon, run"
+    " `frontrow centre rebuild`, which makes the database anew from the journal (nothing that was sent is sent again), and start it"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -160,12 +166,11 @@ class CentreFollower:
         while True:
             self._arrived.clear()
             try:
+                if self.failing:
+                    await self._resume()
                 await self._count_again()
                 while made := await self._next():
                     await self._step(made)
-                    if self.failing:
-                        self.failing = False
-                        log.info("centre_recovered", seq=self._seq)
             except Exception as error:  # whatever it is, the journal has all, and events go on
                 self._observer.centre_failed()
                 if not self.failing:
@@ -187,6 +192,19 @@ class CentreFollower:
             if each.seq <= self._seq:
                 self._counts.take(each.seq, each.frame)
 
+    async def _resume(self) -> None:
+        """Go on from where the database says it is: of a commit whose answer was lost nobody else knows whether it was done."""
+        loop = asyncio.get_running_loop()
+        position = await loop.run_in_executor(self._thread, self._reread)
+        if position.seq and await self._store.call(self._store.store.mark, position.seq) != position.mark:
+            raise StoreDamaged(ANOTHER_HISTORY)
+        self._seq = self._written = position.seq
+        await self._count_again()
+        while made := await self._next():
+            await self._step(made)
+        self.failing = False
+        log.info("centre_recovered", seq=self._seq)
+
     async def _next(self) -> list[Made]:
         """Return the frames that come next, [] where there are none yet."""
         while self._held and self._held[0].seq <= self._seq:
@@ -203,7 +221,7 @@ class CentreFollower:
         frames: list[tuple[int, Frame]] = []
         for seq, frame in store.frames(after):
             frames.append((seq, frame))
-            if len(frames) == FRAMES_A_STEP:
+            if len(frames) == FRAMES_READ:
                 break
         leads = store.leads_made(after, frames[-1][0]) if frames else {}
         return [Made(seq, frame, leads.get(seq, ())) for seq, frame in frames]
@@ -277,6 +295,14 @@ class CentreFollower:
         except SQLAlchemyError as error:  # what is not written is counted again from the journal
             log.warning("centre_not_finished", error=type(error).__name__)
         book.close()
+
+    def _reread(self) -> Position:
+        assert self._opened is not None
+        book, centre = self._opened
+        book.roll_back()
+        book.reread()
+        centre.reload()
+        return book.position()
 
     def _roll_back(self) -> None:
         if self._opened is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from frontrow.app.centre import CentreFollower, Observer
+from frontrow.app.centre import ANOTHER_HISTORY, CentreFollower, Observer
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import Addressee, LeadAlert, Reason
 from frontrow.core.centre.book import Contact, LeadRow, Told
@@ -343,10 +343,7 @@ def _check_history(book: SqlBook, store: StoreThread) -> None:
     """
     position = book.position()
     if position.seq and store.store.mark(position.seq) != position.mark:
-        raise StoreDamaged(
-            "the lead centre's database has followed a journal that is not this one any more, as after a restore;"
-            " run `frontrow centre rebuild`"
-        )
+        raise StoreDamaged(ANOTHER_HISTORY)
 
 
 def _own(id: str, kind: str, at: int, data: dict[str, Any]) -> Event:

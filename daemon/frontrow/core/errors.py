@@ -15,6 +15,7 @@
     * :class:`CommitFailed`: the operator; a commit failed, and the daemon must end
 
   * :class:`StoreDamaged`: the operator; the journal or a stored state cannot be read back
+  * :class:`DatabaseAway`: nobody, it is tried again; the lead centre's database does not answer, and the journal has everything
   * :class:`SnapshotFailed`: nobody, it is tried again; the one before stands, and the journal has everything
 """
 
@@ -113,6 +114,10 @@ class StoreLocked(FrontrowError):
 
     def __str__(self) -> str:
         return f"{self.path} is in use by {self.holder}; stop that daemon first, or configure another [storage] path"
+
+
+class DatabaseAway(FrontrowError):
+    """The lead centre's database does not answer now. What was journalled is done when it is back."""
 
 
 class StoreUnusable(FrontrowError):

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from frontrow.core.centre.book import Contact, Entry, LeadRow, RawLead
 from frontrow.core.centre.centre import Centre
+from frontrow.core.centre.inbox import View
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.sight import EVERYTHING, NOTHING, Sight, sight_of
 from frontrow.core.centre.stages import CLOSED, Refusal
@@ -33,7 +34,6 @@ QUEUE = 64  # deltas that wait for one page; who is slower gets a new snapshot
 HEARTBEAT_S = 15.0
 
 log = structlog.get_logger(__name__)
-View = Literal["mine", "open", "closed", "all"]
 
 
 class NotThere(Exception):

@@ -11,15 +11,17 @@ from litestar import WebSocket, get, post, websocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from frontrow.core.centre.inbox import FAR, LAST, VIEWS, View, place_of
 from frontrow.core.contact import mask_numbers
+from frontrow.core.errors import DatabaseAway
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access, Grant
 from frontrow.runtime.answers import Http, problem, token_of
-from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotApplied, NotNow, NotThere, Reader, View, Wish
+from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotApplied, NotNow, NotThere, Reader, Wish
 
 MAX_PAGE = 200
 SEND_TIMEOUT_S = 10.0
-UNAUTHORIZED, FORBIDDEN, TOO_SLOW = 4401, 4403, 4408  # close codes; see runtime/server.py
+UNAUTHORIZED, FORBIDDEN, TOO_SLOW, TRY_AGAIN = 4401, 4403, 4408, 1013  # close codes; see runtime/server.py
 RETRY_AFTER_S = 2
 
 log = structlog.get_logger(__name__)
@@ -55,13 +57,13 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
         """``view``: mine (held and open), open (also what can be claimed), closed (the latest first), all. ``next`` is the cursor of the
         following page, or null."""
         reader = await reader_of(request)
-        if view not in ("mine", "open", "closed", "all"):
-            raise problem(400, "view is one of mine, open, closed, all.")
-        chosen: View = view  # type: ignore[assignment]  # it is one of them
-        found = await desk.inbox(reader, chosen, limit=limit + 1, after=_cursor(cursor))
+        if view not in VIEWS:
+            raise problem(400, f"view is one of {', '.join(VIEWS)}.")
+        chosen: View = view
+        found = await answered(desk.inbox(reader, chosen, limit=limit + 1, after=_cursor(cursor)))
         more = len(found) > limit
         found = found[:limit]
-        return {"leads": found, "next": _next(found[-1], chosen) if more else None, "now": desk.now}
+        return {"leads": found, "next": _next(found[-1]) if more else None, "now": desk.now}
 
     @get("/api/v1/leads/{lead:str}", summary="One lead, with its timeline and what to do", tags=["leads"])
     async def lead(request: Http, lead: FromPath[str]) -> dict[str, Any]:
@@ -122,6 +124,13 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
                 until=refusal.until,
                 missing=list(refusal.missing),
             ) from error
+        except DatabaseAway:
+            refused("desk", "database away")
+            raise problem(
+                503,
+                "The database of leads does not answer now.",
+                {"retry-after": str(RETRY_AFTER_S)},
+            ) from None
         except NotApplied:
             refused("desk", "not applied")
             raise problem(
@@ -212,6 +221,8 @@ async def _serve(desk: Desk, reader: Reader, socket: WebSocket[Any, Any, Any]) -
         code, reason = FORBIDDEN, sending.code
     elif isinstance(sending, TimeoutError):
         code, reason = TOO_SLOW, "too slow; connect again for a snapshot"
+    elif isinstance(sending, DatabaseAway):
+        code, reason = TRY_AGAIN, "the database of leads does not answer now"
     elif isinstance(sending, Exception):
         log.error("sales_page_failed", error=type(sending).__name__)
         code, reason = 1011, "an error of ours"
@@ -225,9 +236,12 @@ def _cursor(text: str | None) -> tuple[int, int] | None:
     at, _, number = text.partition(".")
     if not (at.isascii() and at.isdigit() and number.isascii() and number.isdigit() and len(text) < 40):
         raise problem(400, "The cursor is not one that this API gave.")
-    return int(at), int(number)
+    place = int(at), int(number)
+    if place > (LAST, FAR) or place[1] > FAR:
+        raise problem(400, "The cursor is not one that this API gave.")
+    return place
 
 
-def _next(card: dict[str, Any], view: View) -> str:
-    at = card["closed_at"] if view == "closed" else card["due_at"]
-    return f"{(1 << 62) if at is None else at}.{card['number']}"
+def _next(card: dict[str, Any]) -> str:
+    at, number = place_of(due_at=card["due_at"], closed_at=card["closed_at"], number=card["number"])
+    return f"{at}.{number}"

@@ -10,6 +10,7 @@ What stands where: identities and links â†’ :mod:`identities`; who gets a lead â
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,11 +56,19 @@ from frontrow.core.centre.policy import CentrePolicy, policy_data, policy_versio
 from frontrow.core.centre.quality import Contact as QualityContact
 from frontrow.core.centre.quality import QualityFacts, quality_of
 from frontrow.core.centre.stages import CLOSED, Act, LeadState, Refusal, Step, act_of, step
+from frontrow.core.centre.storable import (
+    MOST,
+    event_key,
+    plain,
+    storable,
+    storable_text,
+    with_storable_texts,
+)
 from frontrow.core.centre.transfer import Move, Place, Plan, Run, read_plan, stands
 from frontrow.core.centre.transfer import Step as TransferStep
 from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import EventInvalid
-from frontrow.core.events import CENTRE_KINDS, PEOPLE_KINDS, Event
+from frontrow.core.events import CENTRE_KINDS, MAX_NAME, PEOPLE_KINDS, Event
 from frontrow.core.frames import Frame
 from frontrow.core.leads import GRADES, Lead, lead_id
 
@@ -74,6 +83,7 @@ REFUSALS_KEPT = 1_000
 DAY_MS = 86_400_000
 KEPT_MS = 30 * DAY_MS  # for so long the transfer of a store's leads can be undone
 JUDGED_MS = 365 * DAY_MS  # for how long a closed lead speaks of its seller
+MAX_PURPOSE = 64  # characters, of a consent's purpose and channel
 
 Shown = tuple[str | None, str | None]
 """What may be shown of a viewer: the name and the last words, both masked; personal, and nothing is decided by it."""
@@ -181,7 +191,7 @@ class Centre:
 
     def _hear(self, event: Event, at: int) -> None:
         try:
-            self._handlers.get(event.kind, self._on_other)(event, at)
+            self._handlers.get(event.kind, self._on_other)(storable(event), at)
         except (EventInvalid, ValueError, msgspec.ValidationError):
             self._refuse(event, Refusal(code="malformed"))
 
@@ -592,7 +602,7 @@ class Centre:
         self._changed(survivor)
 
     def _on_link(self, event: Event, at: int) -> None:
-        self._join(ids.link_of(f"{event.platform}/{event.room}/{event.id}", event.data or {}, at), at)
+        self._join(ids.link_of(event_key(event), event.data or {}, at), at)
 
     def _on_unlink(self, event: Event, at: int) -> None:
         data = event.data or {}
@@ -617,6 +627,7 @@ class Centre:
         """Take a raw lead of the engine: a viewer turned hot, or was shown to find out."""
         if self._book.raw(lead.lead) is not None:
             return
+        lead = with_storable_texts(lead)
         at = lead.decided_at
         identity = self._identity(ids.viewer_identity(lead.platform, lead.viewer), at)
         raw = RawLead(
@@ -634,7 +645,9 @@ class Centre:
             grade=lead.grade,
             quality=_quality_number(lead.quality),
             points=lead.points,
-            probability=lead.probability,
+            probability=None
+            if lead.probability is None or not math.isfinite(lead.probability)
+            else lead.probability,
             reasons=[msgspec.to_builtins(reason) for reason in lead.reasons],
             decided_at=at,
             host=lead.host,
@@ -643,8 +656,8 @@ class Centre:
             channel=self.policy.channel_of(lead.platform, lead.room),
             policy=lead.policy,
             model=lead.model,
-            name=shown[0],
-            words=shown[1],
+            name=None if shown[0] is None else storable_text(shown[0]),
+            words=None if shown[1] is None else storable_text(shown[1]),
         )
         self._meet(raw, at, referred=False)
 
@@ -656,7 +669,7 @@ class Centre:
             return
         number = ids.identity_of({"kind": ids.PHONE, "key": phone})
         owner = number if event.viewer is None else ids.viewer_identity(event.platform, event.viewer)
-        key = f"{event.platform}/{event.room}/{event.id}"
+        key = event_key(event)
         self._identity(owner, at)
         contact = Contact(
             id=key,
@@ -991,7 +1004,7 @@ class Centre:
                 "decision": act.decision,
                 "follow_up_at": act.follow_up_at,
                 **{
-                    key: (event.data or {}).get(key)
+                    key: plain((event.data or {}).get(key))
                     for key in ("channel", "direction", "seconds", "answered")
                 },
             }.items()
@@ -1237,7 +1250,7 @@ class Centre:
                     {"value": event.value, "product": event.product, "order": event.order},
                 )
             if kind == "order_paid" and event.value is not None:
-                row.value = (row.value or 0) + event.value
+                row.value = min(MOST, (row.value or 0) + event.value)
             self._changed(row)
 
     def _on_follow(self, event: Event, at: int) -> None:
@@ -1328,10 +1341,11 @@ class Centre:
         data = event.data or {}
         identity = ids.identity_of(data.get("identity"))
         purpose, given = _text(data, "purpose"), data.get("given")
-        if not purpose or not isinstance(given, bool):
+        channel = _text(data, "channel")
+        if not 0 < len(purpose) <= MAX_PURPOSE or len(channel) > MAX_PURPOSE or not isinstance(given, bool):
             raise EventInvalid("a consent says its purpose and whether it was given")
         row = self._identity(identity, at)
-        self._consent(identity, purpose, _text(data, "channel"), given, at, _text(data, "source"))
+        self._consent(identity, purpose, channel, given, at, _text(data, "source"))
         if purpose == "contact":
             decision = "permit" if given else "forbid"
             for lead in self._book.leads_of(row.customer):
@@ -1345,7 +1359,7 @@ class Centre:
 
     def _on_reveal(self, event: Event, at: int) -> None:
         row, data = self._row(event), event.data or {}
-        key = f"{event.platform}/{event.room}/{event.id}"
+        key = event_key(event)
         by, purpose = _text(data, "by"), _text(data, "purpose")
         self._book.put(Access(key, row.lead, row.customer, by, purpose, at))
         self._note(row, event.kind, by or CLOCK, at, {"purpose": purpose})
@@ -1507,7 +1521,7 @@ def _quality_number(quality: str | None) -> int:
 
 def _text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
-    return value if isinstance(value, str) else ""
+    return value[:MAX_NAME] if isinstance(value, str) else ""
 
 
 def _shown(frame: Frame, position: int, viewer: str) -> Shown:

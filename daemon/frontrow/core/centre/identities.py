@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from frontrow.core.contact import find_phone, mask_numbers
-from frontrow.core.events import has_control
+from frontrow.core.events import MAX_ID, has_control
 
 VIEWER = "viewer:"  # and the platform: the key is the platform's viewer id
 PHONE = "phone"  # the key is the keyed hash of the number, see phone_key
@@ -82,8 +82,11 @@ def identity_of(value: Any) -> Identity:
     kind, key = value["kind"], value["key"]
     if not isinstance(kind, str) or not (kind in KINDS or (kind.startswith(VIEWER) and kind != VIEWER)):
         raise ValueError("an identity's kind is viewer:<platform>, phone, wecom, form or crm")
-    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or has_control(kind + key):
-        raise ValueError(f"an identity's key is a text of 1 to {MAX_KEY} characters")
+    if len(kind) > len(VIEWER) + MAX_ID:
+        raise ValueError(f"a platform's name has at most {MAX_ID} characters")
+    most = MAX_ID if kind.startswith(VIEWER) else MAX_KEY
+    if not isinstance(key, str) or not 0 < len(key) <= most or has_control(kind + key):
+        raise ValueError(f"an identity's key is a text of 1 to {most} characters")
     if kind == PHONE and not _PHONE_KEY.fullmatch(key):
         raise ValueError(
             f"a phone's key is its keyed hash, {PHONE_DIGITS} hexadecimal digits, never the number"

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from frontrow.core import facts as words
 from frontrow.core.centre import sketch
+from frontrow.core.centre.storable import storable_text
 from frontrow.core.events import DAEMON_KINDS, PEOPLE_KINDS
 from frontrow.core.frames import Frame
 from frontrow.core.sessions import Session, Sessions
@@ -424,7 +425,7 @@ class RoomFacts:
         passed = arrived - before
         audience.arrived = int(arrived[-1])
         hours = work.ats[positions] // HOUR_MS
-        host = audience.session.host or ""
+        host = storable_text(audience.session.host or "")
         starts = [0, *(np.flatnonzero(hours[1:] != hours[:-1]) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], len(hours)], strict=True):
             hour = int(hours[start]) * HOUR_MS

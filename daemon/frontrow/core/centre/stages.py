@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from frontrow.core.centre.clock import Happening, SlaPolicy
-from frontrow.core.events import MAX_NAME, Event
+from frontrow.core.events import LATEST_MS, MAX_NAME, Event
 
 Status = Literal["new", "following", "won", "lost", "invalid", "pooled"]
 Closed = Literal["won", "lost", "invalid"]
@@ -199,13 +199,13 @@ def act_of(event: Event, at: int) -> Act | Refusal | None:
         not all(
             text is None or (isinstance(text, str) and 0 < len(text) <= MAX_NAME) for text in texts.values()
         )
-        or not (follow_up_at is None or type(follow_up_at) is int)
+        or not (follow_up_at is None or (type(follow_up_at) is int and 0 <= follow_up_at <= LATEST_MS))
         or not isinstance(answered, bool)
         or texts["direction"] not in (None, "in", "out")
     ):
         return Refusal(code="malformed")
     seller = event.seller if event.seller is not None else data.get("seller")
-    if not (seller is None or isinstance(seller, str)):
+    if not (seller is None or (isinstance(seller, str) and len(seller) <= MAX_NAME)):
         return Refusal(code="malformed")
     return Act(
         kind=kind,

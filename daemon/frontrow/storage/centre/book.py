@@ -1,14 +1,19 @@
 """The book of the lead centre in its database: rows are read once, changed in memory, and written together.
 
-One owner, one transaction for each stretch of the journal: :meth:`SqlBook.begin`, the centre's work, :meth:`SqlBook.commit`. What was put is
-written before a query that it could change the answer of, and at the commit at the latest.
+One owner, one transaction for each stretch of the journal: :meth:`SqlBook.begin`, the centre's work, :meth:`SqlBook.commit`. Within it a row is one
+object, and a question is asked of the database once: what was put since is added in memory. All is written at the commit, each table at a time.
+
+Texts are ordered here, by their code points, and never by a database, each of which has its own order of people's languages.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields, replace
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from frontrow.core.centre.ability import BANDS, Cell
 from frontrow.core.centre.book import (
@@ -32,6 +37,7 @@ from frontrow.storage.centre import tables
 from frontrow.storage.centre.database import WRITES
 
 Row = TypeVar("Row")
+Key = tuple[Any, ...]
 
 TABLES: dict[type[Any], sa.Table] = {
     Identity: tables.identities,
@@ -50,24 +56,8 @@ TABLES: dict[type[Any], sa.Table] = {
 }
 _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
-_INSERT = {row: sa.insert(table) for row, table in TABLES.items()}
-_UPDATE = {
-    row: sa.update(table)
-    .where(*(column == sa.bindparam(f"old_{column.name}") for column in table.primary_key))
-    .values({name: sa.bindparam(name) for name in _COLUMNS[row]})
-    for row, table in TABLES.items()
-}
-_DELETE = {
-    row: sa.delete(table).where(*(column == sa.bindparam(column.name) for column in table.primary_key))
-    for row, table in TABLES.items()
-}
-_BY_KEY = {
-    row: sa.select(*(table.c[name] for name in _COLUMNS[row])).where(
-        *(column == sa.bindparam(column.name) for column in table.primary_key)
-    )
-    for row, table in TABLES.items()
-}
-_BATCH = 500
+_REST = {row: tuple(name for name in _COLUMNS[row] if name not in _KEYS[row]) for row in TABLES}
+TIMERS_READ = 500  # of those that are due, at once
 
 
 def select_rows(row: type[Any], *where: Any) -> sa.Select[Any]:
@@ -76,43 +66,109 @@ def select_rows(row: type[Any], *where: Any) -> sa.Select[Any]:
     return sa.select(*(table.c[name] for name in _COLUMNS[row])).where(*where)
 
 
-_id, _ln, _l, _r = tables.identities.c, tables.links.c, tables.leads.c, tables.raw_leads.c
-_p = sa.bindparam
-_IDENTITIES_OF = select_rows(Identity, _id.customer == _p("customer")).order_by(
-    _id.first_seen, _id.kind, _id.key
-)
-_LINKS_OF_A = select_rows(Link, _ln.a_kind == _p("kind"), _ln.a_key == _p("key")).order_by(_ln.at, _ln.link)
-_LINKS_OF_B = select_rows(Link, _ln.b_kind == _p("kind"), _ln.b_key == _p("key")).order_by(_ln.at, _ln.link)
-_LEAD_OF = select_rows(
-    LeadRow, _l.customer == _p("customer"), _l.store == _p("store"), _l.merged_into.is_(None)
-)
-_LEADS_OF = select_rows(LeadRow, _l.customer == _p("customer"), _l.merged_into.is_(None)).order_by(_l.number)
-_FOUNDED = select_rows(LeadRow, _l.customer == _p("customer")).order_by(_l.number)
-_LEADS_MADE = sa.select(sa.func.max(_l.number))
-_MERGED = select_rows(LeadRow, _l.merged_into == _p("lead")).order_by(_l.number)
-_RAWS_OF = select_rows(RawLead, _r.customer == _p("customer")).order_by(_r.decided_at, _r.raw)
-_CONTACTS = select_rows(
-    Contact, tables.contacts.c.kind == _p("kind"), tables.contacts.c.key == _p("key")
-).order_by(tables.contacts.c.at, tables.contacts.c.id)
-_CONSENTS = select_rows(Consent, tables.consents.c.kind == _p("kind"), tables.consents.c.key == _p("key"))
-_TASKS_OF = select_rows(CleanTask, tables.clean_tasks.c.lead == _p("lead")).order_by(
-    tables.clean_tasks.c.created_at, tables.clean_tasks.c.task
-)
-_ENTRIES = select_rows(Entry, tables.timeline.c.lead == _p("lead")).order_by(tables.timeline.c.number)
-_t = tables.timers.c
+def row_of(kind: type[Row], found: sa.Row[Any]) -> Row:
+    """Return the object of a row that :func:`select_rows` found."""
+    make: Callable[..., Row] = kind
+    return make(*found)
+
+
+def _key_is(row: type[Any], prefix: str = "") -> list[Any]:
+    table = TABLES[row]
+    return [table.c[name] == sa.bindparam(prefix + name) for name in _KEYS[row]]
+
+
+def _key_of(row: type[Any]) -> Callable[[Any], Key]:
+    names = _KEYS[row]
+    if len(names) > 1:
+        return attrgetter(*names)
+    get = attrgetter(*names)
+    return lambda each: (get(each),)
+
+
+_KEY_OF = {row: _key_of(row) for row in TABLES}
+_BY_KEY = {row: select_rows(row, *_key_is(row)) for row in TABLES}
+# The names of parameters in SET and in WHERE must differ.
+_UPDATE = {
+    row: sa.update(table)
+    .where(*_key_is(row, "key_"))
+    .values({name: sa.bindparam(name) for name in _REST[row]})
+    for row, table in TABLES.items()
+}
+_DELETE = {row: sa.delete(table).where(*_key_is(row)) for row, table in TABLES.items()}
+
+
+def _upserts(insert: Callable[[sa.Table], Any]) -> dict[type[Any], Any]:
+    """Return what writes a row of each class that need not be new: one that is there is exchanged."""
+    found: dict[type[Any], Any] = {}
+    for row, table in TABLES.items():
+        new = insert(table)
+        found[row] = new.on_conflict_do_update(
+            index_elements=list(_KEYS[row]), set_={name: new.excluded[name] for name in _REST[row]}
+        )
+    return found
+
+
+_UPSERT = {"sqlite": _upserts(sqlite.insert), "postgresql": _upserts(postgresql.insert)}
+
+
+class _Groups:
+    """Rows of a class by some of their columns, each group in an order."""
+
+    def __init__(self, row: type[Any], columns: tuple[str, ...], order: tuple[str, ...]) -> None:
+        table = TABLES[row]
+        self.row = row
+        self.columns = columns
+        self.query = select_rows(row, *(table.c[name] == sa.bindparam(name) for name in columns))
+        self.in_order = attrgetter(*order)
+        self.of: Callable[[Any], Any] = attrgetter(*columns) if columns else lambda _row: None
+
+
+_IDENTITIES = _Groups(Identity, ("customer",), ("first_seen", "kind", "key"))
+_LINKS_OF_A = _Groups(Link, ("a_kind", "a_key"), ("at", "link"))
+_LINKS_OF_B = _Groups(Link, ("b_kind", "b_key"), ("at", "link"))
+_CONTACTS = _Groups(Contact, ("kind", "key"), ("at", "id"))
+_CONSENTS = _Groups(Consent, ("kind", "key"), ("purpose", "channel"))
+_RAWS = _Groups(RawLead, ("customer",), ("decided_at", "raw"))
+_LEADS = _Groups(LeadRow, ("customer",), ("number",))
+_MERGED = _Groups(LeadRow, ("merged_into",), ("number",))
+_TIMERS = _Groups(TimerRow, ("lead",), ("due_at", "kind", "number"))
+_ENTRIES = _Groups(Entry, ("lead",), ("number",))
+_TASKS = _Groups(CleanTask, ("lead",), ("created_at", "task"))
+_ORGANISATION = _Groups(OrgRow, (), ("what", "id", "from_at"))
+_GROUPS: dict[type[Any], tuple[_Groups, ...]] = {
+    row: tuple(
+        each
+        for each in (
+            _IDENTITIES, _LINKS_OF_A, _LINKS_OF_B, _CONTACTS, _CONSENTS, _RAWS, _LEADS, _MERGED, _TIMERS, _ENTRIES,
+            _TASKS, _ORGANISATION,
+        )
+        if each.row is row
+    )
+    for row in TABLES
+}  # fmt: skip
+_OF_NEW_LEADS = (_TIMERS, _ENTRIES, _TASKS, _MERGED)  # which nothing can be in before the lead is
+
+_l, _t = tables.leads.c, tables.timers.c
+_TIMER_PLACE = sa.tuple_(_t.due_at, _t.lead, _t.kind, _t.number)
 _DUE = (
-    select_rows(TimerRow, _t.due_at <= _p("until")).order_by(_t.due_at, _t.lead, _t.kind, _t.number).limit(1)
+    select_rows(
+        TimerRow,
+        _t.due_at >= sa.bindparam("due_at"),  # what the index is entered by, beside what it is read from
+        sa.tuple_(sa.bindparam("due_at"), sa.bindparam("lead"), sa.bindparam("kind"), sa.bindparam("number"))
+        < _TIMER_PLACE,
+        _t.due_at <= sa.bindparam("until"),
+    )
+    .order_by(_t.due_at, _t.lead, _t.kind, _t.number)
+    .limit(TIMERS_READ)
 )
-_TIMERS_OF = select_rows(TimerRow, _t.lead == _p("lead")).order_by(_t.due_at, _t.kind, _t.number)
-_ORGANISATION = select_rows(OrgRow).order_by(
-    tables.organisation.c.what, tables.organisation.c.id, tables.organisation.c.from_at
-)
+_NEXT_DUE = sa.select(sa.func.min(_t.due_at))
+_LEADS_MADE = sa.select(sa.func.max(_l.number))
 _OPEN = (
     sa.select(_l.holder, sa.func.count())
     .where(_l.holder.is_not(None), _l.closed_at.is_(None), _l.merged_into.is_(None))
     .group_by(_l.holder)
 )
-
+_r = tables.raw_leads.c
 _band: sa.ColumnElement[int] = sa.literal_column("0")
 for _bound in BANDS:
     _band = _band + sa.case((_r.probability >= sa.literal_column(str(_bound)), 1), else_=0)
@@ -125,8 +181,8 @@ _banded = (
     )
     .select_from(tables.leads.join(tables.raw_leads, _r.raw == _l.raw))
     .where(
-        _l.closed_at >= _p("since"),
-        _l.closed_at < _p("before"),
+        _l.closed_at >= sa.bindparam("since"),
+        _l.closed_at < sa.bindparam("before"),
         _l.status.in_(("won", "lost")),
         _l.holder.is_not(None),
         _l.merged_into.is_(None),
@@ -138,13 +194,53 @@ _CLOSED = sa.select(
 ).group_by(_banded.c.holder, _banded.c.quality, _banded.c.band)
 
 
-def row_of(kind: type[Row], found: sa.Row[Any]) -> Row:
-    """Return the object of a row that :func:`select_rows` found."""
-    return kind(**dict(zip(_COLUMNS[kind], found, strict=True)))
+class _Session:
+    """What one transaction has read and put."""
+
+    def __init__(self) -> None:
+        self.rows: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
+        self.stored: dict[type[Any], set[Key]] = {
+            row: set() for row in TABLES
+        }  # which of these the database has
+        self.absent: dict[type[Any], set[Key]] = {row: set() for row in TABLES}  # asked for, and not there
+        self.dirty: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
+        self.removed: dict[type[Any], set[Key]] = {
+            row: set() for row in TABLES
+        }  # which the database has still
+        self.groups: dict[_Groups, dict[Any, dict[Key, Any]]] = {
+            each: {} for of_row in _GROUPS.values() for each in of_row
+        }
+        self.places: dict[_Groups, dict[Key, Any]] = {each: {} for each in self.groups}
+        self.read: set[tuple[_Groups, Any]] = set()  # groups of which all is here
+        self.written: dict[str, LeadRow] = {}
+        self.standing: dict[Key, Key] = {}  # under which unique key the database has a lead
+        self.timers: list[tuple[int, str, str, int]] = []  # a heap; what is not so any more is left in it
+        self.timers_read: tuple[int, str, str, int] = (-1, "", "", 0)  # up to here all timers are here
+
+    def place(self, kind: type[Any], key: Key, row: Any) -> None:
+        """Let a row stand in the groups that it belongs to now."""
+        self.rows[kind][key] = row
+        for groups in _GROUPS[kind]:
+            places, now = self.places[groups], groups.of(row)
+            if key in places and places[key] != now:
+                del self.groups[groups][places[key]][key]
+            places[key] = now
+            self.groups[groups].setdefault(now, {})[key] = row
+        if kind is TimerRow:
+            heapq.heappush(self.timers, (row.due_at, row.lead, row.kind, row.number))
+
+    def forget(self, kind: type[Any], key: Key) -> None:
+        """Take a row out of all groups."""
+        del self.rows[kind][key]
+        for groups in _GROUPS[kind]:
+            del self.groups[groups][self.places[groups].pop(key)][key]
 
 
 class SqlBook:
-    """Fits :class:`frontrow.core.centre.book.Book`. For one thread; the database may be read by others meanwhile."""
+    """Fits :class:`frontrow.core.centre.book.Book`. For one thread; the database may be read by others meanwhile.
+
+    The key of a row never changes. Whatever else does is put before anything is asked that depends on it.
+    """
 
     def __init__(self, engine: sa.Engine, store: bytes) -> None:
         """Follow the journal of the store of this identity.
@@ -154,14 +250,13 @@ class SqlBook:
         """
         self.engine = engine
         self._store = store
+        self._upsert = _UPSERT[engine.dialect.name]
         self._connection: sa.Connection | None = None
-        self._rows: dict[tuple[type[Any], tuple[Any, ...]], Any] = {}  # read or put in this transaction
-        self._stored: set[tuple[type[Any], tuple[Any, ...]]] = set()  # of these, which the database has
-        self._dirty: dict[type[Any], dict[tuple[Any, ...], Any]] = {}
-        self._written: dict[str, LeadRow] = {}  # in this transaction
-        self._held: dict[str, tuple[str, str]] = {}  # by lead: the unique key that the database gives it
+        self._session = _Session()
+        self._made: int | None = None
+        self._position = self._kept = Position()
         self.next_due: int | None = None  # when the first timer is due (UTC ms), as of the last commit
-        self._position = self._read_position()
+        self.reread()
 
     # ------------------------------------------------------------------ transactions
 
@@ -171,22 +266,55 @@ class SqlBook:
         self._connection.begin()
 
     def commit(self) -> list[LeadRow]:
-        """Write what was put and the position; all of it becomes visible at once. Return the leads that were written."""
+        """Write what was put and the position; all of it becomes visible at once. Return the leads that were written.
+
+        Raises:
+            StoreDamaged: Somebody else has written into the database since.
+        """
         db = self._db
         self._flush()
         self._write_position(db)
-        self.next_due = db.execute(sa.select(sa.func.min(_t.due_at))).scalar()
+        next_due = db.execute(_NEXT_DUE).scalar()
         db.commit()
-        written = list(self._written.values())
+        self.next_due = next_due
+        self._kept = replace(self._position)
+        written = list(self._session.written.values())
         self._end()
         return written
 
     def roll_back(self) -> None:
-        """Forget what was put since :meth:`begin`; idempotent."""
+        """Forget what was put since :meth:`begin`; idempotent, also where the database does not answer any more.
+
+        Where a commit has failed nobody knows whether it was done: :meth:`reread` comes first then.
+        """
         if self._connection is not None:
-            self._connection.rollback()
+            try:
+                self._connection.rollback()
+            except sa.exc.SQLAlchemyError:
+                self._connection.invalidate()  # whatever was open there, the other end gives it up
             self._end()
-            self._position = self._read_position()
+        self._position, self._made = replace(self._kept), None
+
+    def reread(self) -> None:
+        """Read how far the database has followed; between transactions.
+
+        Raises:
+            StoreDamaged: It follows the journal of another store.
+        """
+        c = tables.position.c
+        with self.engine.connect() as db:
+            self.next_due = db.execute(_NEXT_DUE).scalar()
+            row = db.execute(sa.select(c.store, c.seq, c.mark, c.now, c.policy)).first()
+        if row is None:
+            self._kept = Position()
+        elif bytes(row.store) != self._store:
+            raise StoreDamaged(
+                f"{self._name}: follows the journal of another store; name another database in [centre],"
+                " or move this one away to build it anew"
+            )
+        else:
+            self._kept = Position(row.seq, bytes(row.mark), row.now, row.policy)
+        self._position, self._made = replace(self._kept), None
 
     def close(self) -> None:
         """Close the database; idempotent."""
@@ -197,11 +325,7 @@ class SqlBook:
         assert self._connection is not None
         self._connection.close()
         self._connection = None
-        self._rows.clear()
-        self._stored.clear()
-        self._dirty.clear()
-        self._written.clear()
-        self._held.clear()
+        self._session = _Session()
 
     @property
     def db(self) -> sa.Connection:
@@ -214,29 +338,32 @@ class SqlBook:
         assert self._connection is not None, "begin() comes first"
         return self._connection
 
+    @property
+    def _name(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
     # ------------------------------------------------------------------ position
 
     def position(self) -> Position:
         return self._position
 
-    def _read_position(self) -> Position:
-        c = tables.position.c
-        with self.engine.connect() as db:
-            self.next_due = db.execute(sa.select(sa.func.min(_t.due_at))).scalar()
-            row = db.execute(sa.select(c.store, c.seq, c.mark, c.now, c.policy)).first()
-        if row is None:
-            return Position()
-        if bytes(row.store) != self._store:
-            raise StoreDamaged(
-                f"{self.engine.url.render_as_string(hide_password=True)}: follows the journal of another store;"
-                " name another database in [centre], or move this one away to build it anew"
-            )
-        return Position(row.seq, bytes(row.mark), row.now, row.policy)
-
     def _write_position(self, db: sa.Connection) -> None:
+        c, kept = tables.position.c, self._kept
         values = {**asdict(self._position), "store": self._store}
-        if db.execute(sa.update(tables.position).values(values)).rowcount == 0:
-            db.execute(sa.insert(tables.position), {"id": 1, **values})
+        ours = sa.update(tables.position).where(
+            c.store == self._store, c.seq == kept.seq, c.mark == kept.mark
+        )
+        if db.execute(ours.values(values)).rowcount == 1:
+            return
+        try:
+            if kept.seq == 0:
+                db.execute(sa.insert(tables.position), {"id": 1, **values})
+                return
+        except sa.exc.IntegrityError:
+            pass
+        raise StoreDamaged(
+            f"{self._name}: somebody else writes into this database; of the daemons that are configured with it, stop all but one"
+        )
 
     # ------------------------------------------------------------------ reading
 
@@ -244,14 +371,15 @@ class SqlBook:
         return self._get(State, (name,))
 
     def organisation(self) -> list[OrgRow]:
-        return self._all(OrgRow, _ORGANISATION, {})
+        return self._all(_ORGANISATION, None)
 
     def open_leads(self) -> dict[str, int]:
-        self._flush(LeadRow)
+        self._flush()
         return {seller: count for seller, count in self._db.execute(_OPEN)}
 
     def closed_cells(self, since: int, before: int) -> list[Cell]:
-        self._flush(LeadRow, RawLead)
+        self._flush()
+        cells = self._db.execute(_CLOSED, {"since": since, "before": before})
         return [
             Cell(
                 seller=seller,
@@ -259,20 +387,20 @@ class SqlBook:
                 leads=leads,
                 wins=wins,
             )
-            for seller, quality, band, leads, wins in self._db.execute(
-                _CLOSED, {"since": since, "before": before}
-            )
+            for seller, quality, band, leads, wins in cells
         ]
+
+    def cost(self, channel: str, day: int, currency: str) -> Cost | None:
+        return self._get(Cost, (channel, day, currency))
 
     def identity(self, kind: str, key: str) -> Identity | None:
         return self._get(Identity, (kind, key))
 
     def identities_of(self, customer: str) -> list[Identity]:
-        return self._all(Identity, _IDENTITIES_OF, {"customer": customer})
+        return self._all(_IDENTITIES, customer)
 
     def links_of(self, kind: str, key: str) -> list[Link]:
-        of = {"kind": kind, "key": key}
-        return self._all(Link, _LINKS_OF_A, of) + self._all(Link, _LINKS_OF_B, of)
+        return self._all(_LINKS_OF_A, (kind, key)) + self._all(_LINKS_OF_B, (kind, key))
 
     def link(self, link: str) -> Link | None:
         return self._get(Link, (link,))
@@ -286,158 +414,186 @@ class SqlBook:
         return max(found, key=lambda contact: (contact.at, contact.id), default=None)
 
     def contacts_of(self, kind: str, key: str) -> list[Contact]:
-        return self._all(Contact, _CONTACTS, {"kind": kind, "key": key})
+        return self._all(_CONTACTS, (kind, key))
 
     def consents_of(self, kind: str, key: str) -> list[Consent]:
-        return self._all(Consent, _CONSENTS, {"kind": kind, "key": key})
+        return self._all(_CONSENTS, (kind, key))
 
     def raw(self, raw: str) -> RawLead | None:
         return self._get(RawLead, (raw,))
 
     def raws_of(self, customer: str) -> list[RawLead]:
-        return self._all(RawLead, _RAWS_OF, {"customer": customer})
+        return self._all(_RAWS, customer)
 
     def lead(self, lead: str) -> LeadRow | None:
         return self._get(LeadRow, (lead,))
 
     def lead_of(self, customer: str, store: str) -> LeadRow | None:
-        found = self._all(LeadRow, _LEAD_OF, {"customer": customer, "store": store})
-        return found[0] if found else None
+        return next((row for row in self.leads_of(customer) if row.store == store), None)
 
     def leads_of(self, customer: str) -> list[LeadRow]:
-        return self._all(LeadRow, _LEADS_OF, {"customer": customer})
+        return [row for row in self.founded_by(customer) if row.merged_into is None]
 
     def founded_by(self, customer: str) -> list[LeadRow]:
-        return self._all(LeadRow, _FOUNDED, {"customer": customer})
+        return self._all(_LEADS, customer)
 
     def leads_made(self) -> int:
-        self._flush(LeadRow)
-        return self._db.execute(_LEADS_MADE).scalar() or 0
+        if self._made is None:
+            stored = self._db.execute(_LEADS_MADE).scalar() or 0
+            self._made = max((row.number for row in self._session.rows[LeadRow].values()), default=0)
+            self._made = max(self._made, stored)
+        return self._made
 
     def merged_into(self, lead: str) -> list[LeadRow]:
-        return self._all(LeadRow, _MERGED, {"lead": lead})
+        return self._all(_MERGED, lead)
 
     def entries(self, lead: str) -> list[Entry]:
-        return self._all(Entry, _ENTRIES, {"lead": lead})
+        return self._all(_ENTRIES, lead)
 
     def task(self, task: str) -> CleanTask | None:
         return self._get(CleanTask, (task,))
 
-    def cost(self, channel: str, day: int, currency: str) -> Cost | None:
-        return self._get(Cost, (channel, day, currency))
-
     def tasks_of(self, lead: str) -> list[CleanTask]:
-        return self._all(CleanTask, _TASKS_OF, {"lead": lead})
+        return self._all(_TASKS, lead)
 
     def due(self, until: int) -> TimerRow | None:
-        if TimerRow not in self._dirty and (self.next_due is None or self.next_due > until):
-            return None
-        found = self._all(TimerRow, _DUE, {"until": until})
-        return found[0] if found else None
+        session = self._session
+        rows = session.rows[TimerRow]
+        while True:
+            while session.timers:
+                place = session.timers[0]
+                row: TimerRow | None = rows.get(place[1:])
+                if row is not None and row.due_at == place[0]:
+                    break
+                heapq.heappop(session.timers)  # taken off, or put off
+            first = session.timers[0] if session.timers else None
+            if first is not None and first <= session.timers_read:
+                return row if first[0] <= until else None
+            if not self._read_timers(until):
+                return row if first is not None and first[0] <= until else None
+
+    def _read_timers(self, until: int) -> bool:
+        """Read the next stored timers that are due; return whether there may be any that were not here before."""
+        session = self._session
+        if self.next_due is None or self.next_due > until or session.timers_read >= (until + 1,):
+            return False
+        at = dict(zip(("due_at", "lead", "kind", "number"), session.timers_read, strict=True))
+        found = self._db.execute(_DUE, {**at, "until": until}).all()
+        for each in found:
+            row = self._take(TimerRow, each)
+            if row is not None:
+                heapq.heappush(session.timers, (row.due_at, row.lead, row.kind, row.number))
+        if len(found) == TIMERS_READ:
+            last = row_of(TimerRow, found[-1])
+            session.timers_read = (last.due_at, last.lead, last.kind, last.number)
+        else:
+            session.timers_read = (until + 1, "", "", 0)
+        return True
 
     def timers_of(self, lead: str) -> list[TimerRow]:
-        return self._all(TimerRow, _TIMERS_OF, {"lead": lead})
+        return self._all(_TIMERS, lead)
 
-    def _get(self, row: type[Row], key: tuple[Any, ...]) -> Row | None:
-        known: Row | None = self._rows.get((row, key))
-        if known is not None:
+    def _get(self, kind: type[Row], key: Key) -> Row | None:
+        session = self._session
+        known: Row | None = session.rows[kind].get(key)
+        if known is not None or key in session.absent[kind] or key in session.removed[kind]:
             return known
-        found = self._db.execute(_BY_KEY[row], dict(zip(_KEYS[row], key, strict=True))).first()
-        return None if found is None else self._take(row, found)
+        found = self._db.execute(_BY_KEY[kind], dict(zip(_KEYS[kind], key, strict=True))).first()
+        if found is None:
+            session.absent[kind].add(key)
+            return None
+        return self._take(kind, found)
 
-    def _all(self, row: type[Row], query: sa.Select[Any], values: dict[str, Any]) -> list[Row]:
-        self._flush(row)
-        return [self._take(row, found) for found in self._db.execute(query, values)]
+    def _all(self, groups: _Groups, value: Any) -> list[Any]:
+        session = self._session
+        if (groups, value) not in session.read:
+            values = value if len(groups.columns) > 1 else (value,) if groups.columns else ()
+            for found in self._db.execute(groups.query, dict(zip(groups.columns, values, strict=True))):
+                self._take(groups.row, found)
+            session.read.add((groups, value))
+        return sorted(session.groups[groups].get(value, {}).values(), key=groups.in_order)
 
-    def _take(self, row: type[Row], found: sa.Row[Any]) -> Row:
-        """Return the one object of a row: that which was read or put before, where there is one."""
-        values = dict(zip(_COLUMNS[row], found, strict=True))
-        key = tuple(values[name] for name in _KEYS[row])
-        self._stored.add((row, key))
-        known: Row | None = self._rows.get((row, key))
+    def _take(self, kind: type[Row], found: sa.Row[Any]) -> Row | None:
+        """Return the one object of a row that was read: that which was read or put before, where there is one; None: it was taken away."""
+        session = self._session
+        row = row_of(kind, found)
+        key = _KEY_OF[kind](row)
+        if key in session.removed[kind]:
+            return None
+        known: Row | None = session.rows[kind].get(key)
         if known is None:
-            known = self._rows[row, key] = row(**values)
-            if isinstance(known, LeadRow):
-                self._hold(known)
+            session.place(kind, key, row)
+            known = row
+        session.stored[kind].add(key)
+        if isinstance(row, LeadRow):
+            session.standing.setdefault(key, _standing(row))
         return known
-
-    def _hold(self, row: LeadRow) -> None:
-        """Note which unique key the database gives a lead now."""
-        if row.merged_into is None:
-            self._held[row.lead] = row.customer, row.store
-        else:
-            self._held.pop(row.lead, None)
 
     # ------------------------------------------------------------------ writing
 
     def put(self, row: object) -> None:
-        kind = type(row)
-        key = tuple(getattr(row, name) for name in _KEYS[kind])
-        self._rows[kind, key] = row
-        self._dirty.setdefault(kind, {})[key] = row
+        kind, session = type(row), self._session
+        key = _KEY_OF[kind](row)
+        if isinstance(row, LeadRow):
+            session.written[row.lead] = row
+            if key not in session.rows[kind]:
+                session.read.update((groups, row.lead) for groups in _OF_NEW_LEADS)
+                if self._made is not None:
+                    self._made = max(self._made, row.number)
+        if key in session.removed[kind]:
+            session.removed[kind].discard(key)
+            session.stored[kind].add(key)
+        session.place(kind, key, row)
+        session.dirty[kind][key] = row
 
     def remove(self, row: object) -> None:
-        kind = type(row)
-        key = tuple(getattr(row, name) for name in _KEYS[kind])
-        self._rows.pop((kind, key), None)
-        self._dirty.setdefault(kind, {}).pop(key, None)
-        if (kind, key) in self._stored:
-            self._stored.discard((kind, key))
-            self._db.execute(_DELETE[kind], dict(zip(_KEYS[kind], key, strict=True)))
+        kind, session = type(row), self._session
+        key = _KEY_OF[kind](row)
+        session.forget(kind, key)
+        session.dirty[kind].pop(key, None)
+        if key in session.stored[kind]:
+            session.stored[kind].discard(key)
+            session.removed[kind].add(key)
 
-    def _flush(self, *kinds: type[Any]) -> None:
-        for kind in kinds or tuple(self._dirty):
-            rows = self._dirty.get(kind)
+    def _flush(self) -> None:
+        for kind, rows in self._session.dirty.items():
+            if self._session.removed[kind]:
+                self._delete(kind, self._session.removed[kind])
             if rows:
                 self._write(kind, rows)
                 rows.clear()
 
-    def _write(self, kind: type[Any], rows: dict[tuple[Any, ...], Any]) -> None:
-        db, names, keys = self._db, _COLUMNS[kind], _KEYS[kind]
+    def _delete(self, kind: type[Any], keys: set[Key]) -> None:
+        self._db.execute(_DELETE[kind], [dict(zip(_KEYS[kind], key, strict=True)) for key in sorted(keys)])
+        self._session.absent[kind].update(keys)
+        keys.clear()
+
+    def _write(self, kind: type[Any], rows: dict[Key, Any]) -> None:
+        db, session = self._db, self._session
+        stored, names = session.stored[kind], _COLUMNS[kind]
+        old = [row for key, row in rows.items() if key in stored]
+        new = [row for key, row in rows.items() if key not in stored]
         if kind is LeadRow:
-            self._written.update((row.lead, row) for row in rows.values())
-            self._free_keys(rows.values())
-        unknown = [key for key in rows if (kind, key) not in self._stored]
-        self._stored.update((kind, key) for key in self._present(kind, unknown))
-        new: list[dict[str, Any]] = []
-        old: list[dict[str, Any]] = []
-        for key, row in rows.items():
-            values = {name: getattr(row, name) for name in names}
-            if (kind, key) in self._stored:
-                old.append(values | {f"old_{name}": part for name, part in zip(keys, key, strict=True)})
-            else:
-                new.append(values)
-                self._stored.add((kind, key))
+            self._free(old)
         if old:
-            db.execute(_UPDATE[kind], old)
+            parts = [(name, name) for name in _REST[kind]] + [(f"key_{name}", name) for name in _KEYS[kind]]
+            db.execute(_UPDATE[kind], [{to: getattr(row, name) for to, name in parts} for row in old])
         if new:
-            db.execute(_INSERT[kind], new)
+            db.execute(self._upsert[kind], [{name: getattr(row, name) for name in names} for row in new])
+            stored.update(map(_KEY_OF[kind], new))
+        if kind is LeadRow:
+            session.standing.update((key, _standing(row)) for key, row in rows.items())
 
-    def _free_keys(self, rows: Collection[LeadRow]) -> None:
-        """Take from leads that give up their unique key (customer, store) what they hold, so that another can have it, in whatever
-        order they are written."""
-        leaving = [
-            row.lead
-            for row in rows
-            if row.lead in self._held
-            and (row.merged_into is not None or self._held[row.lead] != (row.customer, row.store))
-        ]
-        for start in range(0, len(leaving), _BATCH):
-            which = _l.lead.in_(leaving[start : start + _BATCH])
-            self._db.execute(sa.update(tables.leads).where(which).values(merged_into=_l.lead))
-        for row in rows:
-            self._hold(row)
-
-    def _present(self, kind: type[Any], keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Return which of these keys the database has."""
-        columns = [TABLES[kind].c[name] for name in _KEYS[kind]]
-        found: list[tuple[Any, ...]] = []
-        for start in range(0, len(keys), _BATCH):
-            part = keys[start : start + _BATCH]
-            which = (
-                columns[0].in_([key[0] for key in part])
-                if len(columns) == 1
-                else sa.tuple_(*columns).in_(list(part))
+    def _free(self, rows: Iterable[LeadRow]) -> None:
+        """Let leads whose unique key has changed stand under none, before any takes the key that another had."""
+        session = self._session
+        moved = [row.lead for row in rows if session.standing[(row.lead,)] != _standing(row)]
+        if moved:
+            self._db.execute(
+                sa.update(tables.leads).where(_l.lead == sa.bindparam("moved")).values(merged_into=_l.lead),
+                [{"moved": lead} for lead in moved],
             )
-            found += [tuple(row) for row in self._db.execute(sa.select(*columns).where(which))]
-        return found
+
+
+def _standing(row: LeadRow) -> Key:
+    return row.customer, row.store, row.merged_into

@@ -15,6 +15,16 @@ from frontrow.storage.folder import make_private
 
 BUSY_S = 5.0
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+# A server that does not answer fails within a bound, and the centre tries again; whoever knows better says so in the address.
+POSTGRES = {
+    "application_name": "frontrow",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min",
+}
 WRITES = "frontrow_writes"  # execution option of a connection whose transactions write
 MIGRATIONS = Path(__file__).with_name("migrations")
 HEAD = "0002"  # of these, the last; a test holds both together
@@ -65,7 +75,9 @@ def _address(url: str) -> URL:
 def _engine(address: URL) -> Engine:
     options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True, **options)
+        return sa.create_engine(
+            address, pool_pre_ping=True, connect_args={**POSTGRES, **address.query}, **options
+        )
     in_memory = address.database in (None, "", ":memory:")
     if not in_memory:
         assert address.database is not None
@@ -121,8 +133,22 @@ def _migrate(engine: Engine) -> None:
             f"{_shown(engine.url)}: was written by a newer Frontrow (its tables are of {present!r})"
         )
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            _settle_postgres(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
+
+
+def _settle_postgres(connection: sa.Connection) -> None:
+    encoding = connection.execute(sa.text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise StoreUnusable(
+            f"{_shown(connection.engine.url)}: its encoding is {encoding}, in which not every text can be written;"
+            " make the database with ENCODING 'UTF8'"
+        )
+    connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+    # Of two that come at once the second finds all done.
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(4706932)"))
 
 
 def _present(connection: sa.Connection) -> str | None:

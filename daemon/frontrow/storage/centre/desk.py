@@ -1,24 +1,25 @@
 """What people read of the lead centre: inboxes and single leads. Each call is one short transaction of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from frontrow.core.centre.book import CleanTask, Contact, Entry, LeadRow, RawLead
 from frontrow.core.centre.centre import transfer_state
 from frontrow.core.centre.facts import Region
+from frontrow.core.centre.inbox import FAR, LAST, View, place_of
 from frontrow.core.centre.sight import Sight
 from frontrow.core.centre.stages import CLOSED
 from frontrow.core.centre.transfer import OpenLead, Plan, read_plan
+from frontrow.core.errors import DatabaseAway
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import row_of, select_rows
 
-View = Literal["mine", "open", "closed", "all"]
-VIEWS: tuple[View, ...] = ("mine", "open", "closed", "all")
+FEW = 16  # teams that are asked for one by one
 _l = tables.leads.c
-_FAR = 1 << 62  # behind every time
 _CHUNK = 500
 
 
@@ -32,8 +33,12 @@ class Leaving:
     loads: dict[str, int]
 
 
+_OPEN = sa.and_(_l.closed_at.is_(None), _l.merged_into.is_(None))
+_CLOSED = sa.and_(_l.closed_at.is_not(None), _l.merged_into.is_(None))
+
+
 class Desk:
-    """Reads the database that the centre writes. Thread-safe."""
+    """Reads the database that the centre writes. Thread-safe. Every method raises DatabaseAway where it does not answer."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -41,33 +46,30 @@ class Desk:
     def inbox(
         self, sight: Sight, view: View, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[LeadRow]:
-        """Return leads that somebody sees: open ones by urgency (what is due first), closed ones by when they were closed, the latest first.
+        """Return leads that somebody sees, in the order of :func:`~frontrow.core.centre.inbox.place_of`.
 
-        "mine": what they hold and is open. "open": all open ones. ``after`` is the (time, number) of the last one they have, as :func:`place` gives it.
+        "mine": what they hold and is open. "open" and "closed": all that is. ``after`` is the place of the last one they have.
         """
-        parts = _parts(sight, view)
-        closed = view == "closed"
-        order = sa.func.coalesce(_l.closed_at if closed else _l.due_at, _FAR)
-        found: dict[str, LeadRow] = {}
-        with self._engine.connect() as db:
-            # One query for each index: an OR over them would read them all.
-            for part in parts:
-                query = select_rows(LeadRow, part, _l.merged_into.is_(None))
-                if view != "all":
-                    query = query.where(_l.closed_at.is_not(None) if closed else _l.closed_at.is_(None))
-                if after is not None:
-                    key = sa.tuple_(order, _l.number)
-                    query = query.where(key < sa.tuple_(*after) if closed else key > sa.tuple_(*after))
-                ordered = (order.desc(), _l.number.desc()) if closed else (order, _l.number)
-                for row in db.execute(query.order_by(*ordered).limit(limit)):
-                    lead = row_of(LeadRow, row)
-                    found[lead.lead] = lead
-        leads = sorted(found.values(), key=lambda lead: place(lead, view), reverse=closed)
-        return leads[:limit]
+        found: list[LeadRow] = []
+        with self._reading() as db:
+            # Open leads that are due, open ones that are not, closed ones: each stretch lies in an index in its order.
+            for where, order in _stretches(view, after):
+                left = limit - len(found)
+                if left <= 0:
+                    break
+                here: dict[str, LeadRow] = {}
+                # One query for each index: an OR over them would read them all.
+                for part in _parts(sight, view):
+                    query = select_rows(LeadRow, part, where).order_by(*order).limit(left)
+                    here.update((row.lead, row) for row in map(_lead_of, db.execute(query)))
+                found += sorted(here.values(), key=place)[:left]
+        return found
 
     def lead(self, lead: str) -> LeadRow | None:
         """Return a lead, or where it was merged into another one that one; None: there is none."""
-        with self._engine.connect() as db:
+        if "\0" in lead:
+            return None  # no name of a lead, and no text to Postgres
+        with self._reading() as db:
             for _ in range(64):  # merges of merges; a circle would be a bug, and no reason to hang
                 row = db.execute(select_rows(LeadRow, _l.lead == lead)).first()
                 found = None if row is None else row_of(LeadRow, row)
@@ -92,7 +94,7 @@ class Desk:
         query = (
             sa.select(c.lead, c.reasons).where(c.lead.in_(list(leads))).order_by(c.decided_at, c.raw.desc())
         )
-        with self._engine.connect() as db:
+        with self._reading() as db:
             return {lead: reasons for lead, reasons in db.execute(query)}
 
     def contact(self, customer: str) -> Contact | None:
@@ -120,7 +122,7 @@ class Desk:
             c.lead, c.customer, c.team, c.holder, c.country, c.province, c.city, c.product, c.taxonomy, c.status, c.store,
         )  # fmt: skip
         of_store = sa.and_(c.store == store, c.closed_at.is_(None), c.merged_into.is_(None))
-        with self._engine.connect() as db:
+        with self._reading() as db:
             query = sa.select(*columns).where(of_store).order_by(c.number).limit(limit + 1)
             found = [(row.store, _open_lead(row)) for row in db.execute(query)]
             customers = sorted({lead.customer for _, lead in found if lead.customer is not None})
@@ -147,12 +149,20 @@ class Desk:
     def plan(self, plan: str) -> Plan | None:
         """Return the plan of a store's transfer that the journal has told of, or None: none, or it is too old."""
         c = tables.states.c
-        with self._engine.connect() as db:
+        with self._reading() as db:
             found = db.execute(sa.select(c.value).where(c.name == transfer_state(plan))).scalar()
         return None if found is None else read_plan(found)
 
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as db:
+                yield db
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            raise DatabaseAway("the lead centre's database does not answer") from error
+
     def _rows(self, kind: type[Any], query: sa.Select[Any]) -> list[Any]:
-        with self._engine.connect() as db:
+        with self._reading() as db:
             return [row_of(kind, row) for row in db.execute(query)]
 
 
@@ -169,10 +179,31 @@ def _open_lead(row: Any) -> OpenLead:
     )
 
 
-def place(lead: LeadRow, view: View) -> tuple[int, int]:
-    """Return what a view is ordered by: when it is due or was closed, and its number."""
-    at = lead.closed_at if view == "closed" else lead.due_at
-    return _FAR if at is None else at, lead.number
+def place(lead: LeadRow) -> tuple[int, int]:
+    """Return where a lead stands in an inbox."""
+    return place_of(due_at=lead.due_at, closed_at=lead.closed_at, number=lead.number)
+
+
+def _lead_of(row: sa.Row[Any]) -> LeadRow:
+    return row_of(LeadRow, row)
+
+
+def _stretches(view: View, after: tuple[int, int] | None) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Return the stretches of a view that lie behind a place, in order: which leads, and how they are ordered."""
+    at, number = (-1, -1) if after is None else after
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    if view != "closed":
+        if at < FAR:
+            due = sa.and_(_OPEN, sa.tuple_(_l.due_at, _l.number) > sa.tuple_(at, number))
+            found.append((due, (_l.due_at, _l.number)))
+        if at <= FAR:
+            undated = sa.and_(_OPEN, _l.due_at.is_(None), _l.number > (number if at == FAR else -1))
+            found.append((undated, (_l.number,)))
+    if view in ("closed", "all"):
+        before = (LAST - at, FAR - number) if at > FAR else (FAR, FAR)
+        closed = sa.and_(_CLOSED, sa.tuple_(_l.closed_at, _l.number) < sa.tuple_(*before))
+        found.append((closed, (_l.closed_at.desc(), _l.number.desc())))
+    return found
 
 
 def _parts(sight: Sight, view: View) -> list[Any]:
@@ -184,7 +215,7 @@ def _parts(sight: Sight, view: View) -> list[Any]:
     parts: list[Any] = []
     if sight.seller is not None:
         parts += [_l.holder == sight.seller, sa.and_(_l.pool.is_not(None), _l.holder.is_(None))]
-    if sight.teams:
-        of_teams = _l.team.in_(sorted(sight.teams))
-        parts.append(of_teams if sight.manages else sa.and_(of_teams, _l.holder.is_(None)))
+    teams = sorted(sight.teams)
+    each = [_l.team == team for team in teams] if len(teams) <= FEW else [_l.team.in_(teams)]
+    parts += each if sight.manages else [sa.and_(of_team, _l.holder.is_(None)) for of_team in each]
     return parts

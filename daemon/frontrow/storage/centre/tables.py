@@ -2,8 +2,12 @@
 
 The database is derived: the journal gives it again. What it holds of people beyond that (names, words, notes, sealed
 contacts) is in columns of their own that nothing is decided by.
+
+Texts have no length here: what is too long is refused or cut before it is decided by, the same for every database, of which SQLite would
+ignore a length and Postgres refuse the row. They are ordered by their bytes in both.
 """
 
+import sqlalchemy as sa
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -14,7 +18,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     Text,
 )
@@ -22,6 +25,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 Millis = BigInteger  # UTC
+Words = Text().with_variant(Text(collation="C"), "postgresql")
 
 position = Table(
     "position",
@@ -31,21 +35,21 @@ position = Table(
     Column("seq", BigInteger, nullable=False),
     Column("mark", LargeBinary, nullable=False),
     Column("now", Millis, nullable=False),
-    Column("policy", String(64), nullable=False),
+    Column("policy", Words, nullable=False),
 )
 
 states = Table(
     "states",
     metadata,
-    Column("name", String(256), primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("value", JSON, nullable=False),
 )
 
 organisation = Table(
     "organisation",
     metadata,
-    Column("what", String(16), primary_key=True),
-    Column("id", String(256), primary_key=True),
+    Column("what", Words, primary_key=True),
+    Column("id", Words, primary_key=True),
     Column("from_at", Millis, primary_key=True),
     Column("body", JSON, nullable=False),
 )
@@ -53,25 +57,25 @@ organisation = Table(
 identities = Table(
     "identities",
     metadata,
-    Column("kind", String(320), primary_key=True),
-    Column("key", String(512), primary_key=True),
-    Column("customer", String(32), nullable=False, index=True),
+    Column("kind", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
+    Column("customer", Words, nullable=False, index=True),
     Column("first_seen", Millis, nullable=False),
 )
 
 links = Table(
     "links",
     metadata,
-    Column("link", String(1024), primary_key=True),
-    Column("a_kind", String(320), nullable=False),
-    Column("a_key", String(512), nullable=False),
-    Column("b_kind", String(320), nullable=False),
-    Column("b_key", String(512), nullable=False),
-    Column("source", String(256), nullable=False),
+    Column("link", Words, primary_key=True),
+    Column("a_kind", Words, nullable=False),
+    Column("a_key", Words, nullable=False),
+    Column("b_kind", Words, nullable=False),
+    Column("b_key", Words, nullable=False),
+    Column("source", Words, nullable=False),
     Column("confidence", Float, nullable=False),
     Column("at", Millis, nullable=False),
     Column("unlinked_at", Millis),
-    Column("unlinked_by", String(256)),
+    Column("unlinked_by", Words),
     Index("links_of_a", "a_kind", "a_key"),
     Index("links_of_b", "b_kind", "b_key"),
 )
@@ -79,110 +83,110 @@ links = Table(
 contacts = Table(
     "contacts",
     metadata,
-    Column("id", String(1024), primary_key=True),
-    Column("kind", String(320), nullable=False),
-    Column("key", String(512), nullable=False),
-    Column("phone", String(64), nullable=False),
-    Column("country", String(8), nullable=False),
-    Column("province", String(64), nullable=False),
-    Column("city", String(64), nullable=False),
-    Column("masked", String(64)),
-    Column("sealed", Text),
+    Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("phone", Words, nullable=False),
+    Column("country", Words, nullable=False),
+    Column("province", Words, nullable=False),
+    Column("city", Words, nullable=False),
+    Column("masked", Words),
+    Column("sealed", Words),
     Column("at", Millis, nullable=False),
-    Column("form", String(256)),
+    Column("form", Words),
     Index("contacts_of_identity", "kind", "key", "at"),
 )
 
 consents = Table(
     "consents",
     metadata,
-    Column("kind", String(320), primary_key=True),
-    Column("key", String(512), primary_key=True),
-    Column("purpose", String(64), primary_key=True),
-    Column("channel", String(64), primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
+    Column("purpose", Words, primary_key=True),
+    Column("channel", Words, primary_key=True),
     Column("given", Boolean, nullable=False),
     Column("at", Millis, nullable=False),
-    Column("source", String(256), nullable=False),
+    Column("source", Words, nullable=False),
 )
 
 raw_leads = Table(
     "raw_leads",
     metadata,
-    Column("raw", String(32), primary_key=True),
-    Column("source", String(16), nullable=False),
-    Column("platform", String(256), nullable=False),
-    Column("room", String(256), nullable=False),
-    Column("session", String(256)),
-    Column("kind", String(320), nullable=False),
-    Column("viewer", String(512), nullable=False),
-    Column("customer", String(32), nullable=False, index=True),
-    Column("lead", String(32), nullable=False, index=True),
-    Column("store", String(256), nullable=False),
-    Column("met", String(32), nullable=False),
-    Column("grade", String(8), nullable=False),
+    Column("raw", Words, primary_key=True),
+    Column("source", Words, nullable=False),
+    Column("platform", Words, nullable=False),
+    Column("room", Words, nullable=False),
+    Column("session", Words),
+    Column("kind", Words, nullable=False),
+    Column("viewer", Words, nullable=False),
+    Column("customer", Words, nullable=False, index=True),
+    Column("lead", Words, nullable=False, index=True),
+    Column("store", Words, nullable=False),
+    Column("met", Words, nullable=False),
+    Column("grade", Words, nullable=False),
     Column("quality", Integer, nullable=False),
     Column("points", Integer, nullable=False),
     Column("probability", Float),
     Column("reasons", JSON, nullable=False),
     Column("decided_at", Millis, nullable=False, index=True),
-    Column("host", String(256)),
-    Column("product", String(256)),
-    Column("campaign", String(256)),
-    Column("channel", String(256)),
-    Column("policy", String(64), nullable=False),
-    Column("model", String(64)),
-    Column("name", String(256)),
-    Column("words", Text),
+    Column("host", Words),
+    Column("product", Words),
+    Column("campaign", Words),
+    Column("channel", Words),
+    Column("policy", Words, nullable=False),
+    Column("model", Words),
+    Column("name", Words),
+    Column("words", Words),
 )
 
 leads = Table(
     "leads",
     metadata,
-    Column("lead", String(32), primary_key=True),
-    Column("raw", String(32), nullable=False),
-    Column("customer", String(32), nullable=False),
-    Column("store", String(256), nullable=False),
+    Column("lead", Words, primary_key=True),
+    Column("raw", Words, nullable=False),
+    Column("customer", Words, nullable=False),
+    Column("store", Words, nullable=False),
     Column("number", BigInteger, nullable=False, unique=True),
-    Column("platform", String(256), nullable=False),
-    Column("room", String(256), nullable=False),
+    Column("platform", Words, nullable=False),
+    Column("room", Words, nullable=False),
     Column("created_at", Millis, nullable=False),
     Column("hot_at", Millis, nullable=False),
-    Column("grade", String(8), nullable=False),
+    Column("grade", Words, nullable=False),
     Column("quality", Integer, nullable=False),
     Column("points", Integer, nullable=False),
     Column("probability", Float),
-    Column("sla", String(128), nullable=False),
-    Column("host", String(256)),
-    Column("product", String(256)),
-    Column("campaign", String(256)),
-    Column("channel", String(256)),
-    Column("taxonomy", String(256), nullable=False),
-    Column("country", String(8), nullable=False),
-    Column("province", String(64), nullable=False),
-    Column("city", String(64), nullable=False),
+    Column("sla", Words, nullable=False),
+    Column("host", Words),
+    Column("product", Words),
+    Column("campaign", Words),
+    Column("channel", Words),
+    Column("taxonomy", Words, nullable=False),
+    Column("country", Words, nullable=False),
+    Column("province", Words, nullable=False),
+    Column("city", Words, nullable=False),
     Column("flags", JSON, nullable=False),
     Column("raws", Integer, nullable=False),
     Column("cycle", Integer, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("stage", String(64)),
+    Column("status", Words, nullable=False),
+    Column("stage", Words),
     Column("reached", JSON, nullable=False),
-    Column("owner", String(256)),
-    Column("offered_to", String(256)),
+    Column("owner", Words),
+    Column("offered_to", Words),
     Column("awaits_approval", Boolean, nullable=False),
-    Column("former", String(256)),
+    Column("former", Words),
     Column("protected_until", Millis, nullable=False),
     Column("cooldown_until", Millis, nullable=False),
     Column("reassignments", Integer, nullable=False),
-    Column("outcome", String(64)),
-    Column("reason", String(64)),
-    Column("closed_by", String(256)),
-    Column("review", String(16)),
+    Column("outcome", Words),
+    Column("reason", Words),
+    Column("closed_by", Words),
+    Column("review", Words),
     Column("follow_up_at", Millis),
     Column("do_not_contact", Boolean, nullable=False),
-    Column("holder", String(256)),
-    Column("team", String(256)),
-    Column("pool", String(256)),
-    Column("rule", String(256)),
+    Column("holder", Words),
+    Column("team", Words),
+    Column("pool", Words),
+    Column("rule", Words),
     Column("assigned_at", Millis),
     Column("claimed_at", Millis),
     Column("responded_at", Millis),
@@ -190,40 +194,54 @@ leads = Table(
     Column("last_touch_at", Millis),
     Column("touches", Integer, nullable=False),
     Column("breached_at", Millis),
-    Column("breach", String(32)),
+    Column("breach", Words),
     Column("breaches", Integer, nullable=False),
     Column("closed_at", Millis),
     Column("value", BigInteger),
     Column("churn_risk", Integer, nullable=False),
-    Column("merged_into", String(32), index=True),
-    Column("name", String(256)),
-    Column("words", Text),
-    Column("masked", String(64)),
+    Column("merged_into", Words),
+    Column("name", Words),
+    Column("words", Words),
+    Column("masked", Words),
     Column("entries", Integer, nullable=False),
-    Column("chain", String(64), nullable=False),
+    Column("chain", Words, nullable=False),
     Column("version", Integer, nullable=False),
-    # Who one has open, the most urgent first: a seller's inbox; and what nobody has yet: the team's and the pool's.
-    Index("leads_of_holder", "holder", "closed_at", "due_at"),
-    Index("leads_of_team", "team", "holder", "closed_at", "due_at"),
-    Index("leads_of_pool", "pool", "holder", "closed_at", "due_at"),
+    Index("leads_of_customer", "customer"),
     Index("leads_by_time", "created_at", "lead"),
-    Index("leads_by_urgency", "closed_at", "due_at"),
 )
-Index("all_leads_of_customer", leads.c.customer, leads.c.store)
-Index(
-    "one_lead_per_customer_and_store",
-    leads.c.customer,
-    leads.c.store,
-    unique=True,
-    sqlite_where=leads.c.merged_into.is_(None),
-    postgresql_where=leads.c.merged_into.is_(None),
-)
+_open = sa.and_(leads.c.closed_at.is_(None), leads.c.merged_into.is_(None))
+_free = sa.and_(_open, leads.c.holder.is_(None))
+_closed = sa.and_(leads.c.closed_at.is_not(None), leads.c.merged_into.is_(None))
+
+
+def _some(name: str, which: sa.ColumnElement[bool], *columns: str, unique: bool = False) -> None:
+    """Make an index of those leads alone for which a condition holds, so that it is as large as they are many."""
+    Index(
+        name,
+        *(leads.c[column] for column in columns),
+        unique=unique,
+        sqlite_where=which,
+        postgresql_where=which,
+    )
+
+
+_some("one_lead_per_customer_and_store", leads.c.merged_into.is_(None), "customer", "store", unique=True)
+_some("leads_merged", leads.c.merged_into.is_not(None), "merged_into")
+# What somebody has open, the most urgent first; what nobody has yet, of a team and in the pools; and the same once it is closed.
+_some("open_of_holder", _open, "holder", "due_at", "number")
+_some("open_of_team", _open, "team", "due_at", "number")
+_some("open_by_urgency", _open, "due_at", "number")
+_some("free_of_team", _free, "team", "due_at", "number")
+_some("free_in_pools", sa.and_(_free, leads.c.pool.is_not(None)), "due_at", "number")
+_some("closed_of_holder", _closed, "holder", "closed_at", "number")
+_some("closed_of_team", _closed, "team", "closed_at", "number")
+_some("closed_by_time", _closed, "closed_at", "number")
 
 timers = Table(
     "timers",
     metadata,
-    Column("lead", String(32), primary_key=True),
-    Column("kind", String(16), primary_key=True),
+    Column("lead", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("due_at", Millis, nullable=False),
     Index("timers_due", "due_at", "lead", "kind", "number"),
@@ -232,36 +250,36 @@ timers = Table(
 timeline = Table(
     "timeline",
     metadata,
-    Column("lead", String(32), primary_key=True),
+    Column("lead", Words, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("at", Millis, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("actor", String(256), nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("actor", Words, nullable=False),
     Column("data", JSON, nullable=False),
-    Column("note", Text),
+    Column("note", Words),
     Index("timeline_by_kind", "kind", "at"),
 )
 
 accesses = Table(
     "accesses",
     metadata,
-    Column("id", String(1024), primary_key=True),
-    Column("lead", String(32), nullable=False, index=True),
-    Column("customer", String(32), nullable=False, index=True),
-    Column("by", String(256), nullable=False),
-    Column("purpose", String(256), nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("lead", Words, nullable=False, index=True),
+    Column("customer", Words, nullable=False, index=True),
+    Column("by", Words, nullable=False),
+    Column("purpose", Words, nullable=False),
     Column("at", Millis, nullable=False, index=True),
 )
 
 clean_tasks = Table(
     "clean_tasks",
     metadata,
-    Column("task", String(64), primary_key=True),
-    Column("lead", String(32), nullable=False, index=True),
-    Column("reason", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("intent", String(16)),
-    Column("by", String(256)),
+    Column("task", Words, primary_key=True),
+    Column("lead", Words, nullable=False, index=True),
+    Column("reason", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("intent", Words),
+    Column("by", Words),
     Column("created_at", Millis, nullable=False),
     Column("settled_at", Millis),
     Index("clean_tasks_by_state", "state", "created_at"),
@@ -271,11 +289,11 @@ clean_tasks = Table(
 room_facts = Table(
     "room_facts",
     metadata,
-    Column("platform", String(256), primary_key=True),
-    Column("room", String(256), primary_key=True),
-    Column("session", String(256), primary_key=True),
+    Column("platform", Words, primary_key=True),
+    Column("room", Words, primary_key=True),
+    Column("session", Words, primary_key=True),
     Column("hour", Millis, primary_key=True),
-    Column("host", String(256), primary_key=True),
+    Column("host", Words, primary_key=True),
     Column("events", BigInteger, nullable=False),
     Column("heard", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
@@ -308,18 +326,18 @@ room_facts = Table(
 room_memory = Table(
     "room_memory",
     metadata,
-    Column("platform", String(256), primary_key=True),
-    Column("room", String(256), primary_key=True),
-    Column("session", String(256), primary_key=True),
+    Column("platform", Words, primary_key=True),
+    Column("room", Words, primary_key=True),
+    Column("session", Words, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 
 costs = Table(
     "costs",
     metadata,
-    Column("channel", String(256), primary_key=True),
+    Column("channel", Words, primary_key=True),
     Column("day", Millis, primary_key=True),  # when it begins
-    Column("currency", String(3), primary_key=True),
+    Column("currency", Words, primary_key=True),
     Column("amount", BigInteger, nullable=False),
 )
 Index("costs_by_day", costs.c.day)

@@ -8,6 +8,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+Words = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 COUNTS = (
     "events", "heard", "duplicates", "overflow", "gaps", "span_ms", "gap_ms", "comments", "questions", "answered", "likes",
     "gift_value", "clicks", "carts", "viewers", "returners", "clickers", "carters", "form_viewers", "price_viewers",
@@ -18,11 +19,11 @@ COUNTS = (
 def upgrade() -> None:
     op.create_table(
         "room_facts",
-        sa.Column("platform", sa.String(length=256), nullable=False),
-        sa.Column("room", sa.String(length=256), nullable=False),
-        sa.Column("session", sa.String(length=256), nullable=False),
+        sa.Column("platform", Words, nullable=False),
+        sa.Column("room", Words, nullable=False),
+        sa.Column("session", Words, nullable=False),
         sa.Column("hour", sa.BigInteger(), nullable=False),
-        sa.Column("host", sa.String(length=256), nullable=False),
+        sa.Column("host", Words, nullable=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in COUNTS),
         sa.Column("peak", sa.BigInteger(), nullable=True),
         sa.Column("lag", sa.JSON(), nullable=False),
@@ -32,17 +33,17 @@ def upgrade() -> None:
     op.create_index("room_facts_by_time", "room_facts", ["hour"])
     op.create_table(
         "room_memory",
-        sa.Column("platform", sa.String(length=256), nullable=False),
-        sa.Column("room", sa.String(length=256), nullable=False),
-        sa.Column("session", sa.String(length=256), nullable=False),
+        sa.Column("platform", Words, nullable=False),
+        sa.Column("room", Words, nullable=False),
+        sa.Column("session", Words, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("platform", "room", "session"),
     )
     op.create_table(
         "costs",
-        sa.Column("channel", sa.String(length=256), nullable=False),
+        sa.Column("channel", Words, nullable=False),
         sa.Column("day", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("currency", Words, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("channel", "day", "currency"),
     )
