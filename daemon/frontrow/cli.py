@@ -713,6 +713,36 @@ def import_organisation(
     return FAILED if wrong else DONE
 
 
+@centre.command(name="costs")
+def import_costs(
+    file: Path,
+    /,
+    *,
+    currency: Annotated[str, Parameter(help="Of rows that name none.")] = "CNY",
+    all_or_nothing: Annotated[
+        bool, Parameter(negative="", help="One bad row, and nothing is taken.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what is wrong.")] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Import what channels cost from a CSV FILE of channel, day, amount and currency, for the return on them. Asks the running daemon.
+
+    A row replaces an earlier one of the same channel, day and currency. Exits with 1 where a row is bad.
+    """
+    from frontrow.app.centre_office import Office
+    from frontrow.app.parts import load_config
+
+    office = Office(load_config(config, os.environ), clock=SystemClock())
+    answer, wrong = office.import_costs(
+        file, currency=currency, all_or_nothing=all_or_nothing, dry_run=dry_run
+    )
+    for line in wrong:
+        print(line, file=sys.stderr)
+    took = "took" if answer.done else "would take" if dry_run else "took nothing, of"
+    print(f"{took} {answer.rows:,} rows")
+    return FAILED if wrong else DONE
+
+
 @centre.command(name="organisation")
 def show_organisation(
     *,

@@ -1,6 +1,7 @@
 """`frontrow centre …` and the organisation's API beside a running daemon: imports, bad rows, and a store that leaves."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -225,3 +226,27 @@ def test_without_a_daemon_it_says_so(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xff\x81")
     with pytest.raises(OfficeRefused, match="neither"):
         read_table(broken)
+
+
+async def test_what_channels_cost_is_imported_and_each_bad_row_is_named(
+    daemon: Running, tmp_path: Path
+) -> None:
+    """Return on a channel is a figure only where somebody has said what it cost."""
+    costs = tmp_path / "costs.csv"
+    costs.write_text(
+        "渠道,日期,金额\nfeed-ads,2026-11-20,1200.50\nfeed-ads,2026-11-31,5\n,2026-11-21,7\n", "utf-8"
+    )
+
+    async def take(**options: bool) -> Any:
+        chosen: Any = {"currency": "CNY", "all_or_nothing": False, "dry_run": False, **options}
+        return await asked(daemon, tmp_path, lambda office: office.import_costs(costs, **chosen))
+
+    for options in ({"dry_run": True}, {"all_or_nothing": True}):
+        answer, wrong = await take(**options)
+        assert (answer.done, answer.rows, [line.split(":")[1] for line in wrong]) == (False, 1, ["3", "4"])
+    answer, _ = await take()
+    assert (answer.done, answer.rows) == (True, 1)
+    with sqlite3.connect(tmp_path / "data" / "frontrow-centre.db") as db:
+        assert db.execute("SELECT channel, amount, currency FROM costs").fetchall() == [
+            ("feed-ads", 120050, "CNY")
+        ]

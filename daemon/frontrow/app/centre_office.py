@@ -13,7 +13,7 @@ from frontrow.config import Config
 from frontrow.core.centre.transfer import Target
 from frontrow.core.errors import FrontrowError, StoreLocked
 from frontrow.core.ports import Clock
-from frontrow.runtime.company import ImportAnswer, OrganisationAnswer, tree
+from frontrow.runtime.company import CostsAnswer, ImportAnswer, OrganisationAnswer, tree
 from frontrow.runtime.transfers import Preview
 from frontrow.storage.lock import StoreLock
 
@@ -64,6 +64,22 @@ class Office:
             "organisation", {**body, "dry_run": False, "all_or_nothing": all_or_nothing}, ImportAnswer
         )
         return done, lines
+
+    def import_costs(
+        self, costs: Path, *, currency: str, all_or_nothing: bool, dry_run: bool
+    ) -> tuple[CostsAnswer, list[str]]:
+        """Return what was taken of a file of costs, and a line for each bad row. Raises as :meth:`import_files`."""
+        body = {"costs_csv": read_table(costs), "currency": currency}
+        answer = self._ask("costs", {**body, "dry_run": True}, CostsAnswer)
+        lines = [
+            f"{costs}:{row.line}: {row.column + ' ' if row.column else ''}{row.reason}"
+            for row in answer.errors[:SHOWN]
+        ]
+        if len(answer.errors) > SHOWN:
+            lines.append(f"… and {len(answer.errors) - SHOWN:,} more")
+        if dry_run or (all_or_nothing and lines):
+            return answer, lines
+        return self._ask("costs", body, CostsAnswer), lines
 
     def organisation(self, at: int | None) -> list[str]:
         """Return the organisation as a tree, and what is wrong with it."""

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from frontrow.core.centre.centre import PLATFORM, ROOM, Centre
+from frontrow.core.centre.costs import change_data as costs_data
+from frontrow.core.centre.costs import read_costs_csv
 from frontrow.core.centre.organisation import Millis, Organisation, OrgChange, Seller, Unit, change_data
 from frontrow.core.centre.organisation_csv import (
     MAX_ROWS,
@@ -24,7 +26,8 @@ from frontrow.runtime.transfers import Transfers
 
 FEED = "organisation"
 
-What = Literal["units", "sellers"]
+What = Literal["units", "sellers", "costs"]
+COSTS_AN_EVENT = 5_000  # rows; an event has bounds
 Record = TypeVar("Record", Unit, Seller)
 
 
@@ -66,6 +69,27 @@ class ImportAnswer(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class CostsWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What channels cost, as the text of a CSV file (:mod:`frontrow.core.centre.costs`); the rest as in :class:`ImportWish`.
+
+    ``currency`` is that of rows that name none.
+    """
+
+    costs_csv: str
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3)] = "CNY"
+    timezone: Annotated[str, Meta(max_length=64)] = "Asia/Shanghai"
+    all_or_nothing: bool = False
+    dry_run: bool = False
+
+
+class CostsAnswer(Struct, frozen=True, kw_only=True):
+    """How many rows were taken (or would be), and each that cannot be."""
+
+    done: bool
+    rows: int
+    errors: tuple[BadRow, ...] = ()
+
+
 class OrganisationAnswer(Struct, frozen=True, kw_only=True):
     """The organisation at a moment (UTC ms). Sellers' numbers are not shown."""
 
@@ -78,7 +102,7 @@ class OrganisationAnswer(Struct, frozen=True, kw_only=True):
 class NotTaken(Exception):
     """The organisation cannot be changed this way; says why, with the bad rows."""
 
-    def __init__(self, reason: str, answer: ImportAnswer | None = None) -> None:
+    def __init__(self, reason: str, answer: "ImportAnswer | CostsAnswer | None" = None) -> None:
         super().__init__(reason)
         self.answer = answer
 
@@ -125,6 +149,42 @@ class Company:
             problems=tuple(present.problems()),
         )
 
+    async def costs(self, wish: CostsWish, *, by: str) -> CostsAnswer:
+        """Take what channels cost; done when it is in force.
+
+        Raises:
+            NotTaken: All or nothing was asked for and a row is bad, or nothing is left to take.
+        """
+        _check_zone(wish.timezone)
+        found = await asyncio.to_thread(
+            read_costs_csv, wish.costs_csv, timezone=wish.timezone, currency=wish.currency
+        )
+        errors = tuple(
+            BadRow(file="costs", line=each.line, column=each.column, reason=each.reason)
+            for each in found.errors
+        )
+        answer = CostsAnswer(done=False, rows=len(found.records), errors=errors)
+        if wish.dry_run:
+            return answer
+        if wish.all_or_nothing and errors:
+            raise NotTaken(f"All or nothing, and {len(errors)} rows are bad.", answer)
+        if not found.records:
+            raise NotTaken("There is nothing to take.", answer)
+        events = [
+            self._event("cost_change", "costs", costs_data(found.records[start : start + COSTS_AN_EVENT], by))
+            for start in range(0, len(found.records), COSTS_AN_EVENT)
+        ]
+        await self._put(events, FEED)
+        await self._follows.applied(self._journal_seq())
+        return msgspec.structs.replace(answer, done=True)
+
+    def _event(self, kind: str, name: str, data: Mapping[str, Any]) -> Event:
+        now = self._clock.now()
+        digest = hashlib.blake2b(msgspec.json.encode(data, order="deterministic"), digest_size=8).hexdigest()
+        return Event(
+            id=f"{name}-{digest}-{now}", platform=PLATFORM, room=ROOM, kind=kind, at=now, data=dict(data)
+        )
+
     async def change(self, wish: ImportWish, *, by: str) -> ImportAnswer:
         """Take what can be taken, as one event; done when it is in force.
 
@@ -147,18 +207,7 @@ class Company:
             )
         if not (change.units or change.sellers):
             raise NotTaken("There is nothing to take.", answer)
-        now = self._clock.now()
-        data = change_data(change)
-        digest = hashlib.blake2b(msgspec.json.encode(data, order="deterministic"), digest_size=8).hexdigest()
-        event = Event(
-            id=f"organisation-{digest}-{now}",
-            platform=PLATFORM,
-            room=ROOM,
-            kind="org_change",
-            at=now,
-            data=data,
-        )
-        await self._put([event], FEED)
+        await self._put([self._event("org_change", "organisation", change_data(change))], FEED)
         await self._follows.applied(self._journal_seq())
         return msgspec.structs.replace(answer, done=True)
 
@@ -175,10 +224,7 @@ def _judged(wish: ImportWish, present: Organisation, by: str) -> tuple[OrgChange
 
 
 def _read(wish: ImportWish) -> tuple[tuple[Unit, ...], tuple[Seller, ...], tuple[BadRow, ...]]:
-    try:
-        ZoneInfo(wish.timezone)
-    except (KeyError, ValueError, OSError):
-        raise NotTaken(f"{wish.timezone!r} is no known time zone, as Asia/Shanghai is.") from None
+    _check_zone(wish.timezone)
     units = _records(wish.units, Unit)
     sellers = _records(wish.sellers, Seller)
     found: list[tuple[What, Imported[Unit] | Imported[Seller]]] = [("units", units), ("sellers", sellers)]
@@ -196,6 +242,13 @@ def _read(wish: ImportWish) -> tuple[tuple[Unit, ...], tuple[Seller, ...], tuple
         for each in part.errors
     )
     return units.records, sellers.records, errors
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise NotTaken(f"{name!r} is no known time zone, as Asia/Shanghai is.") from None
 
 
 def _records(given: Sequence[Any], type: type[Record]) -> Imported[Record]:

@@ -12,7 +12,7 @@ from frontrow.core.contact import mask_numbers
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access
 from frontrow.runtime.answers import Http, problem, token_of
-from frontrow.runtime.company import Company, ImportWish, NotTaken, What, answer_data
+from frontrow.runtime.company import Company, CostsWish, ImportWish, NotTaken, What, answer_data
 from frontrow.runtime.desk import Desk, NotAllowed, Reader
 from frontrow.runtime.desk_routes import Refused
 
@@ -113,6 +113,25 @@ def organisation_routes(
             more = {} if error.answer is None else dict(answer_data(error.answer))
             raise problem(422, str(error), **more) from error
 
+    @post(
+        "/api/v1/costs",
+        status_code=200,
+        summary="Import what channels cost",
+        tags=["organisation"],
+        request_max_body_size=max_bytes,
+    )
+    async def costs(request: Http) -> dict[str, Any]:
+        """JSON with ``costs_csv``: a CSV file of channel, day, amount and currency. A row replaces an earlier one of the same channel, day and
+        currency. Every bad row is named; the rest is taken, or with ``all_or_nothing`` nothing (422)."""
+        reader = await reader_of(request, of_all=True)
+        wish = await body_of(request, CostsWish)
+        try:
+            return dict(answer_data(await company.costs(wish, by=reader.by)))
+        except NotTaken as error:
+            refused("costs", "not taken")
+            more = {} if error.answer is None else dict(answer_data(error.answer))
+            raise problem(422, str(error), **more) from error
+
     @get("/api/v1/transfers", summary="Transfers of stores' leads", tags=["organisation"])
     async def transfers(request: Http) -> dict[str, Any]:
         """Those of the last thirty days, the latest first, each with how far it has come."""
@@ -166,7 +185,7 @@ def organisation_routes(
             raise problem(409, f"It cannot be taken back: {error}.") from error
         return {**answer_data(preview), "begun": not wish.dry_run}
 
-    return [organisation, change, transfers, transfer, begin, undo]
+    return [organisation, change, costs, transfers, transfer, begin, undo]
 
 
 def _run(run: Struct) -> dict[str, Any]:
