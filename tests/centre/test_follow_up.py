@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from frontrow.core.centre.assignment import Rule
 from frontrow.core.centre.book import Contact, LeadRow
 from tests.support.centre import MINUTE, START, Scene, a_policy, place
 
@@ -32,6 +33,23 @@ def test_the_first_of_two_claims_wins_and_the_other_hears_who_has_it() -> None:
     row = scene.lead(lead.lead)
     assert (row.owner, row.status, row.claimed_at) == ("wang", "following", START + MINUTE)
     assert (refusal(scene).code, refusal(scene).holder) == ("held", "wang")
+
+
+def test_who_claims_from_a_pool_brings_the_lead_into_their_team_whose_manager_answers_for_it() -> None:
+    scene = Scene(a_policy(rules=(Rule(name="for whoever is first", pool="night"),)))
+    lead = scene.hot("v")
+    assert (lead.team, lead.pool) == (None, "night")
+    claimed = scene.act("lead_claim", lead, MINUTE, seller="zhou")
+    assert (claimed.team, claimed.pool) == ("sh-a", None)
+
+
+def test_a_call_that_nobody_answered_says_so_in_the_timeline() -> None:
+    scene = Scene()
+    lead = followed(scene)
+    data = {"by": "li", "channel": "call", "direction": "out", "answered": False, "seconds": 0}
+    scene.act("lead_touch", lead, MINUTE, seller="li", data=data)
+    told = scene.timeline(lead)[-1].data
+    assert (told["answered"], told["seconds"]) == (False, 0)
 
 
 def test_a_second_claim_of_who_has_it_changes_nothing() -> None:

@@ -1010,7 +1010,7 @@ class Centre:
             }.items()
             if value is not None
         }
-        version = row.version
+        version, pool = row.version, row.pool
         done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data=told, note=event.note)
         if isinstance(done, Refusal):
             self._refuse(event, done)
@@ -1022,9 +1022,11 @@ class Centre:
             row.last_touch_at = at
         if event.kind == "lead_outcome" and event.value is not None:
             row.value = event.value
-        if act.kind == "transfer" and row.owner is not None:
+        if row.owner is not None and (act.kind == "transfer" or (act.kind == "claim" and pool is not None)):
+            # Who has it from a pool brings it into their team, whose manager answers for it from now on.
             seller = self.organisation.seller(row.owner, at)
             row.team = row.team if seller is None else seller.team
+        if act.kind == "transfer" and row.owner is not None:
             self._tell(row, row.owner, "todo", at)
         if act.kind in ("release",):
             self._dispatch(row, at, None, without=[] if done.left is None else [done.left])
