@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import OpenPage
+from tests.browser.test_host_end_to_end import side_by_side
 from tests.browser.test_host_look import AA_TEXT, BLACK, READ_TOKENS, contrast, over
 from tests.support.sales_server import SalesServer, sales_server
 
@@ -78,6 +79,34 @@ async def test_pictures_of_the_list_and_of_one_lead(
     await expect(page.locator("dialog")).to_be_visible()
     assert await page.evaluate(OVERFLOW) == []
     await page.screenshot(path=screenshots / f"sales-why-{lang}-{theme}-{width}.png")
+
+
+async def test_the_picture_in_the_readme(
+    sales: SalesServer, browse: OpenPage, chromium: Browser, screenshots: Path
+) -> None:
+    """To renew it: ``cp out/screenshots/sales.png dashboards/docs/sales.png``. Names are invented, and masked."""
+    said = [
+        ("阿泽", "3号 亚麻衬衫", "有没有 XL 码？", 0.0), ("小雨点儿", "2号 防晒外套", "这个多少钱，包邮吗", 40.0),
+        ("米粒", "3号 亚麻衬衫", "今天下单什么时候到", 70.0), ("南瓜", "5号 冰丝凉席", "一米八的床能用吗", 15.0),
+    ]  # fmt: skip
+    for viewer, product, words, pause in said:
+        sales.clock.step_wall(round(pause * 1_000))
+        sales.hot(viewer, product=product, words=words)
+    lead = sales.hot("橘子汽水", product="3号 亚麻衬衫", words="怎么分期")
+    sales.form("橘子汽水", at=0)
+    sales.scene.act("lead_claim", lead, seller="li")
+    sharp = {"device_scale_factor": 2}
+    inbox = await browse(sales.page("li"), width=390, height=604, device=sharp)
+    await expect(inbox.locator(".lead-card")).to_have_count(4)
+    one = await browse(
+        sales.page("li", theme="dark", lang="en", lead=lead.lead), width=390, height=604, device=sharp
+    )
+    await expect(one.locator(".outcome")).to_have_count(8)
+    await one.locator(".part-of-lead.outcomes").evaluate("part => part.scrollIntoView({block: 'end'})")
+    taken = [screenshots / "sales-picture-zh-CN.png", screenshots / "sales-picture-en.png"]
+    for page, path in zip((inbox, one), taken, strict=True):
+        await page.screenshot(path=path, animations="disabled")
+    await side_by_side(chromium, taken, screenshots / "sales.png")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,7 +5,7 @@ import { el, icon, setAttribute, setText, show } from "./host/dom.js";
 import { Link } from "./host/link.js";
 import { defaultTheme } from "./host/options.js";
 import { Api } from "./sales/api.js";
-import { Cards, leadName } from "./sales/cards.js";
+import { actName, Cards, leadName } from "./sales/cards.js";
 import { Inbox, TABS } from "./sales/inbox.js";
 import { LeadPage } from "./sales/lead.js";
 import { readOptions, signOut } from "./sales/options.js";
@@ -159,10 +159,11 @@ class Sales {
       return;
     }
     this.inbox.put(body);
-    this.page.take(body);
     if (item.act === "claim" && item.tries === 0) this.go(body.lead);
-    else if (item.act === "claim") this.tell(this.language.say("sales.claimedLate", { lead: item.name }));
-    else this.tell(this.language.say(item.act === "outcome" && this.teaches(item.wish.outcome) ? "sales.doneTeaches" : "sales.done", { act: this.language.say(`sales.act.${item.act}`) }));
+    this.page.take(body);
+    if (item.act === "claim" && item.tries === 0) return;
+    if (item.act === "claim") this.tell(this.language.say("sales.claimedLate", { lead: item.name }));
+    else this.tell(this.language.say(item.act === "outcome" && this.teaches(item.wish.outcome) ? "sales.doneTeaches" : "sales.done", { act: actName(this.language, item) }));
   }
 
   teaches(code) {
@@ -176,7 +177,7 @@ class Sales {
       this.inbox.farewell(item.lead, "takenBy", { name: body.holder_name });
     } else {
       const maybe = item.tries > 0 && status === 409 ? this.language.say("sales.maybeDone") : "";
-      this.tell(`${this.language.say("sales.refused", { lead: item.name, act: this.language.say(`sales.act.${item.act}`), why })}${maybe}`);
+      this.tell(`${this.language.say("sales.refused", { lead: item.name, act: actName(this.language, item), why })}${maybe}`);
     }
     this.page.refresh();
   }
@@ -253,29 +254,31 @@ class Sales {
   render() {
     const { inbox, link, language, options, queue } = this;
     inbox.tidy();
-    const cards = inbox.tab(this.tab);
+    const tabs = new Map(TABS.map((name) => [name, inbox.tab(name)]));
+    const cards = tabs.get(this.tab);
     const waiting = queue.waiting().length;
-    const mine = inbox.tab("mine").length;
+    const mine = tabs.get("mine").length;
     const { full, banner } = situation({ inbox, link, token: options.token, shown: cards.length, tab: this.tab, waiting, now: performance.now() });
     setAttribute(document.documentElement, "lang", language.code);
-    this._renderHead(link);
+    this._renderHead(link, tabs);
     this.full.render(full, { language, inbox, mine });
     this.banner.render(banner, { language, waiting, durable: queue.durable, inbox });
     this.cards.render(full === null ? cards : [], this.context());
-    this._renderTabs();
-    this.page.render(this.context());
-    setAttribute(this.root, "data-open", this.opened !== null);
+    this._renderTabs(tabs);
+    const shut = !inbox.loaded && full !== null && full !== "loading"; // then the list says what to do, whatever is open
+    this.page.render({ ...this.context(), shut });
+    setAttribute(this.root, "data-open", this.opened !== null && !shut);
     setText(this.nothingOpen, inbox.loaded ? language.say("sales.chooseOne") : "");
-    show(this.nothingOpen, this.opened === null);
+    show(this.nothingOpen, this.opened === null || shut);
   }
 
-  _renderHead(link) {
+  _renderHead(link, tabs) {
     const { language, inbox, sound } = this;
     const state = link.phase === "forbidden" ? "shut" : link.phase === "live" ? "live" : "lost";
     setAttribute(this.dot, "data-stage", inbox.loaded || state !== "lost" || link.failures > 0 ? state : "");
     const name = inbox.name === "" ? "" : ` · ${inbox.name}`;
     setText(this.title, `${language.say("sales.title")}${name}`);
-    const n = inbox.tab("waiting").filter((card) => card.may.includes("claim")).length;
+    const n = tabs.get("waiting").filter((card) => card.may.includes("claim")).length;
     document.title = n > 0 ? language.say("sales.pageTitleN", { n }) : language.say("sales.pageTitle");
     const key = `${sound.on}`;
     if (this.soundButton.dataset.on !== key) {
@@ -288,12 +291,12 @@ class Sales {
     setAttribute(this.languageButton, "aria-label", language.say("otherLanguage"));
   }
 
-  _renderTabs() {
+  _renderTabs(tabs) {
     const { inbox, language } = this;
     show(this.nav, inbox.loaded);
     setAttribute(this.nav, "aria-label", language.say("sales.tabs"));
     for (const [name, { button, label, count }] of this.tabs) {
-      const held = inbox.tab(name).filter((card) => inbox.leads.has(card.lead));
+      const held = tabs.get(name).filter((card) => inbox.leads.has(card.lead));
       const n = name === "closed" ? held.filter((card) => card.may.includes("review")).length : held.length;
       show(button, name !== "team" || n > 0 || inbox.seller === null);
       setText(label, language.say(`sales.tab.${name}`));

@@ -303,7 +303,8 @@ export default {
     state: {
       yours: "given to you",
       team: "for your team to claim",
-      pool: "in the pool, for anybody",
+      pool: "for whoever is first",
+      public: "in the public pool, for anybody",
       offered: "given to {name}",
       with: "with {name}",
       approval: "Waits for the manager's word",
@@ -491,6 +492,7 @@ export default {
       contactPermit: "The customer agreed to be contacted",
       contactForbid: "The customer wants no contact",
       contact_reveal: "The number was shown, for {purpose}",
+      store_transfer: "Moved with its store",
       erased: "Personal data was erased",
     },
   },

@@ -298,7 +298,8 @@ export default {
     state: {
       yours: "分给您的",
       team: "团队待领取",
-      pool: "公海，谁都可以领",
+      pool: "谁先领就是谁的",
+      public: "公海，谁都可以领",
       offered: "分给了 {name}",
       with: "{name} 在跟进",
       approval: "等待经理确认",
@@ -486,6 +487,7 @@ export default {
       contactPermit: "客户同意联系",
       contactForbid: "客户要求不再联系",
       contact_reveal: "查看了号码，为了{purpose}",
+      store_transfer: "随门店移交",
       erased: "个人信息已删除",
     },
   },

@@ -6,6 +6,7 @@ import { age, chips } from "../host/words.js";
 import { CountdownRing, countdown } from "./countdown.js";
 
 const REASONS = 2;
+const AGE_MS = 10_000; // as fine as an age is told
 // Cards move up when one above them goes. Nobody claims what slid under the thumb.
 const SETTLE_MS = 350;
 
@@ -66,6 +67,8 @@ export class Cards {
 class CardView {
   constructor(onClaim, isNew) {
     this._card = null;
+    this._key = null;
+    this._unseen = false; // as the browser says: out of sight nothing need count down
     this.ring = new CountdownRing();
     this.grade = el("span", { class: "lead-grade" });
     this.quality = el("span", { class: "lead-quality tabular" });
@@ -96,9 +99,21 @@ class CardView {
     this.claim = el("button", { type: "button", class: "big-button", on: { click: () => onClaim(this._card) } });
     this.farewell = el("p", { class: "farewell", role: "status", hidden: true });
     this.element = el("li", { class: "lead-card", "data-new": isNew }, this.link, this.claim, this.farewell);
+    this.element.addEventListener("contentvisibilityautostatechange", ({ skipped }) => (this._unseen = skipped));
   }
 
-  render(card, { inbox, queue, language, open }) {
+  /** Draw what has changed: each second the ring, if it is in sight, and all the rest when there is something new to say. */
+  render(card, context) {
+    const { inbox, queue, language, open } = context;
+    const now = inbox.now();
+    const waits = queue.items(card.lead).length;
+    const key = [language.code, card.version, inbox.farewells.has(card.lead), open === card.lead, waits, waits > 0 ? now : Math.floor(now / AGE_MS)].join(" ");
+    if (key !== this._key || card !== this._card) this._renderAll(card, context);
+    else if (!this._unseen) this.ring.render(language, card, now);
+    this._key = key;
+  }
+
+  _renderAll(card, { inbox, queue, language, open }) {
     this._card = card;
     const now = inbox.now();
     const gone = inbox.farewells.get(card.lead);
@@ -155,25 +170,33 @@ export function qualityName(card) {
 }
 
 export function actName(language, item) {
-  return language.say(`sales.act.${item.act}`);
+  return language.find(`sales.act.${item.act}`) === null ? clean(item.act) : language.say(`sales.act.${item.act}`);
 }
 
 function whereWords(card) {
-  const parts = [`${card.province ?? ""}${card.city ?? ""}`, card.room_title || card.room];
-  return parts.map((part) => clean(part ?? "")).filter((part) => part !== "").join(" · ");
+  return [placeName(card), clean(card.room_title || card.room || "")].filter((part) => part !== "").join(" · ");
+}
+
+export function placeName({ province, city }) {
+  return clean(province === city ? (city ?? "") : `${province ?? ""}${city ?? ""}`);
+}
+
+/** Return what a status is called; one of a later daemon is shown as it is. */
+export function statusName(language, status) {
+  return typeof language.find(`sales.status.${status}`) === "string" ? language.say(`sales.status.${status}`) : clean(status ?? "");
 }
 
 /** Return what there is to know of where a lead stands, in a few words. */
 export function stateWords(language, card, now) {
   const say = (key, values) => language.say(`sales.state.${key}`, values);
-  if (card.review === "pending") return say(card.may.includes("review") ? "reviewMine" : "review", { end: language.say(`sales.status.${card.status}`) });
-  if (card.closed_at !== null) return say("closed", { end: language.say(`sales.status.${card.status}`), time: dayAndTime(language, card.closed_at) });
+  if (card.review === "pending") return say(card.may.includes("review") ? "reviewMine" : "review", { end: statusName(language, card.status) });
+  if (card.closed_at !== null) return say("closed", { end: statusName(language, card.status), time: dayAndTime(language, card.closed_at) });
   if (card.awaits_approval) return say("approval");
   const due = countdown(card, now);
   const parts = [];
   if (!card.mine && card.holder_name !== null) parts.push(say(card.claimed ? "with" : "offered", { name: card.holder_name }));
   else if (!card.claimed && card.mine) parts.push(say("yours"));
-  else if (!card.claimed) parts.push(say(card.pool === null ? "team" : "pool"));
+  else if (!card.claimed) parts.push(say(card.status === "pooled" ? "public" : card.pool === null ? "team" : "pool"));
   if (card.follow_up_at !== null && due?.kind === "follow_up") parts.push(say(due.left <= 0 ? "followUpLate" : "followUp", { time: dayAndTime(language, card.follow_up_at) }));
   return parts.join(" · ");
 }

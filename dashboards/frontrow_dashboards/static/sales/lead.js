@@ -3,7 +3,7 @@
 import { el, icon, setAttribute, setText, show } from "../host/dom.js";
 import { clean, ours } from "../host/names.js";
 import { age, chips, percent } from "../host/words.js";
-import { actName, dayAndTime, leadName, qualityName, renderGrade, stateWords } from "./cards.js";
+import { actName, dayAndTime, leadName, placeName, qualityName, renderGrade, stateWords, statusName } from "./cards.js";
 import { CountdownRing } from "./countdown.js";
 import { isClosed } from "./inbox.js";
 import { newKey } from "./queue.js";
@@ -50,6 +50,7 @@ export class LeadPage {
     this._revealed = null;
     this._called = false;
     this._more = false;
+    this._asked = null; // the version that was asked for last
     this.note.value = "";
     for (const section of this.sections?.values() ?? []) section.clear();
   }
@@ -91,18 +92,20 @@ export class LeadPage {
 
   /** `context` is {inbox, language, trade, card}: `card` is what the list knows of the lead, or null. */
   render(context) {
-    const { inbox, language, card } = context;
+    const { inbox, language, card, shut } = context;
     this._context = context;
-    show(this.element, this._open !== null);
+    show(this.element, this._open !== null && !shut);
     if (this._open === null) return;
     setAttribute(this.back, "aria-label", language.say("sales.back"));
-    if (card !== null && this._told !== null && card.version > this._told.version && this._asked !== card.version) {
-      this._asked = card.version; // once for each change
-      this.refresh();
-    }
     const gone = inbox.farewells.get(this._open);
-    if (gone !== undefined || this._status === 404) this._told = null;
-    const told = this._told ?? (this._status === null ? card : null);
+    if (gone !== undefined) this._status = 404; // also when the sentence that says why has been read
+    if (this._status === 404) this._told = null;
+    if (card !== null && card.version > (this._told?.version ?? -1) && this._asked !== card.version) {
+      this._asked = card.version; // once for each change
+      if (this._told !== null || this._status !== null) this.refresh();
+    }
+    // Before it is known who bears the token nothing can be done in their name.
+    const told = inbox.loaded ? (this._told ?? (this._status === null ? card : null)) : null;
     this._renderMissing(told === null, gone, context);
     for (const part of [this.body, this.foot]) show(part, told !== null);
     if (told === null) {
@@ -142,7 +145,7 @@ export class LeadPage {
     const now = inbox.now();
     renderGrade(this.grade, language, told.grade);
     setText(this.title, leadName(language, told));
-    const status = language.say(`sales.status.${told.status}`);
+    const status = statusName(language, told.status);
     setText(this.state, [status, stateWords(language, told, now)].filter((text) => text !== "").join(" · "));
     this.ring.render(language, told, now);
     const waits = this._queue.waiting(told.lead);
@@ -179,7 +182,7 @@ export class LeadPage {
     const words = (said.length > 0 ? said : [clean(told.words ?? "")].filter((text) => text !== "")).slice(0, WORDS);
     const facts = [
       [say("product"), clean(told.product ?? "")],
-      [say("region"), clean(`${told.province ?? ""}${told.city ?? ""}`)],
+      [say("region"), placeName(told)],
       [say("room"), [clean(told.room_title || told.room), clean(told.host ?? "")].filter((text) => text !== "").join(" · ")],
       [say("score"), [language.say("sales.points", { n: told.points }), qualityName(told), told.probability === null ? say("noProbability") : say("probability", { percent: percent(told.probability) })].filter((text) => text !== "").join(" · ")],
       [say("hot"), inbox.now() === null ? dayAndTime(language, told.hot_at) : `${age(language, inbox.now() - told.hot_at)} · ${dayAndTime(language, told.hot_at)}`],
@@ -315,7 +318,7 @@ export class LeadPage {
         el("div", { class: "pair" }, button(say("approve"), () => this._do("approve", { decision: "approve" }), "button strong"), button(say("reject"), () => this._do("approve", { decision: "reject" }))),
       ];
     }
-    const end = language.say(`sales.status.${told.status}`);
+    const end = statusName(language, told.status);
     return [
       heading(say("reviewHeading", { end })),
       el("p", { class: "card-note" }, say("reviewNote", { reason: reasonName(language, this._context.trade, told.reason) ?? "?" })),

@@ -43,7 +43,8 @@ export class Queue {
 
   /** Return this seller's items, in order; of one lead, or of all. */
   items(lead = null) {
-    const who = this._who() ?? null;
+    if (this._count() === 0) return [];
+    const who = this._who(); // undefined, while it is not known who bears the token, is nobody's
     return this._items().filter((item) => item.who === who && (lead === null || item.lead === lead));
   }
 
@@ -90,6 +91,16 @@ export class Queue {
   _again(item) {
     this._keep(this._items().map((other) => (other.key === item.key ? { ...other, tries: other.tries + 1 } : other)));
     this._onChange();
+  }
+
+  // Asked for each card each second, so without reading all that is kept.
+  _count() {
+    if (!this.durable) return this._memory.length;
+    try {
+      return (this._storage.getItem(KEPT) ?? "[]") === "[]" ? 0 : 1;
+    } catch {
+      return 0;
+    }
   }
 
   // Read each time: another window of the same browser may have sent some meanwhile.
