@@ -16,6 +16,7 @@ import frontrow_connectors
 from frontrow.config import Config, defaults, load
 from frontrow.config.schema import FeedConfig, RoomConfig, SinkConfig
 from frontrow.config.shape import Option, Shape, options_of
+from frontrow.core.centre.assignment import Conditions
 from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.clock import QuietHours
@@ -63,7 +64,26 @@ def test_as_shipped_it_is_the_defaults_and_the_demo() -> None:
         raffle_words=("福袋", "抽奖"),
     )
     feed = FeedConfig(id="demo", room="demo", connector="simulator", options=CONNECTORS["simulator"]())
-    assert config == structs.replace(defaults(folder=CONFIG.parent), rooms=(demo,), feeds=(feed,))
+    plain = defaults(folder=CONFIG.parent)
+    centre = structs.replace(
+        plain.centre,
+        rules=(
+            AssignmentRule(
+                name="demo-hot", when=Conditions(platforms=("demo",), grades=("hot",)), team="demo-live"
+            ),
+            AssignmentRule(name="demo-rest", when=Conditions(platforms=("demo",)), pool="demo"),
+        ),
+        units=(
+            Unit(id="demo-company", kind="company"),
+            Unit(id="demo-store", kind="store", name="演示门店", parent="demo-company"),
+            Unit(id="demo-live", kind="team", name="演示直播组", parent="demo-store"),
+        ),
+        sellers=(
+            Seller(id="demo-lin", team="demo-live", name="林溪"),
+            Seller(id="demo-zhou", team="demo-live", name="周航"),
+        ),
+    )
+    assert config == structs.replace(plain, rooms=(demo,), feeds=(feed,), centre=centre)
 
 
 def test_with_every_example_switched_on_it_loads(tmp_path: Path) -> None:
@@ -135,6 +155,9 @@ COMMON = {
     "sinks": ("sinks.sales-group", SHAPE.common(SinkConfig)),
     "points.rules": ("points.rules.likes", options_of(Rule)),
     "channels": ("channels.douyin-main", options_of(Channel)),
+    "centre.rules": ("centre.rules.hot-skincare", options_of(AssignmentRule)),
+    "centre.units": ("centre.units.skincare-a", options_of(Unit)),
+    "centre.sellers": ("centre.sellers.li", options_of(Seller)),
 }
 
 

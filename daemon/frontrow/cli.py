@@ -1141,4 +1141,13 @@ def _print_addresses(config: "Config", address: "Address", now: int) -> None:
             print(
                 f"Panel of {room.id}: {base}/host/{room.id}?token=…  (frontrow token create --role host --room {room.id})"
             )
+    if config.centre.enabled:
+        # Real customers' leads need secrecy: a token is printed only where every room is a simulated one.
+        sellers = config.centre.sellers if all(room.id in demo for room in config.rooms) else ()
+        if sellers:
+            seller = sellers[0]
+            made = _new_token(config, Role.SALES, None, START_LABEL, now, now + DAY_MS, seller.id)
+            print(f"Sales page of {seller.name or seller.id} (simulated leads): {base}/sales?token={made}")
+        else:
+            print(f"Sales page: {base}/sales?token=…  (frontrow token create --role sales --seller ID)")
     sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +15,11 @@ from typing import Any
 
 import pytest
 
-from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
+from frontrow.app.daemon import Address
+from frontrow.app.parts import load_config
+from frontrow.cli import DONE, FAILED, LOCKED, WRONG, _print_addresses, main
 from frontrow.core.events import encode_event
+from frontrow.runtime.access import token_hash
 from frontrow.storage.store import Store
 from tests.support.daemons import SOURCE_ROOTS, Process, process, write_config
 from tests.support.rooms import event
@@ -312,3 +316,26 @@ def test_only_their_owner_may_read_the_stores_files(
     for file in (tmp_path / "data").iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_token_for_leads_is_printed_only_where_every_room_is_a_simulated_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], real: bool
+) -> None:
+    """Leads of real customers are not for everybody who can read a terminal."""
+    text = (Path(__file__).parents[2] / "config.toml").read_text("utf-8")
+    if real:
+        text += '\n[[rooms]]\nid = "shop"\nplatform = "shop"\nroom = "main"\n'
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+    config = load_config(tmp_path / "config.toml", {})
+    Store.open(config.storage.path).close()
+    _print_addresses(config, Address("http://127.0.0.1:8787", 8787), 1_750_000_000_000)
+    printed = capsys.readouterr().out
+    found = re.search(r"/sales\?token=(fr_[\w-]+)", printed)
+    assert ("/sales?token=…" in printed) == real
+    assert (found is None) == real
+    if found is not None:
+        store = Store.open(config.storage.path)
+        row = store.token_by_hash(token_hash(found[1]))
+        store.close()
+        assert row is not None and (row[1], row[5]) == ("sales", "demo-lin")
