@@ -793,6 +793,41 @@ def transfer_leads(
     return DONE
 
 
+@centre.command(name="dry-run")
+def dry_run_rules(
+    *,
+    rules: Annotated[
+        Path | None, Parameter(help="The configuration whose rules are tried; default: the same.")
+    ] = None,
+    start: Annotated[
+        str | None, Parameter(name="--from", help="A day or moment (ISO 8601); default: a day before --to.")
+    ] = None,
+    end: Annotated[
+        str | None, Parameter(name="--to", help="A day or moment; default: the last that is known.")
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Say which rule would have taken each lead of the last day, and which leads would have gone elsewhere. Changes nothing.
+
+    Works beside a running daemon. Sellers' loads begin empty, so it tells how many leads each would get, not which.
+    """
+    from frontrow.app.dry_run import lines_of, tried
+    from frontrow.app.parts import load_config
+
+    try:
+        from_at, to_at = (None if text is None else _milliseconds(text) for text in (start, end))
+    except ValueError:
+        print(
+            "frontrow centre dry-run: --from and --to are days or moments, as 2026-03-31T20:00",
+            file=sys.stderr,
+        )
+        return WRONG
+    loaded = load_config(config, os.environ)
+    other = loaded if rules is None else load_config(rules, os.environ)
+    print("\n".join(lines_of(tried(loaded, other, from_at=from_at, to_at=to_at))))
+    return DONE
+
+
 def _milliseconds(text: str) -> int:
     """Return a day or a moment (ISO 8601, UTC unless it says otherwise) as UTC milliseconds.
 
