@@ -142,6 +142,9 @@ def run(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
 def check(*, config: ConfigPath = DEFAULT_CONFIG, show: bool = False) -> int:
     """Validate the configuration; name all mistakes at once, each with its place and key.
 
+    Also names rules that can never match or that another hides, and what does not fit together in the organisation. Where that is
+    imported, what follows from it are warnings.
+
     Parameters
     ----------
     show
@@ -149,11 +152,17 @@ def check(*, config: ConfigPath = DEFAULT_CONFIG, show: bool = False) -> int:
     """
     import orjson
 
+    from frontrow.app.centre_check import check_centre
     from frontrow.app.parts import load_config, make_lexicons
     from frontrow.config import dump
 
     loaded = load_config(config, os.environ)
     make_lexicons(loaded)
+    found = check_centre(loaded, config, SystemClock().now())
+    for warning in found.warnings:
+        print(f"{warning} (a warning)", file=sys.stderr)
+    if found.mistakes:
+        raise ConfigError(list(found.mistakes))
     if show:
         print(orjson.dumps(dump(loaded), option=orjson.OPT_INDENT_2).decode())
     else:

@@ -20,7 +20,7 @@ from frontrow.core.centre.organisation import Organisation, OrgChange, change_da
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
 from frontrow.core.centre.room_facts import RoomFacts
-from frontrow.core.centre.rule_findings import Finding, Known, findings
+from frontrow.core.centre.rule_findings import Known
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import StoreDamaged
@@ -102,18 +102,18 @@ def _form_points(points: Policy) -> FormPoints:
     )
 
 
-def rule_findings(config: Config, pack: Pack, at: int) -> list[Finding]:
-    """Return the rules of a configuration that take nothing at ``at`` (UTC ms) or later, and why."""
-    centre = config.centre
-    known = Known(
+def known_names(config: Config, pack: Pack) -> Known:
+    """Return what there is for rules to name, as far as a configuration says."""
+    return Known(
         platforms=frozenset(room.platform for room in config.rooms),
         rooms=frozenset(name for room in config.rooms for name in (room.id, room.room)),
         products=frozenset(
             "/".join(line.path[:length]) for line in pack.products for length in range(1, len(line.path) + 1)
         )
         | frozenset(product for line in pack.products for product in line.ids),
+        warm=config.points.warm,
+        hot=config.points.hot,
     )
-    return findings(centre.rules, Organisation(centre.units, centre.sellers), at, known)
 
 
 class LeadCentre:
