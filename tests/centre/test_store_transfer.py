@@ -36,6 +36,10 @@ COMPANY = OrgChange(
 ROOMS = a_policy(rooms=(place("r1", "old"), place("r2", "hz"), place("r3", "nb")), rules=())
 
 
+class Killed(BaseException):
+    """The process is gone, whatever it would have caught."""
+
+
 class Journal:
     """A journal of one scene: it applies what it is given at once, and may die after so many events."""
 
@@ -48,7 +52,7 @@ class Journal:
     async def put(self, events: Sequence[Event], feed: str) -> Receipt:
         for event in events:
             if self.dies_after == 0:
-                raise ConnectionError("killed")
+                raise Killed
             if self.dies_after is not None:
                 self.dies_after -= 1
             if event.id not in self.seen:  # as the engine knows duplicates
@@ -196,7 +200,7 @@ def test_all_open_leads_go_as_the_dry_run_said_through_a_crash_and_come_back(cou
         transfers = journal.transfers()
         await transfers.begin(plan, by="chen")
         journal.dies_after = len(plan.steps) // 2
-        with pytest.raises(ConnectionError):
+        with pytest.raises(Killed):
             await finish(transfers, plan)
         journal.dies_after = None
 
@@ -339,3 +343,36 @@ def test_what_cannot_be_done_is_refused_in_words() -> None:
         asyncio.run(journal.transfers().undoing("T1"))
     assert MAX_LEADS >= 5_000
     scene.close()
+
+
+def test_a_database_that_is_away_is_asked_again() -> None:
+    scene, journal = small()
+    lead = scene.hot("v")
+    plan, _ = planned(journal, Target(how="store", store="hz"))
+
+    async def body() -> None:
+        clock = ManualClock(journal.now)
+        transfers = journal.transfers()
+        transfers._clock = clock
+        reads, transfers._reads = transfers._reads, Away()
+        await transfers.begin(plan, by="chen")
+        running = asyncio.create_task(transfers.run())
+        await clock.until_sleeping()
+        assert scene.lead(lead.lead).store == "old"
+        transfers._reads = reads
+        await clock.advance(5)
+        await asyncio.wait_for(transfers.finished(plan.id), 10)
+        running.cancel()
+
+    asyncio.run(body())
+    assert scene.lead(lead.lead).store == "hz"
+
+
+class Away:
+    """A database that does not answer."""
+
+    def to_transfer(self, store: str, *, limit: int) -> Any:
+        raise ConnectionError
+
+    def plan(self, plan: str) -> Plan | None:
+        raise ConnectionError

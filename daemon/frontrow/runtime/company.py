@@ -22,7 +22,7 @@ from frontrow.core.centre.organisation_csv import (
 )
 from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Receipt
-from frontrow.runtime.transfers import Transfers
+from frontrow.runtime.transfers import APPLIED_WITHIN_S, Transfers
 
 FEED = "organisation"
 
@@ -153,6 +153,7 @@ class Company:
         """Take what channels cost; done when it is in force.
 
         Raises:
+            TimeoutError: It is journalled, and the lead centre's database is away.
             NotTaken: All or nothing was asked for and a row is bad, or nothing is left to take.
         """
         _check_zone(wish.timezone)
@@ -175,7 +176,8 @@ class Company:
             for start in range(0, len(found.records), COSTS_AN_EVENT)
         ]
         await self._put(events, FEED)
-        await self._follows.applied(self._journal_seq())
+        async with asyncio.timeout(APPLIED_WITHIN_S):
+            await self._follows.applied(self._journal_seq())
         return msgspec.structs.replace(answer, done=True)
 
     def _event(self, kind: str, name: str, data: Mapping[str, Any]) -> Event:
@@ -208,7 +210,8 @@ class Company:
         if not (change.units or change.sellers):
             raise NotTaken("There is nothing to take.", answer)
         await self._put([self._event("org_change", "organisation", change_data(change))], FEED)
-        await self._follows.applied(self._journal_seq())
+        async with asyncio.timeout(APPLIED_WITHIN_S):
+            await self._follows.applied(self._journal_seq())
         return msgspec.structs.replace(answer, done=True)
 
 

@@ -53,6 +53,13 @@ def organisation_routes(
             raise problem(403, str(error)) from error
         return reader
 
+    def away() -> Exception:
+        return problem(
+            503,
+            "It is kept and will be done; the database of leads does not answer now.",
+            {"retry-after": "2"},
+        )
+
     async def body_of(request: Http, type: type[Wish]) -> Wish:
         try:
             return msgspec.json.decode(await request.body() or b"{}", type=type)
@@ -108,6 +115,9 @@ def organisation_routes(
             )
         try:
             return dict(answer_data(await company.change(wish, by=reader.by)))
+        except TimeoutError:
+            refused("organisation", "not applied")
+            raise away() from None
         except NotTaken as error:
             refused("organisation", "not taken")
             more = {} if error.answer is None else dict(answer_data(error.answer))
@@ -127,6 +137,9 @@ def organisation_routes(
         wish = await body_of(request, CostsWish)
         try:
             return dict(answer_data(await company.costs(wish, by=reader.by)))
+        except TimeoutError:
+            refused("organisation", "not applied")
+            raise away() from None
         except NotTaken as error:
             refused("costs", "not taken")
             more = {} if error.answer is None else dict(answer_data(error.answer))
@@ -161,6 +174,9 @@ def organisation_routes(
             plan, preview = await company.transfers.plan(store, wish.target)
             if not wish.dry_run:
                 await company.transfers.begin(plan, by=reader.by)
+        except TimeoutError:
+            refused("organisation", "not applied")
+            raise away() from None
         except TransferRefused as error:
             refused("organisation", "not transferred")
             raise problem(409, f"It cannot be transferred: {error}.") from error
@@ -180,6 +196,9 @@ def organisation_routes(
             back, preview = await company.transfers.undoing(plan)
             if not wish.dry_run:
                 await company.transfers.begin(back, by=reader.by, undoes=plan)
+        except TimeoutError:
+            refused("organisation", "not applied")
+            raise away() from None
         except TransferRefused as error:
             refused("organisation", "not transferred")
             raise problem(409, f"It cannot be taken back: {error}.") from error

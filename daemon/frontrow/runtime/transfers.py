@@ -192,14 +192,18 @@ class Transfers:
                 while not self._follows.centre.transfers[run.plan].finished:
                     try:
                         await self._carry_out(run)
-                    except TimeoutError:  # the journal has it; the centre's database is away
-                        log.warning("transfer_waits", plan=run.plan, retry_in_s=RETRY_S)
+                    except (
+                        Exception
+                    ) as error:  # the database is away; the journal has what was done, and leads go on
+                        log.exception(
+                            "transfer_waits", plan=run.plan, error=type(error).__name__, retry_in_s=RETRY_S
+                        )
                         await self._clock.sleep(RETRY_S)
 
     async def _carry_out(self, run: Run) -> None:
         content = await asyncio.to_thread(self._reads.plan, run.plan)
         if content is None:
-            return
+            raise LookupError(run.plan)  # it is written with the run, and stays for as long
         for step in remaining(content, run.done):
             if self._follows.centre.transfers[run.plan].undone_by is not None:
                 break
