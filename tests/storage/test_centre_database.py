@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.storage.centre.database import HEAD, MIGRATIONS, open_database
+from frontrow.storage.centre.tables import metadata
 
 
 def test_the_head_that_a_start_compares_with_is_the_last_migration() -> None:
@@ -38,3 +41,10 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "centre.db"
     open_database(f"sqlite:///{path}").dispose()
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_migrations_make_the_tables_that_the_centre_works_with() -> None:
+    """A column that is in one and not in the other shows only when somebody upgrades."""
+    with open_database("sqlite://").connect() as db:
+        context = MigrationContext.configure(db, opts={"render_as_batch": True})
+        assert compare_metadata(context, metadata) == []

@@ -55,7 +55,7 @@ PEOPLE_KINDS = frozenset({
 # What is known of people, stores and channels beside the rooms.
 CENTRE_KINDS = frozenset({
     "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer", "channel_change",
-    "cost_change", "touch_sent",
+    "cost_change", "touch_sent", "occasion_change", "number_change",
 })  # fmt: skip
 DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change"}) | CENTRE_KINDS
 KINDS = VIEWER_KINDS | ROOM_KINDS | PEOPLE_KINDS | DAEMON_KINDS

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from frontrow.core.centre.ability import Cell
+from frontrow.core.centre.nurture import Touch
 
 VIEWER = "viewer:"  # the beginning of an identity's kind that is a platform's
 
@@ -84,6 +85,7 @@ class RawLead:
     model: str | None
     name: str | None = None  # masked; personal
     words: str | None = None  # masked; personal
+    faults: list[str] = field(default_factory=list)  # what was wrong with it when it came
 
 
 @dataclass(slots=True)
@@ -119,6 +121,7 @@ class LeadRow:
     province: str = ""
     city: str = ""
     flags: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # what is wrong with it, the gravest first
     raws: int = 1
     cycle: int = 1  # how often it was begun: a lost lead that comes back, a customer who buys again
     # Where it stands.
@@ -199,7 +202,7 @@ class Told:
 
     key: str
     to: str | None
-    purpose: str  # "lead" | "todo" | "nudge" | "escalation" | "approval"
+    purpose: str  # "lead" | "todo" | "nudge" | "escalation" | "approval" | "touch"
     lead: str
     at: int
     due_at: int | None = None
@@ -207,11 +210,13 @@ class Told:
     holder: str | None = None
     cause: str | None = None
     through: tuple[str, ...] = ("todo",)
+    touch: Touch | None = None  # of nurture: what the customer is to get
 
 
 @dataclass(slots=True)
 class Contact:
-    """A contact that somebody left with consent: what may be known of it openly, and the rest sealed (personal)."""
+    """A contact that somebody left with consent: what may be known of it openly, and the rest sealed (personal). ``phone`` "": a number
+    that nobody can read."""
 
     id: str  # of the event that brought it
     kind: str  # of the identity that left it …
@@ -281,7 +286,7 @@ class Cost:
 
 @dataclass(slots=True)
 class CleanTask:
-    """A question about a lead that a person, or an outside service, is to answer."""
+    """A question about a lead that a person, or an outside service, is to answer. ``due_at`` None: nobody is at it."""
 
     task: str
     lead: str
@@ -291,6 +296,25 @@ class CleanTask:
     by: str | None
     created_at: int
     settled_at: int | None
+    attempt: int = 1
+    due_at: int | None = None
+
+
+@dataclass(slots=True)
+class TouchRow:
+    """A message of nurture that went to an identity's customer. ``by`` is who sent it: we, or a program of the owner's."""
+
+    touch: str
+    kind: str  # of the identity …
+    key: str
+    lead: str
+    rule: str
+    channel: str
+    text: str  # its name; "" where another program chose it
+    about: str
+    at: int
+    capped: bool
+    by: str
 
 
 class Book(Protocol):
@@ -312,7 +336,7 @@ class Book(Protocol):
         """
 
     def contact_of(self, customer: str) -> Contact | None:
-        """Return the newest contact that a customer left with consent, or None."""
+        """Return the newest contact that a customer left with consent, one that can be called before others, or None."""
 
     def contacts_of(self, kind: str, key: str) -> list[Contact]: ...
     def consents_of(self, kind: str, key: str) -> list[Consent]: ...
@@ -340,6 +364,15 @@ class Book(Protocol):
     def timers_of(self, lead: str) -> list[TimerRow]: ...
     def founded_by(self, customer: str) -> list[LeadRow]:
         """Return all leads of a customer, those that are merged into others too, by number."""
+
+    def touches_of(self, customer: str) -> list[TouchRow]:
+        """Return what went to any identity of a customer, oldest first."""
+
+    def touches_about(self, about: str) -> list[TouchRow]:
+        """Return what went to anybody about one thing, oldest first."""
+
+    def consented(self, after: int, limit: int) -> list[LeadRow]:
+        """Return leads behind a number, in their order, whose customers have agreed to anything; not those merged into others."""
 
     def put(self, row: object) -> None: ...
     def remove(self, row: object) -> None:

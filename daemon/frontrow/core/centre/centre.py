@@ -19,14 +19,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from frontrow.core.centre import ability, costs
+from frontrow.core.centre import ability, costs, nursing, queue
 from frontrow.core.centre import identities as ids
 from frontrow.core.centre.assignment import Decision, decide
 from frontrow.core.centre.assignment import State as Turns
 from frontrow.core.centre.book import (
     Access,
     Book,
-    CleanTask,
     Consent,
     Contact,
     Cost,
@@ -40,6 +39,7 @@ from frontrow.core.centre.book import (
     TimerRow,
     Told,
 )
+from frontrow.core.centre.cleaning import Doubt, Refused
 from frontrow.core.centre.clock import (
     Happening,
     SlaPolicy,
@@ -51,10 +51,11 @@ from frontrow.core.centre.clock import (
 )
 from frontrow.core.centre.facts import LeadFacts, Region
 from frontrow.core.centre.meeting import Meeting, meeting
+from frontrow.core.centre.nurture import Touch
 from frontrow.core.centre.organisation import Organisation, OrgChange, Seller, Unit, read_change
 from frontrow.core.centre.policy import CentrePolicy, policy_data, policy_version, read_policy
 from frontrow.core.centre.quality import Contact as QualityContact
-from frontrow.core.centre.quality import QualityFacts, quality_of
+from frontrow.core.centre.quality import NumberLists, QualityFacts, faults_of, quality_of
 from frontrow.core.centre.stages import CLOSED, Act, LeadState, Refusal, Step, act_of, step
 from frontrow.core.centre.storable import (
     MOST,
@@ -64,6 +65,7 @@ from frontrow.core.centre.storable import (
     storable_text,
     with_storable_texts,
 )
+from frontrow.core.centre.survivors import survivors
 from frontrow.core.centre.transfer import Move, Place, Plan, Run, read_plan, stands
 from frontrow.core.centre.transfer import Step as TransferStep
 from frontrow.core.contact import mask_name, mask_numbers
@@ -78,6 +80,7 @@ RELEVANT = (
     | CENTRE_KINDS
     | {"policy_change", "form_submit", "booking", "order_paid", "order_refunded", "follow", "fan_club"}
 )
+NUMBER_LISTS = ("blacklist", "staff", "test")
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
 DAY_MS = 86_400_000
@@ -120,6 +123,9 @@ class Centre:
             "contact_reveal": self._on_reveal,
             "clean_result": self._on_cleaned,
             "cost_change": self._on_costs,
+            "touch_sent": self._on_touch_sent,
+            "occasion_change": self._on_occasion,
+            "number_change": self._on_numbers,
             "lead_approve": self._on_approve,
             "lead_assign": self._on_assign,
             "store_transfer": self._on_transfer,
@@ -131,9 +137,16 @@ class Centre:
                 self._on_act,
             ),
         }  # fmt: skip
+        self._nurse = nursing.Nurse(
+            book, nursing.Hands(self._note, self._changed, self._tell_customer, lambda: self.policy)
+        )
+        self._queue = queue.Queue(
+            book, queue.Hands(self._note, self._changed, self._settle_quality, lambda: self.policy)
+        )
         self._loaded = False
         self._turned = False
         self._judged_day: int | None = None  # of engine time, whose abilities hold
+        self._numbers = NumberLists()
         self.journalled = False  # whether the policy in force is the journal's
         self.policy = policy
         self.organisation = Organisation()
@@ -227,6 +240,7 @@ class Centre:
         kept = book.state("policy")
         self.journalled = kept is not None
         self.policy = self._first_policy if kept is None else read_policy(kept.value)
+        self._numbers = self._numbers_of(book.state("numbers"))
         slas = book.state("sla")
         self._slas = SlaVersions(
             {}
@@ -268,10 +282,12 @@ class Centre:
         if (event.platform, event.room) != (PLATFORM, ROOM):
             return
         policy = read_policy((event.data or {}).get("policy"))
-        self.policy = policy
+        before, self.policy = self.policy, policy
+        self._numbers = self._numbers_of(self._book.state("numbers"))
         self.journalled = True
         self._put_state("policy", policy_data(policy))
         self._book.position().policy = policy_version(policy)
+        self._nurse.policy_changed(before, at)
 
     def _on_organisation(self, event: Event, at: int) -> None:
         change: OrgChange = read_change(event.data)
@@ -576,6 +592,14 @@ class Centre:
             book.put(left)
             raw.lead = here.lead
             book.put(raw)
+        for customer in sorted(customers):
+            for row in book.leads_of(customer):
+                before = (row.name, row.masked, row.province, row.city, row.quality)
+                self._settle_contact(row)
+                self._settle_quality(row)
+                if before != (row.name, row.masked, row.province, row.city, row.quality):
+                    self._changed(row)
+            self._nurse.stir(customer, at)
 
     def _move(self, row: LeadRow, customer: str, into: str | None, survivor: LeadRow, at: int) -> None:
         was, row.customer = row.merged_into, customer
@@ -602,24 +626,46 @@ class Centre:
         self._changed(survivor)
 
     def _on_link(self, event: Event, at: int) -> None:
-        self._join(ids.link_of(event_key(event), event.data or {}, at), at)
+        link = ids.link_of(event_key(event), event.data or {}, at)
+        if self._book.link(link.id) is None:
+            self._join(link, at)
+            told = {
+                "source": link.source,
+                "confidence": link.confidence,
+                "kinds": sorted({link.a.kind, link.b.kind}),
+            }
+            self._note_link(link.a, link.b, event, at, told)
 
     def _on_unlink(self, event: Event, at: int) -> None:
         data = event.data or {}
         link = self._book.link(str(data.get("link")))
         if link is None or link.unlinked_at is not None:
             raise EventInvalid("there is no such link that stands")
+        if not _text(data, "reason"):
+            raise EventInvalid("who parts identities says why")
         link.unlinked_at, link.unlinked_by = at, _text(data, "by")
         self._book.put(link)
         a, b = ids.Identity(link.a_kind, link.a_key), ids.Identity(link.b_kind, link.b_key)
         self._regroup(ids.Link(link.link, a, b, link.source, link.confidence, link.at), came=False, at=at)
+        told = {"source": link.source, "reason": _text(data, "reason"), "kinds": sorted({a.kind, b.kind})}
+        self._note_link(a, b, event, at, told)
+
+    def _note_link(
+        self, a: ids.Identity, b: ids.Identity, event: Event, at: int, told: Mapping[str, Any]
+    ) -> None:
+        """Show a link that came or went on the timelines of whom it is about."""
+        rows = [self._book.identity(each.kind, each.key) for each in (a, b)]
+        for customer in sorted({row.customer for row in rows if row is not None}):
+            for lead in self._book.leads_of(customer):
+                self._note(lead, event.kind, _text(event.data or {}, "by") or CLOCK, at, told)
+                self._changed(lead)
 
     def _doubt_phone(self, phone: ids.Identity, at: int) -> None:
         for link in self._links_of(phone):
             other = link.b if link.a == phone else link.a
             row = self._book.identity(other.kind, other.key)
             for lead in [] if row is None else self._book.leads_of(row.customer):
-                self._ask(lead, "shared_phone", at)
+                self._queue.ask(lead, Doubt.SHARED_PHONE, at)
 
     # ------------------------------------------------------------------ leads come in
 
@@ -665,6 +711,8 @@ class Centre:
         """Somebody left a contact with consent: a lead, however cold they were in the room."""
         data = event.data or {}
         phone = data.get("phone")
+        if event.consent and data.get("unreadable") is True:
+            self._on_unreadable(event, at)
         if not event.consent or not isinstance(phone, str):
             return
         number = ids.identity_of({"kind": ids.PHONE, "key": phone})
@@ -719,6 +767,22 @@ class Centre:
         if self._book.raw(raw.raw) is None:
             self._meet(raw, at, referred=bool(data.get("referred_by")))
 
+    def _on_unreadable(self, event: Event, at: int) -> None:
+        """Somebody wants to be called, and left a number that none is: kept for whoever looks at their lead."""
+        if event.viewer is None:
+            return
+        owner = ids.viewer_identity(event.platform, event.viewer)
+        row = self._identity(owner, at)
+        sealed = _text(event.fields or {}, "sealed") or None
+        key = event_key(event)
+        self._book.put(Contact(key, owner.kind, owner.key, "", "", "", "", None, sealed, at, event.form))
+        self._consent(owner, "contact", "", True, at, event.form or "form")
+        for lead in self._book.leads_of(row.customer):
+            if lead.status not in CLOSED:
+                self._settle_quality(lead)
+                self._queue.doubt(lead, at)
+                self._changed(lead)
+
     def _meet(self, raw: RawLead, at: int, *, referred: bool) -> None:
         """Let a raw lead meet what is known of its customer: it goes into a lead of theirs, or begins one."""
         facts = self._facts_of(raw)
@@ -736,14 +800,17 @@ class Centre:
         met = meeting(here, [row for row in leads if row is not here], referred=referred, channel=raw.channel)
         raw.store, raw.met = store, met
         self._book.put(raw)  # before its lead, which is given away by what is known of it
+        self._book.put(raw)  # before its lead, which is given away by what is known of it
         if here is None:
             facts = msgspec.structs.replace(facts, store=store or None)
             row = self._open(raw, met, facts, decision or self._decide(facts, at), at)
         else:
             row = here
             self._add(raw, row, met, at)
-        raw.lead = row.lead
+        raw.lead, raw.faults = row.lead, list(row.faults)
         self._book.put(raw)
+        self._queue.doubt(row, at)
+        self._nurse.stir(raw.customer, at)
 
     def _open(self, raw: RawLead, met: Meeting, facts: LeadFacts, decision: Decision, at: int) -> LeadRow:
         """Begin a unique lead by a raw one."""
@@ -781,8 +848,6 @@ class Centre:
             row, "made", CLOCK, at, {"raw": raw.raw, "met": met, "grade": raw.grade, "points": raw.points}
         )
         self._book.put(row)
-        if row.quality == 0:
-            self._ask(row, "suspected_spam", at)
         self._set_timers(row, "made", at)
         self._dispatch(row, at, decision)
         return row
@@ -837,7 +902,7 @@ class Centre:
             platform=raw.platform,
             room=self.policy.room_id(raw.platform, raw.room),
             grade=raw.grade,  # type: ignore[arg-type]  # a column of texts holds grades only
-            quality=max(raw.quality, 3 if contact is not None else 0),
+            quality=max(raw.quality, 3 if contact is not None and contact.phone else 0),
             points=raw.points,
             probability=raw.probability,
             session=raw.session,
@@ -1031,6 +1096,8 @@ class Centre:
         if act.kind in ("release",):
             self._dispatch(row, at, None, without=[] if done.left is None else [done.left])
         self._take_outcome(row, event)
+        if event.kind == "lead_outcome":
+            self._queue.doubt(row, at)
         self._changed(row)
 
     def _take_outcome(self, row: LeadRow, event: Event) -> None:
@@ -1129,6 +1196,7 @@ class Centre:
                     row.responded_at = at
             elif happening == "reopened":
                 row.closed_at = None
+                self._nurse.stir(row.customer, at)
             self._set_timers(row, happening, at)
         if done.state == state and kind not in _ALWAYS_NOTED:
             return done
@@ -1142,8 +1210,18 @@ class Centre:
         """Let everything happen that is due."""
         while (timer := self._book.due(until)) is not None:
             self._book.remove(timer)
+            if timer.kind == nursing.SWEEP:
+                self._nurse.sweep(timer)
+                continue
+            if timer.kind == queue.RING:
+                self._queue.ring(timer.lead, timer.due_at)
+                continue
             row = self._book.lead(timer.lead)
-            if row is not None and row.merged_into is None:
+            if row is None or row.merged_into is not None:
+                continue
+            if timer.kind == nursing.LOOK:
+                self._nurse.look(row, timer.due_at)
+            else:
                 self._ring(row, timer)
 
     def _ring(self, row: LeadRow, timer: TimerRow) -> None:
@@ -1211,26 +1289,36 @@ class Centre:
 
     def _cancel_all(self, row: LeadRow) -> None:
         for timer in self._book.timers_of(row.lead):
-            self._book.remove(timer)
+            if timer.kind != queue.RING:  # a question is answered whatever the lead is merged into
+                self._book.remove(timer)
         row.due_at = None
 
     # ------------------------------------------------------------------ quality, contacts, cleaning
 
     def _settle_contact(self, row: LeadRow) -> None:
+        """Let a lead show what is best known of its customer, and nothing of somebody who is not its customer any more."""
         contact = self._book.contact_of(row.customer)
+        row.country = row.province = row.city = ""
+        row.masked = None
         if contact is not None:
+            # A place belongs to the number that it is told by.
             row.country, row.province, row.city = contact.country, contact.province, contact.city
             row.masked = contact.masked
+        shown = survivors((), self._book.raws_of(row.customer)).get("name")
+        row.name = None if shown is None else shown.won.value
 
     def _settle_quality(self, row: LeadRow) -> None:
         contact = self._book.contact_of(row.customer)
         given = None
         if contact is not None:
             region = Region(country=contact.country, province=contact.province, city=contact.city)
-            given = QualityContact(phone=contact.phone, consent=True, region=region, dead="dead" in row.flags)
+            given = QualityContact(
+                phone=contact.phone or None, consent=True, region=region, dead="dead" in row.flags
+            )
         flags = {name: True for name in _FLAGS if name in row.flags}
         facts = msgspec.structs.replace(QualityFacts(contact=given), **flags)
-        row.quality = int(quality_of(facts, self.policy.validation, self.policy.numbers))
+        row.quality = int(quality_of(facts, self.policy.validation, self._numbers))
+        row.faults = [str(fault) for fault in faults_of(facts, self.policy.validation, self._numbers)]
         if row.status == "invalid":
             row.quality = 0
 
@@ -1282,44 +1370,64 @@ class Centre:
             self._note(row, event.kind, CLOCK, at, {"value": event.value, "order": event.order})
             self._changed(row)
 
-    def _ask(self, row: LeadRow, reason: str, at: int) -> None:
-        """Put a lead into the cleaning queue, once for each reason."""
-        task = f"{row.lead}:{reason}"
-        if self._book.task(task) is None:
-            self._book.put(CleanTask(task, row.lead, reason, "queued", None, None, at, None))
-            self._note(row, "cleaning", CLOCK, at, {"reason": reason})
-            self._changed(row)
-
     def _on_cleaned(self, event: Event, at: int) -> None:
         data = event.data or {}
-        task = self._book.task(_text(data, "task"))
-        state, intent = _text(data, "state"), _text(data, "intent") or None
-        if (
-            task is None
-            or state not in ("dialing", "answered", "decided")
-            or intent not in (None, "yes", "no", "unknown")
-        ):
-            raise EventInvalid("there is no such task, or no such state")
-        if task.state == "decided" or (task.state, task.intent) == (state, intent):
-            return  # told again, or late
-        task.state, task.intent, task.by = state, intent, _text(data, "by") or None
-        if state == "decided":
-            task.settled_at = at
-        self._book.put(task)
-        row = self._book.lead(task.lead)
-        while row is not None and row.merged_into is not None:
-            row = self._book.lead(row.merged_into)
-        if row is None:
-            return
-        if intent == "yes":
-            row.flags = sorted({*row.flags, "confirmed"})
-        elif intent == "no":
-            row.flags = sorted({*row.flags, "spam"} - {"confirmed"})
-        self._settle_quality(row)
-        self._note(
-            row, event.kind, task.by or CLOCK, at, {"task": task.task, "state": state, "intent": intent}
+        refused = self._queue.hear(_text(data, "task"), data, at)
+        if refused is Refused.FINAL:
+            self._refuse(event, Refusal(code="closed"))
+
+    # ------------------------------------------------------------------ nurture
+
+    def _tell_customer(self, row: LeadRow, touch: Touch, name: str, at: int) -> None:
+        self._told.append(Told(f"touch.{name}", None, "touch", row.lead, at, touch=touch))
+
+    def _on_touch_sent(self, event: Event, at: int) -> None:
+        id = event_key(event)
+        self._nurse.heard(self._row(event), id, event.data or {}, at)
+
+    def _on_occasion(self, event: Event, at: int) -> None:
+        self._nurse.plan(event.data or {}, at)
+
+    # ------------------------------------------------------------------ lists of numbers
+
+    def _numbers_of(self, known: State | None) -> NumberLists:
+        lists = {} if known is None else {name: frozenset(keys) for name, keys in known.value.items()}
+        listed = self.policy.numbers
+        return NumberLists(
+            blacklist=listed.blacklist | lists.get("blacklist", frozenset()),
+            staff=lists.get("staff", frozenset()),
+            test=lists.get("test", frozenset()),
         )
-        self._changed(row)
+
+    def _on_numbers(self, event: Event, at: int) -> None:
+        """Numbers, as keyed hashes, are put on a list or taken off it; leads with them are judged again."""
+        data = event.data or {}
+        name, keys, off = data.get("list"), data.get("numbers"), data.get("remove", False)
+        if name not in NUMBER_LISTS or not isinstance(keys, list) or not isinstance(off, bool):
+            raise EventInvalid("it names no list and numbers")
+        numbers = [ids.identity_of({"kind": ids.PHONE, "key": key}) for key in keys]
+        known = self._book.state("numbers")
+        value = {} if known is None else dict(known.value)
+        listed = {number.key for number in numbers}
+        before = set(value.get(name, ()))
+        value[name] = sorted(before - listed if off else before | listed)
+        self._put_state("numbers", value)
+        self._numbers = self._numbers_of(self._book.state("numbers"))
+        customers: set[str] = set()
+        for number in numbers:
+            for link in self._links_of(number):
+                other = link.b if link.a == number else link.a
+                found = self._book.identity(other.kind, other.key)
+                customers |= set() if found is None else {found.customer}
+            alone = self._book.identity(number.kind, number.key)
+            customers |= set() if alone is None else {alone.customer}
+        for customer in sorted(customers):
+            for row in self._book.leads_of(customer):
+                was = row.quality, row.faults
+                self._settle_quality(row)
+                if was != (row.quality, row.faults):
+                    self._note(row, "quality", _text(data, "by") or CLOCK, at, {"faults": row.faults})
+                    self._changed(row)
 
     # ------------------------------------------------------------------ personal data
 
@@ -1346,9 +1454,16 @@ class Centre:
         channel = _text(data, "channel")
         if not 0 < len(purpose) <= MAX_PURPOSE or len(channel) > MAX_PURPOSE or not isinstance(given, bool):
             raise EventInvalid("a consent says its purpose and whether it was given")
+        source = _text(data, "source")
         row = self._identity(identity, at)
-        self._consent(identity, purpose, channel, given, at, _text(data, "source"))
-        if purpose == "contact":
+        before = self._said(row.customer)
+        self._consent(identity, purpose, channel, given, at, source)
+        if before.get((purpose, channel)) != self._said(row.customer).get((purpose, channel)):
+            told = {"purpose": purpose, "given": given, "channel": channel or None, "source": source or None}
+            for lead in self._book.leads_of(row.customer):
+                self._note(lead, event.kind, _text(data, "by") or CLOCK, at, told)
+                self._changed(lead)
+        if purpose == "contact" and not channel:
             decision = "permit" if given else "forbid"
             for lead in self._book.leads_of(row.customer):
                 self._do(
@@ -1358,6 +1473,15 @@ class Centre:
                     "contact",
                     data={"decision": decision},
                 )
+        self._nurse.stir(row.customer, at)
+
+    def _said(self, customer: str) -> dict[tuple[str, str], bool]:
+        """Return what a customer said last of each (purpose, channel), through whichever identity."""
+        return nursing.last_words(
+            each
+            for one in self._book.identities_of(customer)
+            for each in self._book.consents_of(one.kind, one.key)
+        )
 
     def _on_reveal(self, event: Event, at: int) -> None:
         row, data = self._row(event), event.data or {}

@@ -71,11 +71,13 @@ class TouchRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TouchLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """What holds for all rules together. ``per_week`` bounds a customer's messages in any seven days, ``sms_per_week`` and the others
     those of one channel, None: no bound of its own. Nobody is written to in quiet hours, nor for ``talks_s`` after their seller last spoke with them.
+    ``send`` False: it is only previewed, and nobody gets anything.
 
     Raises:
         ValueError: Hours that no clock can keep.
     """
 
+    send: bool = False
     per_week: PerWeek = 2
     sms_per_week: PerWeek | None = None
     wechat_per_week: PerWeek | None = None
@@ -135,7 +137,7 @@ class CustomerFacts(Struct, frozen=True, kw_only=True):
     """What nurture may know of a customer: nothing personal. Times are UTC ms, None: never.
 
     ``contact`` is the keyed hash of the number that they left, and ``contact_at`` when; ``consents`` the purposes that they have
-    agreed to and not taken back; ``channels`` those on which they can be reached; ``opted_out`` those that they have stopped.
+    agreed to and not taken back, for one channel alone as ``purpose:channel``; ``channels`` those on which they can be reached; ``opted_out`` those that they have stopped.
     ``interests`` are paths of product lines. ``status`` is their latest lead's, ``talked_at`` when its owner last spoke with them,
     ``seen_at`` when they were last seen in a room.
     """
@@ -416,7 +418,7 @@ def _withheld(
         reason = "do_not_contact"
     elif rule.channel in customer.opted_out:
         reason = "opted_out"
-    elif rule.purpose not in customer.consents:
+    elif not {rule.purpose, f"{rule.purpose}:{rule.channel}"} & set(customer.consents):
         reason = "no_consent"
     elif rule.channel not in customer.channels:
         reason = "no_channel"

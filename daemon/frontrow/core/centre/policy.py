@@ -8,8 +8,17 @@ import msgspec
 from msgspec import Meta, Struct
 
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK, Rule, Rules
+from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
 from frontrow.core.centre.clock import SlaPolicy
 from frontrow.core.centre.identities import DEFAULT_MAX_VIEWERS, DEFAULT_THRESHOLD
+from frontrow.core.centre.nurture import (
+    DEFAULT_TOUCH_RULES,
+    TOUCH_CHANNELS,
+    Occasion,
+    TouchChannel,
+    TouchLimits,
+    TouchRule,
+)
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.quality import NumberLists, ValidationRules
 from frontrow.core.errors import EventInvalid
@@ -48,7 +57,11 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Everything by which the centre decides, besides the organisation.
 
     ``pack`` is the trade: stages, outcomes, product lines. ``order_outcome`` is the outcome that an order stands for, None: none.
-    ``blacklist`` are keyed hashes of numbers that are nobody's customer.
+    ``blacklist`` are keyed hashes of numbers that are nobody's customer. ``touch_channels`` are those on which anything can be sent;
+    ``occasions`` the broadcasts and campaigns that are planned.
+
+    Raises:
+        ValueError: Two touch rules have one name, by which it is known what somebody had.
     """
 
     pack: Pack
@@ -63,6 +76,15 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rooms: tuple[RoomPlace, ...] = ()
     form: FormPoints = FormPoints()
     order_outcome: str | None = "won"
+    cleaning: CleaningRules = CleaningRules()
+    doubts: DoubtRules = DoubtRules()
+    touch: TouchLimits = TouchLimits()
+    touch_rules: tuple[TouchRule, ...] = DEFAULT_TOUCH_RULES
+    touch_channels: tuple[TouchChannel, ...] = TOUCH_CHANNELS
+    occasions: tuple[Occasion, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_names(self.touch_rules)
 
     @cached_property
     def compiled(self) -> Rules:
@@ -118,6 +140,18 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 _FLAGS = {0: "dead", 4: "confirmed", 5: "ordered"}
+
+
+def check_names(rules: tuple[TouchRule, ...]) -> None:
+    """Return if each rule has a name of its own.
+
+    Raises:
+        ValueError: Two have one.
+    """
+    names = [rule.name for rule in rules]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two touch rules are named {twice!r}")
 
 
 def policy_data(policy: CentrePolicy) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from frontrow.core.ports import Sealer
 
 PURPOSE = "form"
 SEALED, MASKED = "sealed", "masked"  # what is in the place of a form's fields
+UNREADABLE = "unreadable"  # the fact of a form in whose field for a number there is none that can be called
 
 Unseal = Callable[[Identity, str, bytes], bytes | None]
 """Opens what was sealed for (identity, purpose), or gives None: its key was destroyed."""
@@ -40,7 +41,8 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 def seal_forms(frame: Frame, sealer: Sealer, region: str) -> None:
     """Seal the fields that a frame's forms bring with consent, and derive the facts of their numbers.
 
-    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called;
+    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called, and
+    ``{"unreadable": true}`` where it holds something else in such a number's place;
     ``event.fields`` becomes ``{"sealed"}``, in base64, and ``"masked"`` with a number. ``region`` (ISO 3166) is where
     numbers without a country's code are dialled from. The frame must be the caller's alone.
 
@@ -54,6 +56,8 @@ def seal_forms(frame: Frame, sealer: Sealer, region: str) -> None:
             continue
         found = form_facts(answers, region).phone
         number = found.e164 if found is not None else None
+        if found is not None and number is None:
+            frame.seldom.setdefault("data", {})[position] = {UNREADABLE: True}
         viewer = frame.viewers[position]
         key = None if number is None else sealer.phone_key(number)
         if number is not None and key is not None:

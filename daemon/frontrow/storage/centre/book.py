@@ -31,6 +31,7 @@ from frontrow.core.centre.book import (
     RawLead,
     State,
     TimerRow,
+    TouchRow,
 )
 from frontrow.core.errors import StoreDamaged
 from frontrow.storage.centre import tables
@@ -53,6 +54,7 @@ TABLES: dict[type[Any], sa.Table] = {
     Access: tables.accesses,
     CleanTask: tables.clean_tasks,
     Cost: tables.costs,
+    TouchRow: tables.touches,
 }
 _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
@@ -134,13 +136,15 @@ _MERGED = _Groups(LeadRow, ("merged_into",), ("number",))
 _TIMERS = _Groups(TimerRow, ("lead",), ("due_at", "kind", "number"))
 _ENTRIES = _Groups(Entry, ("lead",), ("number",))
 _TASKS = _Groups(CleanTask, ("lead",), ("created_at", "task"))
+_TOUCHES = _Groups(TouchRow, ("kind", "key"), ("at", "touch"))
+_ABOUT = _Groups(TouchRow, ("about",), ("at", "touch"))
 _ORGANISATION = _Groups(OrgRow, (), ("what", "id", "from_at"))
 _GROUPS: dict[type[Any], tuple[_Groups, ...]] = {
     row: tuple(
         each
         for each in (
             _IDENTITIES, _LINKS_OF_A, _LINKS_OF_B, _CONTACTS, _CONSENTS, _RAWS, _LEADS, _MERGED, _TIMERS, _ENTRIES,
-            _TASKS, _ORGANISATION,
+            _TASKS, _TOUCHES, _ABOUT, _ORGANISATION,
         )
         if each.row is row
     )
@@ -160,6 +164,21 @@ _DUE = (
     )
     .order_by(_t.due_at, _t.lead, _t.kind, _t.number)
     .limit(TIMERS_READ)
+)
+_AGREED = (
+    sa.exists()
+    .where(
+        tables.identities.c.customer == _l.customer,
+        tables.consents.c.kind == tables.identities.c.kind,
+        tables.consents.c.key == tables.identities.c.key,
+        tables.consents.c.given,
+    )
+    .correlate(tables.leads)
+)
+_CONSENTED = (
+    select_rows(LeadRow, _l.number > sa.bindparam("after"), _l.merged_into.is_(None), _AGREED)
+    .order_by(_l.number)
+    .limit(sa.bindparam("most"))
 )
 _NEXT_DUE = sa.select(sa.func.min(_t.due_at))
 _LEADS_MADE = sa.select(sa.func.max(_l.number))
@@ -260,9 +279,9 @@ class SqlBook:
 
     # ------------------------------------------------------------------ transactions
 
-    def begin(self) -> None:
-        """Begin a transaction."""
-        self._connection = self.engine.connect().execution_options(**{WRITES: True})
+    def begin(self, *, writes: bool = True) -> None:
+        """Begin a transaction; one that only reads keeps nobody from writing."""
+        self._connection = self.engine.connect().execution_options(**{WRITES: writes})
         self._connection.begin()
 
     def commit(self) -> list[LeadRow]:
@@ -411,7 +430,7 @@ class SqlBook:
             for identity in self.identities_of(customer)
             for contact in self.contacts_of(identity.kind, identity.key)
         ]
-        return max(found, key=lambda contact: (contact.at, contact.id), default=None)
+        return max(found, key=lambda contact: (contact.phone != "", contact.at, contact.id), default=None)
 
     def contacts_of(self, kind: str, key: str) -> list[Contact]:
         return self._all(_CONTACTS, (kind, key))
@@ -455,6 +474,20 @@ class SqlBook:
 
     def tasks_of(self, lead: str) -> list[CleanTask]:
         return self._all(_TASKS, lead)
+
+    def touches_of(self, customer: str) -> list[TouchRow]:
+        found = [
+            row for one in self.identities_of(customer) for row in self._all(_TOUCHES, (one.kind, one.key))
+        ]
+        return sorted(found, key=_TOUCHES.in_order)
+
+    def touches_about(self, about: str) -> list[TouchRow]:
+        return self._all(_ABOUT, about)
+
+    def consented(self, after: int, limit: int) -> list[LeadRow]:
+        self._flush()
+        found = self._db.execute(_CONSENTED, {"after": after, "most": limit})
+        return [row for each in found if (row := self._take(LeadRow, each)) is not None]
 
     def due(self, until: int) -> TimerRow | None:
         session = self._session

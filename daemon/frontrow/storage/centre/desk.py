@@ -43,6 +43,11 @@ class Desk:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The database that is read."""
+        return self._engine
+
     def inbox(
         self, sight: Sight, view: View, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[LeadRow]:
@@ -98,12 +103,12 @@ class Desk:
             return {lead: reasons for lead, reasons in db.execute(query)}
 
     def contact(self, customer: str) -> Contact | None:
-        """Return the newest contact of a customer, or None."""
+        """Return the newest contact of a customer, one that can be called before others, or None."""
         c, i = tables.contacts.c, tables.identities.c
         of = sa.select(i.kind, i.key).where(i.customer == customer).subquery()
         query = (
             select_rows(Contact, c.kind == of.c.kind, c.key == of.c.key)
-            .order_by(c.at.desc(), c.id.desc())
+            .order_by((c.phone != "").desc(), c.at.desc(), c.id.desc())
             .limit(1)
         )
         found = self._rows(Contact, query)

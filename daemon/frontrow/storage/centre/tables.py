@@ -135,6 +135,7 @@ raw_leads = Table(
     Column("channel", Words),
     Column("policy", Words, nullable=False),
     Column("model", Words),
+    Column("faults", JSON),
     Column("name", Words),
     Column("words", Words),
 )
@@ -165,6 +166,7 @@ leads = Table(
     Column("province", Words, nullable=False),
     Column("city", Words, nullable=False),
     Column("flags", JSON, nullable=False),
+    Column("faults", JSON),
     Column("raws", Integer, nullable=False),
     Column("cycle", Integer, nullable=False),
     Column("status", Words, nullable=False),
@@ -282,6 +284,8 @@ clean_tasks = Table(
     Column("by", Words),
     Column("created_at", Millis, nullable=False),
     Column("settled_at", Millis),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("due_at", Millis),
     Index("clean_tasks_by_state", "state", "created_at"),
 )
 
@@ -341,3 +345,20 @@ costs = Table(
     Column("amount", BigInteger, nullable=False),
 )
 Index("costs_by_day", costs.c.day)
+
+touches = Table(
+    "touches",
+    metadata,
+    Column("touch", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("lead", Words, nullable=False, index=True),
+    Column("rule", Words, nullable=False),
+    Column("channel", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("about", Words, nullable=False, index=True),
+    Column("at", Millis, nullable=False),
+    Column("capped", Boolean, nullable=False),
+    Column("by", Words, nullable=False),
+    Index("touches_of_identity", "kind", "key", "at"),
+)

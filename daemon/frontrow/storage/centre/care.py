@@ -1,0 +1,118 @@
+"""What people and programs read of customers, of the cleaning queue and of nurture. Each call is one transaction that only reads."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from frontrow.core.centre.book import CleanTask, Consent, Contact, Identity, LeadRow, Link, RawLead, TouchRow
+from frontrow.core.centre.nursing import Page, occasions_of, previewed
+from frontrow.core.centre.nurture import Occasion
+from frontrow.core.centre.policy import CentrePolicy
+from frontrow.storage.centre import tables
+from frontrow.storage.centre.book import SqlBook, row_of, select_rows
+
+
+@dataclass(frozen=True)
+class Customer:
+    """All rows of one customer. ``links`` are those that stand and those that were taken away, oldest first."""
+
+    identities: list[Identity]
+    links: list[Link]
+    contacts: list[Contact]
+    consents: list[Consent]
+    raws: list[RawLead]
+    leads: list[LeadRow]
+    touches: list[TouchRow]
+
+
+class CareReads:
+    """Reads the database that the centre writes. Thread-safe."""
+
+    def __init__(self, engine: sa.Engine, store: bytes) -> None:
+        self._engine = engine
+        self._store = store
+
+    def tasks(
+        self, states: Sequence[str], *, after: tuple[int, str] | None = None, limit: int
+    ) -> list[tuple[CleanTask, LeadRow | None]]:
+        """Return tasks in these states with the leads they are about, the oldest first, behind (created at, task)."""
+        c = tables.clean_tasks.c
+        query = select_rows(CleanTask, c.state.in_(list(states)))
+        if after is not None:
+            query = query.where(sa.tuple_(c.created_at, c.task) > sa.tuple_(*after))
+        with self._engine.connect() as db:
+            found = [
+                row_of(CleanTask, row)
+                for row in db.execute(query.order_by(c.created_at, c.task).limit(limit))
+            ]
+            where = tables.leads.c.lead.in_(sorted({task.lead for task in found}))
+            leads = {
+                row.lead: row
+                for row in (row_of(LeadRow, each) for each in db.execute(select_rows(LeadRow, where)))
+            }
+        return [(task, leads.get(task.lead)) for task in found]
+
+    def task(self, task: str) -> CleanTask | None:
+        """Return a task, or None."""
+        with self._engine.connect() as db:
+            row = db.execute(select_rows(CleanTask, tables.clean_tasks.c.task == task)).first()
+        return None if row is None else row_of(CleanTask, row)
+
+    def link(self, link: str) -> Link | None:
+        """Return a link, also one that was taken away, or None."""
+        with self._engine.connect() as db:
+            row = db.execute(select_rows(Link, tables.links.c.link == link)).first()
+        return None if row is None else row_of(Link, row)
+
+    def suggestions(self, below: float, *, limit: int) -> list[Link]:
+        """Return links that stand and are not sure enough to join, the surest first."""
+        c = tables.links.c
+        query = select_rows(Link, c.confidence < below, c.unlinked_at.is_(None))
+        with self._engine.connect() as db:
+            found = db.execute(query.order_by(c.confidence.desc(), c.at, c.link).limit(limit))
+            return [row_of(Link, row) for row in found]
+
+    def identities(self, customer: str) -> list[Identity]:
+        """Return how a customer is known."""
+        with self._book() as book:
+            return book.identities_of(customer)
+
+    def customer(self, customer: str) -> Customer | None:
+        """Return all of one customer, or None where nobody has this name now."""
+        with self._book() as book:
+            identities = book.identities_of(customer)
+            if not identities:
+                return None
+            links: dict[str, Link] = {}
+            for each in identities:
+                links.update((link.link, link) for link in book.links_of(each.kind, each.key))
+            return Customer(
+                identities=identities,
+                links=sorted(links.values(), key=lambda link: (link.at, link.link)),
+                contacts=[each for one in identities for each in book.contacts_of(one.kind, one.key)],
+                consents=[each for one in identities for each in book.consents_of(one.kind, one.key)],
+                raws=book.raws_of(customer),
+                leads=book.leads_of(customer),
+                touches=book.touches_of(customer),
+            )
+
+    def preview(self, policy: CentrePolicy, at: int, *, after: int, limit: int) -> Page:
+        """Return who would get what; see :func:`previewed`."""
+        with self._book() as book:
+            return previewed(book, policy, at, after=after, limit=limit)
+
+    def occasions(self, policy: CentrePolicy) -> tuple[Occasion, ...]:
+        """Return the broadcasts and campaigns that are known of."""
+        with self._book() as book:
+            return occasions_of(book, policy.occasions)
+
+    @contextlib.contextmanager
+    def _book(self) -> Iterator[SqlBook]:
+        book = SqlBook(self._engine, self._store)
+        book.begin(writes=False)
+        try:
+            yield book
+        finally:
+            book.roll_back()
