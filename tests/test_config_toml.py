@@ -14,13 +14,14 @@ from msgspec import Struct, structs
 
 import frontrow_connectors
 from frontrow.config import Config, defaults, load
-from frontrow.config.schema import FeedConfig, RoomConfig, SinkConfig
+from frontrow.config.schema import FeedConfig, OccasionConfig, RoomConfig, SinkConfig
 from frontrow.config.shape import Option, Shape, options_of
 from frontrow.core.centre.assignment import Conditions
 from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.clock import QuietHours
 from frontrow.core.centre.forms import Form
+from frontrow.core.centre.nurture import TouchRule
 from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.points import Rule
 from frontrow_connectors.contract import Connector
@@ -115,7 +116,8 @@ def tables_of(section: str, data: Any) -> Iterator[tuple[str, Mapping[str, Any],
 
 ELEMENTS: Mapping[str, type[Struct]] = {
     "points.rules": Rule, "centre.rules": AssignmentRule, "centre.units": Unit, "centre.sellers": Seller,
-    "centre.sla.quiet_hours": QuietHours,
+    "centre.sla.quiet_hours": QuietHours, "centre.touch.quiet_hours": QuietHours, "centre.touch_rules": TouchRule,
+    "centre.occasions": OccasionConfig,
 }  # fmt: skip
 # Of a rule that says where a lead goes only one may be given; the comment names the others.
 EXCLUSIVE = {"centre.rules": {"pool", "by"}}

@@ -48,7 +48,10 @@ app = App(
 )
 token = App(name="token", help="Tokens: who may send, see and do what.")
 app.command(token)
-centre = App(name="centre", help="The lead centre: who works where, and whose leads are whose.")
+centre = App(
+    name="centre",
+    help="The lead centre: who works where, whose leads are whose, and what customers hear of us.",
+)
 app.command(centre)
 models = App(name="models", help="Versions of the model: which there are, which leads, and which led.")
 app.command(models)
@@ -57,6 +60,8 @@ app.command(outbox)
 person = App(name="person", help="One person: all that is held of them, and how it is taken away.")
 app.command(person)
 
+number = App(name="number", help="Lists of numbers that are no customers'.")
+centre.command(number)
 form = App(name="form", help="Forms that the daemon itself shows.")
 app.command(form)
 
@@ -1124,6 +1129,70 @@ def erase_person(
         print(f"erasure {begun.id}: {begun.keys} keys are destroyed, and the daemon goes on with it")
     else:
         print("\n".join(f"erasure {wish.id}: done" for wish in done))
+    return DONE
+
+
+@centre.command(name="touches")
+def preview_touches(
+    *,
+    at: Annotated[
+        datetime | None,
+        Parameter(help="When, as 2026-11-11T20:00:00+08:00; without a zone: UTC. Default: now."),
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Show which customers would get which message, and why the others would not. Sends nothing.
+
+    Works beside a running daemon. Only who has agreed to anything is looked at: nobody else gets a thing.
+    """
+    from frontrow.app.caring import lines_of, touches
+    from frontrow.app.parts import load_config
+
+    loaded = load_config(config, os.environ)
+    when = SystemClock().now()
+    if at is not None:
+        when = round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    print("\n".join(lines_of(*touches(loaded, when), when)))
+    return DONE
+
+
+@number.command(name="add")
+def add_numbers(
+    numbers: list[str],
+    /,
+    *,
+    list_: Annotated[Literal["blacklist", "staff", "test"], Parameter(name="--list", help="Which list.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Put numbers on a list; leads with them become invalid. Only a keyed hash of each is kept. The daemon must run."""
+    return _list_numbers("add", numbers, list_, config)
+
+
+@number.command(name="remove")
+def remove_numbers(
+    numbers: list[str],
+    /,
+    *,
+    list_: Annotated[Literal["blacklist", "staff", "test"], Parameter(name="--list", help="Which list.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> int:
+    """Take numbers off a list. The daemon must run."""
+    return _list_numbers("remove", numbers, list_, config)
+
+
+def _list_numbers(what: str, numbers: list[str], name: str, config: Path) -> int:
+    from frontrow.app.caring import NotListed, list_numbers
+    from frontrow.app.parts import load_config
+
+    loaded = load_config(config, os.environ)
+    try:
+        done = list_numbers(loaded, name, numbers, remove=what == "remove", clock=SystemClock())
+    except NotListed as refused:
+        print(f"frontrow centre number {what}: {refused}", file=sys.stderr)
+        return FAILED
+    print(
+        f"{done} number{'s' if done != 1 else ''} {'taken off' if what == 'remove' else 'put on'} the {name}"
+    )
     return DONE
 
 

@@ -56,5 +56,5 @@ def check_group(deliveries: Sequence[Delivery]) -> None:
     Raises:
         SinkRefused: One is meant for one person alone.
     """
-    if any(each.alert.to is not None for each in deliveries):
+    if any(each.alert.to is not None or each.alert.purpose == "touch" for each in deliveries):
         raise SinkRefused("this is meant for one person, and a group would read it")

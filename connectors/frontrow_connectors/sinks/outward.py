@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from frontrow.core.alerts import LeadAlert, event_type
+from frontrow.core.alerts import CustomerTouch, LeadAlert, event_type
 from frontrow_connectors.sinks.cards import (
     chips,
     grade_word,
@@ -19,7 +19,7 @@ from frontrow_connectors.sinks.cards import (
     room_link,
 )
 
-_ONLY_WHERE_KNOWN = ("event", "to", "at", "due_at", "region", "quality", "holder", "cause")
+_ONLY_WHERE_KNOWN = ("event", "to", "at", "due_at", "region", "quality", "holder", "cause", "touch")
 
 
 def told(alert: LeadAlert, *, base_url: str) -> dict[str, Any]:
@@ -60,6 +60,7 @@ def fields(alert: LeadAlert, *, key: str, base_url: str, now: int, language: str
     """Return every field that a mapping can name (:data:`FIELDS`), unknown as None; ``now`` is for ``minutes_left``."""
     data = told(alert, base_url=base_url)
     why = " · ".join(chips(alert.reasons, language))
+    touch = alert.touch
     score = probability_text(alert.probability, language)
     times = {"decided_at": alert.decided_at, "at": happened_at(alert), "due_at": alert.due_at}
     return {
@@ -72,7 +73,17 @@ def fields(alert: LeadAlert, *, key: str, base_url: str, now: int, language: str
         "reasons": why,
         "summary": " · ".join(part for part in (grade_word(alert.grade, language), score, why) if part),
         "seller": None if alert.to is None else alert.to.seller,
+        "touch_rule": None if touch is None else touch.rule,
+        "touch_channel": None if touch is None else touch.channel,
+        "touch_text": None if touch is None else touch.text,
+        "customer": None if touch is None else touch.customer,
+        **{kind: _first(touch, kind) for kind in ("wecom", "crm")},
     }
+
+
+def _first(touch: CustomerTouch | None, kind: str) -> str | None:
+    ids = None if touch is None or touch.reach is None else touch.reach.get(kind)
+    return ids[0] if ids else None
 
 
 _AS_THEY_ARE = (
@@ -81,7 +92,7 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 FIELDS = frozenset(
     (*_AS_THEY_ARE, "event", "key", "decided_at", "at", "due_at", "decided_at_ms", "minutes_left", "reasons", "summary",
-     "seller")
+     "seller", "touch_rule", "touch_channel", "touch_text", "customer", "wecom", "crm")
 )  # fmt: skip
 
 

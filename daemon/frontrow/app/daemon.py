@@ -30,6 +30,7 @@ from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.app.promoting import Promoting
 from frontrow.app.retaining import kept_days, retain
+from frontrow.app.touching import CustomerSink
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import LeadAlert, alert_key
 from frontrow.core.engine import Engine
@@ -357,7 +358,7 @@ class Daemon:
             desk = centre.serve(intake, lambda event: engine.seen.knows(event.platform, event.room, event.id))
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
-            opened = [self._open_sink(sink, http) for sink in sinks]
+            opened = [self._open_sink(sink, http, centre) for sink in sinks]
             workers += [
                 self._worker(sink, adapter, store, observer)
                 for sink, adapter in zip(sinks, opened, strict=True)
@@ -539,7 +540,7 @@ class Daemon:
             )
         return keeper, engine, people
 
-    def _open_sink(self, sink: SinkConfig, http: httpx.AsyncClient) -> Sink:
+    def _open_sink(self, sink: SinkConfig, http: httpx.AsyncClient, centre: LeadCentre | None) -> Sink:
         context = SinkContext(
             sink=sink.id,
             clock=self._clock,
@@ -547,7 +548,11 @@ class Daemon:
             base_url=self._config.server.public_url,
             language=self._config.panel.language,
         )
-        return SINKS[sink.kind].open(sink.options, context)
+        opened = SINKS[sink.kind].open(sink.options, context)
+        if centre is None:
+            return opened
+        region = self._config.intents.phone_region
+        return CustomerSink(opened, centre.reach, clock=self._clock, phone_region=region)
 
     def _worker(
         self, sink: SinkConfig, adapter: Sink, store: StoreThread, observer: Observer

@@ -10,12 +10,15 @@ import msgspec
 import structlog
 
 from frontrow.app.centre import ANOTHER_HISTORY, CentreFollower, Observer
+from frontrow.app.touching import Reached, texts_without_template, touch_sinks
 from frontrow.config import Config, SinkConfig
-from frontrow.core.alerts import Addressee, LeadAlert, Reason
+from frontrow.core.alerts import Addressee, CustomerTouch, LeadAlert, Reason
 from frontrow.core.centre.book import Contact, LeadRow, Told
 from frontrow.core.centre.centre import PLATFORM, ROOM, Centre, Shown
-from frontrow.core.centre.identities import Identity
+from frontrow.core.centre.identities import CRM, WECOM, Identity
 from frontrow.core.centre.indicators import BY_ID, Figure, Question
+from frontrow.core.centre.nursing import facts_of
+from frontrow.core.centre.nurture import Occasion, TouchChannel
 from frontrow.core.centre.organisation import Organisation, OrgChange, change_data
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
@@ -29,6 +32,8 @@ from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
 from frontrow.packs import read_pack
 from frontrow.runtime.access import Access
+from frontrow.runtime.care import Care
+from frontrow.runtime.care_routes import care_routes
 from frontrow.runtime.company import Company
 from frontrow.runtime.desk import Desk
 from frontrow.runtime.desk_routes import desk_routes
@@ -39,6 +44,7 @@ from frontrow.runtime.people import People
 from frontrow.runtime.transfers import Transfers
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
+from frontrow.storage.centre.care import CareReads
 from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk as Reads
 from frontrow.storage.centre.indicators import MESSAGES, Message, query
@@ -87,6 +93,21 @@ def make_policy(config: Config, pack: Pack) -> CentrePolicy:
         ),
         form=_form_points(config.points),
         order_outcome=centre.order_outcome or None,
+        cleaning=centre.cleaning,
+        doubts=centre.doubts,
+        touch=centre.touch,
+        touch_rules=centre.touch_rules,
+        touch_channels=tuple(channel for channel, sinks in touch_sinks(config).items() if sinks),
+        occasions=tuple(
+            Occasion(
+                kind=each.kind,
+                occasion=each.occasion,
+                opens_at=each.opens_at,
+                ends_at=each.ends_at,
+                lines=tuple(tuple(line.split("/")) for line in each.lines),
+            )
+            for each in centre.occasions
+        ),
     )
 
 
@@ -141,6 +162,7 @@ class LeadCentre:
         self._desk: Desk | None = None
         self._members = [sink for sink in sinks if SINKS[sink.kind].audience == "member"]
         self._programs = [sink for sink in sinks if SINKS[sink.kind].audience == "program" and sink.lifecycle]
+        self._touch_sinks: dict[TouchChannel, list[str]] = touch_sinks(config)
         self._rooms = rooms
         self._store = store
 
@@ -217,6 +239,7 @@ class LeadCentre:
         return [
             *desk_routes(desk, access, clock, refused),
             *organisation_routes(self._company, desk, access, clock, refused, most),
+            *care_routes(self._care(desk), desk, access, clock, refused),
             *indicator_routes(self.figures, lambda grant: desk.reader(grant).sight, access, clock, refused),
         ]
 
@@ -236,6 +259,19 @@ class LeadCentre:
                 return query(db, question, messages)
 
         return await asyncio.to_thread(ask)
+
+    def _care(self, desk: Desk) -> Care:
+        return Care(
+            desk,
+            reads=CareReads(self.reads.engine, self._store.store.id),
+            centre=lambda: self.follower.centre,
+            lead=self.reads.lead,
+            contact=self.reads.contact,
+            unseal=self.unseal,
+            phone_key=self._vault.phone_key,
+            phone_region=self._config.intents.phone_region,
+            clock=self._clock,
+        )
 
     async def close(self) -> None:
         """Close the database; idempotent."""
@@ -258,6 +294,8 @@ class LeadCentre:
         if (units or sellers) and (wanted.units, wanted.sellers) != (present.units, present.sellers):
             change = OrgChange(units=units, sellers=sellers, replace=True, by="configuration")
             events.append(_own(f"organisation-{now}", "org_change", now, change_data(change)))
+        for text in texts_without_template(self._config):
+            log.warning("touch_without_template", text=text)
         for sentence in wanted.problems():
             log.warning("organisation_problem", problem=sentence)
         if events:
@@ -274,6 +312,15 @@ class LeadCentre:
     def _alerts(self, book: SqlBook, centre: Centre, told: Sequence[Told]) -> list[tuple[Alert, int]]:
         found: list[tuple[Alert, int]] = []
         for each in told:
+            if each.touch is not None:
+                row = book.lead(each.lead)
+                assert row is not None  # whose customer it is for
+                alert = self._alert(book, centre, row, each)
+                found += [
+                    (Alert(sink, f"{sink}:{each.key}", alert), each.at)
+                    for sink in self._touch_sinks[each.touch.channel]
+                ]
+                continue
             sinks = self._programs if each.to is None else self._members
             row = book.lead(each.lead) if sinks else None
             if row is None:
@@ -318,7 +365,44 @@ class LeadCentre:
             quality=f"Q{row.quality}",
             holder=told.holder,
             cause=told.cause,
+            touch=None
+            if told.touch is None
+            else CustomerTouch(
+                name=told.key,
+                rule=told.touch.rule,
+                channel=told.touch.channel,
+                text=told.touch.text,
+                customer=told.touch.customer,
+            ),
         )
+
+    async def reach(self, lead: str) -> Reached | None:
+        """Return what is known of a lead's customer now, for who is about to write to them; None: there is no such lead."""
+
+        def look() -> tuple[LeadRow, Reached] | None:
+            row = self.reads.lead(lead)
+            if row is None:
+                return None
+            policy = self.follower.centre.policy
+            book = SqlBook(self.reads.engine, self._store.store.id)
+            book.begin(writes=False)
+            try:
+                facts = facts_of(book, row.customer, policy)
+                ids: dict[str, list[str]] = {}
+                for each in book.identities_of(row.customer):
+                    if each.kind in (WECOM, CRM):
+                        ids.setdefault(each.kind, []).append(each.key)
+                contact = book.contact_of(row.customer)
+            finally:
+                book.roll_back()
+            return row, Reached(facts, policy.touch, ids, contact, None)
+
+        found = await asyncio.to_thread(look)
+        if found is None:
+            return None
+        contact = found[1].contact
+        fields = None if contact is None else await self.unseal(contact)
+        return msgspec.structs.replace(found[1], fields=fields)
 
     @staticmethod
     def _addressee(centre: Centre, seller: str, at: int) -> Addressee:

@@ -4,6 +4,7 @@ Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_hours``, ``_byt
 are declared by these themselves and stand in the same table as ``id`` and ``room``.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,10 +13,12 @@ from msgspec import Meta, Struct, field
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK
 from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.channels import Channel
+from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
 from frontrow.core.centre.clock import SlaPolicy
 from frontrow.core.centre.forms import Form
+from frontrow.core.centre.nurture import DEFAULT_TOUCH_RULES, TouchLimits, TouchRule
 from frontrow.core.centre.organisation import Seller, Unit
-from frontrow.core.centre.policy import IdentityLimits
+from frontrow.core.centre.policy import IdentityLimits, check_names
 from frontrow.core.centre.quality import ValidationRules
 from frontrow.core.crowd import CrowdRules
 from frontrow.core.events import MAX_VALUE, RoomRef
@@ -187,12 +190,50 @@ class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     keep_contacts_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
 
 
+class OccasionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A broadcast that customers are invited to from ``opens`` until it begins at ``ends``, or a campaign that lasts from one to the other.
+
+    Times by ISO 8601, with their zone ("2026-11-11T20:00:00+08:00"). ``lines`` are paths of product lines (beauty/skincare), empty: all.
+    """
+
+    occasion: Key
+    kind: Literal["invitation", "campaign"]
+    opens: Key
+    ends: Key
+    lines: tuple[Key, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.ends_at <= self.opens_at:
+            raise ValueError("ends is not after opens")
+
+    @property
+    def opens_at(self) -> int:
+        """When it opens, UTC milliseconds."""
+        return _millis(self.opens)
+
+    @property
+    def ends_at(self) -> int:
+        """When it ends, UTC milliseconds."""
+        return _millis(self.ends)
+
+
+def _millis(text: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time like 2026-11-11T20:00:00+08:00") from error
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} does not say its zone, as 2026-11-11T20:00:00+08:00 does")
+    return round(time.timestamp() * 1000)
+
+
 class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The lead centre: customers, who gets which lead, until when, and what becomes of it.
 
     ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the store. ``pack`` is the trade: one
     that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they are the whole organisation; else it is what was imported.
     ``fallback`` is the pool for leads that no rule takes. ``blacklist`` are keyed hashes of numbers that are nobody's customer.
+    ``touch_rules`` say what customers hear of us and when, within ``touch``, which sends nothing until ``send`` is true.
     """
 
     enabled: bool = True
@@ -205,8 +246,16 @@ class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     validation: ValidationRules = ValidationRules()
     blacklist: tuple[Key, ...] = ()
     order_outcome: Annotated[str, Meta(max_length=64)] = "won"
+    cleaning: CleaningRules = CleaningRules()
+    doubts: DoubtRules = DoubtRules()
+    touch: TouchLimits = TouchLimits()
+    touch_rules: tuple[TouchRule, ...] = DEFAULT_TOUCH_RULES
+    occasions: tuple[OccasionConfig, ...] = ()
     units: tuple[Unit, ...] = ()
     sellers: tuple[Seller, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_names(self.touch_rules)
 
 
 class IntentsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

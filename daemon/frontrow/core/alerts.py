@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-Purpose = Literal["lead", "todo", "nudge", "escalation", "approval"]
+Purpose = Literal["lead", "todo", "nudge", "escalation", "approval", "touch"]
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -39,6 +39,21 @@ class Addressee(Struct, frozen=True, omit_defaults=True):
     timezone: str = "Asia/Shanghai"
 
 
+class CustomerTouch(Struct, frozen=True, omit_defaults=True):
+    """A message of nurture to the customer: by which ``rule``, on which ``channel``, which ``text`` (its name).
+
+    ``name`` is that of the message, the same however often it is sent. ``reach`` are the customer's ids in systems of the
+    owner's, by kind ("wecom", "crm"), added when it is sent: what is stored names nobody.
+    """
+
+    name: str
+    rule: str
+    channel: str
+    text: str
+    customer: str
+    reach: dict[str, list[str]] | None = None
+
+
 class LeadAlert(Struct, frozen=True):
     """A lead as it goes out: the name masked, numbers masked, reasons as aggregates, never raw events.
 
@@ -49,7 +64,7 @@ class LeadAlert(Struct, frozen=True):
     ``nudge`` before the deadline, an ``escalation`` behind it, or an ``approval`` that is waited for. ``event`` names for
     programs what has happened ("won", "assigned" …) where the purpose does not; ``at`` is when it was decided that this
     be told, and ``due_at`` the deadline (UTC ms). ``holder`` is the seller whom an escalation or an approval is about,
-    ``cause`` the code of why a deadline passed. ``region`` is a place in words, ``quality`` Q0 to Q5.
+    ``cause`` the code of why a deadline passed. A ``touch`` is to the customer, and no seller is told. ``region`` is a place in words, ``quality`` Q0 to Q5.
     """
 
     lead: str
@@ -77,6 +92,7 @@ class LeadAlert(Struct, frozen=True):
     quality: str | None = None
     holder: str | None = None
     cause: str | None = None
+    touch: CustomerTouch | None = None
 
 
 _EVENTS: dict[Purpose, str] = {
@@ -84,6 +100,7 @@ _EVENTS: dict[Purpose, str] = {
     "nudge": "nudged",
     "escalation": "breached",
     "approval": "approval_asked",
+    "touch": "touch_due",
 }
 
 

@@ -22,6 +22,10 @@ class Role(enum.StrEnum):
     HOST = "host"  # sees a room's panel: names, no numbers
     SALES = "sales"  # sees leads, and the panel that an alert links to
     MANAGER = "manager"  # sees panels and leads
+    CLEANING = (
+        "cleaning"  # customer service, or a cleaning service's program: sees the cleaning queue and reports
+    )
+    CRM = "crm"  # the owner's CRM: tells of consents, of who is who, and of what it has sent
     ADMIN = "admin"  # everything
 
 
@@ -35,13 +39,28 @@ class Right(enum.StrEnum):
     PROMOTE = "promote"
     OUTBOX = "outbox"
     ERASE = "erase"
+    CLEANING = "cleaning"
+    CUSTOMERS = "customers"
+    NURTURE = "nurture"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.INGEST: frozenset({Right.INGEST}),
     Role.HOST: frozenset({Right.PANEL}),
     Role.SALES: frozenset({Right.PANEL, Right.LEADS}),  # an alert links to the panel
-    Role.MANAGER: frozenset({Right.PANEL, Right.LEADS, Right.MODEL, Right.OUTBOX}),
+    Role.MANAGER: frozenset(
+        {
+            Right.PANEL,
+            Right.LEADS,
+            Right.MODEL,
+            Right.OUTBOX,
+            Right.CLEANING,
+            Right.CUSTOMERS,
+            Right.NURTURE,
+        }
+    ),
+    Role.CLEANING: frozenset({Right.CLEANING}),
+    Role.CRM: frozenset({Right.CUSTOMERS, Right.NURTURE}),
     Role.ADMIN: frozenset(Right),
 }
 

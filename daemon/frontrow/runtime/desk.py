@@ -216,7 +216,7 @@ class Desk:
         Raises:
             NotThere: There is none, or not for them.
         """
-        row = await self._seen(reader, lead)
+        row = await self.seen(reader, lead)
         entries, raws = await asyncio.gather(
             asyncio.to_thread(self._reads.timeline, row.lead), asyncio.to_thread(self._reads.raws, row.lead)
         )
@@ -375,7 +375,12 @@ class Desk:
         person = self._follows.centre.organisation.seller(who, self._clock.now())
         return who if person is None or not person.name else person.name
 
-    async def _seen(self, reader: Reader, lead: str) -> LeadRow:
+    async def seen(self, reader: Reader, lead: str) -> LeadRow:
+        """Return a lead that this reader sees.
+
+        Raises:
+            NotThere: There is none, or not for them.
+        """
         row = await asyncio.to_thread(self._reads.lead, lead)
         if row is None or not reader.sight.sees(row):
             raise NotThere
@@ -426,7 +431,7 @@ class Desk:
         Raises:
             As :meth:`act`; NotThere also where there is no contact, or it was destroyed.
         """
-        row = await self._seen(reader, lead)
+        row = await self.seen(reader, lead)
         if "reveal" not in self._may(row, reader):
             raise NotAllowed("Only who follows the lead sees the number, and of nobody who wants no contact.")
         contact = await asyncio.to_thread(self._reads.contact, row.customer)
@@ -501,10 +506,17 @@ class Desk:
         )
 
     async def _journal(self, event: Event) -> Refusal | None:
-        """Journal an event and wait until it is applied; return why it was not done, or None."""
-        await self._put([event], FEED)
+        return (await self.journal([event]))[0]
+
+    async def journal(self, events: Sequence[Event]) -> list[Refusal | None]:
+        """Journal events and wait until they are applied; return why each was not done, or None.
+
+        Raises:
+            NotApplied: They are journalled, and the centre's database is away.
+        """
+        await self._put(events, FEED)
         await self._until_applied()
-        return self._follows.centre.refusals.get(event.id)
+        return [self._follows.centre.refusals.get(event.id) for event in events]
 
     async def _until_applied(self) -> None:
         """Wait until the centre has applied what is in the journal now."""

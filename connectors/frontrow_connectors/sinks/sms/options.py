@@ -12,6 +12,7 @@ from frontrow_connectors.sinks.posting import check_url
 
 PURPOSES = ("todo", "nudge", "escalation", "approval")
 Variable = Annotated[str, Meta(pattern=r"\A[A-Za-z][A-Za-z0-9_]{0,24}\Z")]
+_TOUCH = re.compile(r"touch_[a-z][a-z0-9_]{0,63}")
 _TEMPLATE = re.compile(r"SMS_\d{1,16}")
 
 
@@ -19,7 +20,8 @@ class SmsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one provider's account.
 
     ``sign_name`` is the approved signature (签名) that stands in 【】. ``templates`` has the approved template of each
-    purpose: ``todo``, ``nudge``, ``escalation``, ``approval``; what has none is not sent. ``variables`` says what stands
+    purpose: ``todo``, ``nudge``, ``escalation``, ``approval``, and for customers of each text of ``[[centre.touch_rules]]`` as
+    ``touch_`` and its name (``touch_welcome``); what has none is not sent. ``variables`` says what stands
     in each variable of the templates: the name of a field of ours. ``longest`` is how many characters a variable may
     have. ``url`` is changed only where a proxy stands between. ``timeout_s`` is the longest wait for the connection and
     for each part of the answer.
@@ -42,8 +44,8 @@ class SmsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.templates:
             raise ValueError("no templates: nothing would ever be sent")
         for purpose, template in self.templates.items():
-            if purpose not in PURPOSES:
-                raise ValueError(f"templates: {purpose!r} is none of {', '.join(PURPOSES)}")
+            if purpose not in PURPOSES and not _TOUCH.fullmatch(purpose):
+                raise ValueError(f"templates: {purpose!r} is none of {', '.join(PURPOSES)}, touch_…")
             if not _TEMPLATE.fullmatch(template):
                 raise ValueError(f"templates: {purpose} should look like SMS_123456789")
         check_fields(self.variables.values(), "variables")

@@ -1,4 +1,4 @@
-"""Tells one seller by text message: chooses the template and fills its variables; a provider sends it.
+"""Tells one seller, or writes to one customer, by text message: chooses the template and fills its variables; a provider sends it.
 
 Mainland operators let through approved templates only, without links in variables: so a message says little, and the seller
 opens the page.
@@ -38,9 +38,11 @@ class SmsSink:
             raise SinkRefused("this is meant for nobody in particular; a group's sink tells it")
         if not to.mobile:
             raise SinkRefused(f"seller {to.seller} has no mobile number in the organisation")
-        template = self._options.templates.get(delivery.alert.purpose)
+        touch = delivery.alert.touch
+        purpose = delivery.alert.purpose if touch is None else f"touch_{touch.text}"
+        template = self._options.templates.get(purpose)
         if template is None:
-            raise SinkRefused(f"no template is configured for {delivery.alert.purpose}")
+            raise SinkRefused(f"no template is configured for {purpose}")
         return await self._provider.send(
             SmsMessage(
                 mobile=to.mobile,
