@@ -66,6 +66,7 @@ from frontrow_dashboards import forms as form_page
 from frontrow_dashboards import pages
 
 HTTP_TIMEOUT_S = 10.0
+ANNOUNCED_WITHIN_S = 2.0  # what a start waits for the lead centre; one that is far behind is not waited for
 LAST_SNAPSHOT_S = 4.0  # what must be left of the budget for one more snapshot at the end
 SERVER_GRACE_S = 2.0  # for answers that are on their way and panels that say goodbye
 
@@ -401,6 +402,8 @@ class Daemon:
                             group.create_task(centre.transfers.run(), name="transfers"),
                             group.create_task(centre.follower.run(), name="centre"),
                         ]
+                        # A seller who is new in the configuration would be told that there is no such person.
+                        await asyncio.wait(desking[:1], timeout=ANNOUNCED_WITHIN_S)
                     feeding = group.create_task(feeds.run(), name="feeds")
                     sending = [group.create_task(worker.run(), name="outbox") for worker in workers]
                     serving = group.create_task(server.serve(sockets=[listener]), name="http")

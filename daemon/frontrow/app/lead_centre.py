@@ -278,7 +278,7 @@ class LeadCentre:
         await self.follower.close()
 
     async def announce(self, intake: Intake) -> None:
-        """Journal the configured policy and organisation where they are not those in force."""
+        """Journal the configured policy and organisation where they are not those in force; done when they are."""
         await self.follower.applied(
             self._store.store.seq
         )  # what is in the journal already says what is in force
@@ -300,6 +300,7 @@ class LeadCentre:
             log.warning("organisation_problem", problem=sentence)
         if events:
             await (await intake.put(events, feed=FEED))
+            await self.follower.applied(self._store.store.seq)
 
     async def unseal(self, contact: Contact) -> Mapping[str, Any] | None:
         """Return what somebody entered in a form, or None where it was destroyed."""
