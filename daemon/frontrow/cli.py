@@ -842,6 +842,26 @@ def dry_run_rules(
     return DONE
 
 
+@centre.command(name="rebuild")
+def rebuild_centre(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
+    """Make the lead centre's database anew from the journal, beside the one in use, and exchange them. The daemon must be stopped.
+
+    What was sent is not sent again. The one in use stays as it is until the new one is whole.
+    """
+    from frontrow.app.parts import load_config
+    from frontrow.app.rebuilding import rebuild
+    from frontrow.app.terminal import Bar
+
+    loaded, clock = load_config(config, os.environ), SystemClock()
+    since = datetime.fromtimestamp(clock.now() / 1000, UTC).isoformat(timespec="seconds")
+    with Bar(sys.stderr, clock) as bar:
+        done = rebuild(loaded, since=f"{since}, rebuilding the lead centre", progress=bar.frames)
+    print(f"{done.leads:,} leads from {done.frames:,} frames")
+    if done.left:
+        print(f"{done.left:,} frames more are followed when the daemon starts")
+    return DONE
+
+
 def _milliseconds(text: str) -> int:
     """Return a day or a moment (ISO 8601, UTC unless it says otherwise) as UTC milliseconds.
 

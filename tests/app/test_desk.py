@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import httpx
 import pytest
 import websockets
 
+from frontrow.app import centre as follower
 from frontrow.core.events import encode_event
+from frontrow.runtime import desk as runtime_desk
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
 from tests.app.test_daemon import hot, next_message, now_ms
 from tests.support.daemons import Running, running, write_config
+from tests.support.postgres import Postgres, needs_postgres
 from tests.support.rooms import event
 
 ORGANISATION = """
@@ -246,3 +250,34 @@ async def test_another_policy_is_journalled_once_and_an_equal_one_not_at_all(tmp
         store.close()
         kinds.append((journalled.count("policy_change"), journalled.count("org_change")))
     assert kinds == [(1, 1), (1, 1), (2, 1)]
+
+
+@needs_postgres
+async def test_while_the_database_is_away_events_are_taken_and_the_desk_says_503_and_later_all_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody tapped meanwhile is kept: tapped again under the same key it is not done twice."""
+    monkeypatch.setattr(follower, "RETRY_S", 0.05)
+    monkeypatch.setattr(runtime_desk, "APPLIED_WITHIN_S", 0.5)
+    server = await asyncio.to_thread(Postgres)
+    try:
+        database = f'[centre]\ndatabase = "{server.database()}"\n'
+        async with running(write_config(tmp_path, database + ORGANISATION)) as daemon:
+            li = Person(daemon, "li")
+            await daemon.ingest(hot())
+            lead = await li.first_lead()
+            await asyncio.to_thread(server.stop, signal.SIGQUIT)
+            assert (await li.get("/api/v1/inbox")).status_code == 503
+            away = await li.do(lead, "claim", key="tap")
+            assert (away.status_code, "retry-after" in away.headers) == (503, True)
+            assert (await daemon.ingest(hot(viewer="v2"))).json()["accepted"] > 0
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(20):
+                while (await li.get("/api/v1/inbox")).status_code == 503 or len(await li.leads()) < 2:
+                    await asyncio.sleep(0.02)
+            done = await li.do(lead, "claim", key="tap")
+            assert (done.status_code, done.json().get("holder")) == (200, "li")
+            kinds = [entry["kind"] for entry in (await li.get(f"/api/v1/leads/{lead}")).json()["timeline"]]
+            assert kinds.count("lead_claim") == 1
+    finally:
+        server.close()

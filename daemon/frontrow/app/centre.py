@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -27,7 +28,7 @@ from frontrow.runtime.pipeline import Applied
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.rooms import load_rooms, save_rooms
-from frontrow.storage.store import Alert, made_order
+from frontrow.storage.store import Alert, Store, made_order
 
 FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
 FRAMES_A_STEP = 64  # applied in one transaction at most
@@ -61,6 +62,32 @@ class Made:
     leads: Sequence[tuple[int, Lead]]
     shown: Mapping[str, Shown] = field(default_factory=dict)
     duplicates: Mapping[tuple[str, str], int] | None = None
+
+
+def follow(book: SqlBook, centre: Centre, made: Sequence[Made], mark: bytes) -> bool:
+    """Apply frames that follow each other, ``mark`` the journal's at the last of them, in a transaction that is left open.
+
+    Return False where there was nothing to do but to go on, and none is open.
+    """
+    position = book.position()
+    now = max(centre.now_after(each.frame) for each in made)
+    due = book.next_due is not None and book.next_due <= now
+    concerned = due or any(centre.concerns(each.frame) or each.leads for each in made)
+    if concerned:
+        book.begin()
+        for each in made:
+            centre.apply(each.frame, each.leads, each.shown)
+    else:
+        position.now = now
+    position.seq, position.mark = made[-1].seq, mark
+    return concerned
+
+
+def read_made(store: Store, after: int, limit: int = FRAMES_READ) -> list[Made]:
+    """Read the frames that come after ``after`` from a journal, with the leads that they made."""
+    frames = list(islice(store.frames(after), limit))
+    leads = store.leads_made(after, frames[-1][0]) if frames else {}
+    return [Made(seq, frame, leads.get(seq, ())) for seq, frame in frames]
 
 
 class CentreFollower:
@@ -217,14 +244,7 @@ class CentreFollower:
 
     def _read(self, after: int) -> list[Made]:
         """Read frames from the journal; in the store's thread."""
-        store = self._store.store
-        frames: list[tuple[int, Frame]] = []
-        for seq, frame in store.frames(after):
-            frames.append((seq, frame))
-            if len(frames) == FRAMES_READ:
-                break
-        leads = store.leads_made(after, frames[-1][0]) if frames else {}
-        return [Made(seq, frame, leads.get(seq, ())) for seq, frame in frames]
+        return read_made(self._store.store, after)
 
     async def _step(self, made: Sequence[Made]) -> None:
         began = self._clock.monotonic()
@@ -258,21 +278,13 @@ class CentreFollower:
         """Apply frames in a transaction that is left open, and return what is to be told; None: nothing was to be done, and none is open."""
         assert self._opened is not None
         book, centre = self._opened
-        position = book.position()
-        now = max(centre.now_after(each.frame) for each in made)
         for each in made:
             self._counts.take(each.seq, each.frame, each.duplicates)
-        due = book.next_due is not None and book.next_due <= now
-        if not due and not any(centre.concerns(each.frame) or each.leads for each in made):
-            position.now, position.seq, position.mark = now, made[-1].seq, mark
-            if position.seq - self._written < UNWRITTEN_FRAMES and not self._counts.due:
+        if not follow(book, centre, made, mark):
+            if made[-1].seq - self._written < UNWRITTEN_FRAMES and not self._counts.due:
                 return None
             book.begin()
             return []
-        book.begin()
-        for each in made:
-            centre.apply(each.frame, each.leads, each.shown)
-        position.seq, position.mark = made[-1].seq, mark
         return self._alerts(book, centre, centre.take_told())
 
     def _commit(self, seq: int) -> list[LeadRow]:
@@ -289,10 +301,14 @@ class CentreFollower:
     def _finish(self, book: SqlBook) -> None:
         self._counts.take_duplicates(self._unheard)
         try:
-            book.begin()
-            save_rooms(book.db, self._counts)
-            book.commit()
-        except SQLAlchemyError as error:  # what is not written is counted again from the journal
+            if not self.failing:  # else nobody knows what the database holds
+                book.begin()
+                save_rooms(book.db, self._counts)
+                book.commit()
+        except (
+            SQLAlchemyError,
+            StoreDamaged,
+        ) as error:  # what is not written is counted again from the journal
             log.warning("centre_not_finished", error=type(error).__name__)
         book.close()
 

@@ -137,6 +137,13 @@ def known_names(config: Config, pack: Pack) -> Known:
     )
 
 
+def room_facts(config: Config) -> RoomFacts:
+    """Return who counts what happens in the rooms, from the journal's first frame on; its sessions end as the engine's do."""
+    return RoomFacts(
+        silence_ms=config.engine.session_silence_s * 1000, grace_ms=config.engine.session_grace_s * 1000
+    )
+
+
 class LeadCentre:
     """The lead centre of one daemon, from :meth:`open` to :meth:`close`."""
 
@@ -178,7 +185,7 @@ class LeadCentre:
             return book, centre
 
         def shown(row: int) -> Shown:
-            return _masked(people.name(row), people.words(row))
+            return masked(people.name(row), people.words(row))
 
         self.follower = CentreFollower(
             store=store,
@@ -189,10 +196,7 @@ class LeadCentre:
             shown=shown,
             clock=clock,
             observer=observer,
-            counts=RoomFacts(
-                silence_ms=config.engine.session_silence_s * 1000,
-                grace_ms=config.engine.session_grace_s * 1000,
-            ),
+            counts=room_facts(config),
         )
 
     async def open(self) -> None:
@@ -435,7 +439,8 @@ def _own(id: str, kind: str, at: int, data: dict[str, Any]) -> Event:
     return Event(id=id, platform=PLATFORM, room=ROOM, kind=kind, at=at, data=data)
 
 
-def _masked(name: str | None, words: str | None) -> Shown:
+def masked(name: str | None, words: str | None) -> Shown:
+    """Return what may be shown of a viewer of this name who wrote these words."""
     return (
         None if name is None else mask_name(mask_numbers(name)),
         None if words is None else mask_numbers(words),

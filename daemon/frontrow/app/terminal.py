@@ -55,6 +55,18 @@ class Bar:
             self._stream.write(_CLEAR + words)
             self._stream.flush()
 
+    def frames(self, done: int, total: int) -> None:
+        """Show how many frames of a journal are done."""
+        now_s = self._clock.monotonic()
+        if self._stream is None or now_s - self._drawn_s < EVERY_S:
+            return
+        self._drawn_s = now_s
+        share = done / total
+        self._stream.write(
+            f"{_CLEAR}[{'█' * round(WIDTH * share):<{WIDTH}}] {share:4.0%}  {done:,} of {total:,} frames"
+        )
+        self._stream.flush()
+
     def at(self, *, events: int, done_bytes: int, total_bytes: int | None) -> None:
         now_s = self._clock.monotonic()
         if self._stream is None or now_s - self._drawn_s < EVERY_S:

@@ -40,9 +40,9 @@ def open_database(url: str) -> Engine:
         StoreUnusable: It is not an address of such a database, the driver is not installed, or it cannot be opened.
         StoreDamaged: It was written by a newer Frontrow, or is not a database of the lead centre.
     """
-    address = _address(url)
+    address = address_of(url)
     try:
-        engine = _engine(address)
+        engine = engine_of(address)
     except ImportError as error:
         raise StoreUnusable(
             "Postgres needs a driver that is not installed: pip install 'frontrow[postgres]'"
@@ -60,7 +60,12 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-def _address(url: str) -> URL:
+def address_of(url: str) -> URL:
+    """Return the address that a text is, with the driver that we use.
+
+    Raises:
+        StoreUnusable: It is no address of such a database.
+    """
     try:
         address = make_url(url)
         driver = DRIVERS[address.get_backend_name()]
@@ -72,7 +77,8 @@ def _address(url: str) -> URL:
     return address.set(drivername=driver)
 
 
-def _engine(address: URL) -> Engine:
+def engine_of(address: URL) -> Engine:
+    """Return an engine on a database whose tables may be of any version, or not there."""
     options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
     if address.get_backend_name() != "sqlite":
         return sa.create_engine(
