@@ -460,7 +460,7 @@ class Baseline:
             "customer": None,
             "store": None,
             "grade": "hot",
-            "quality": None,
+            "quality": "Q2" if viewer.fan or viewer.earlier_sessions else "Q1",
             "points": viewer.points,
             "probability": viewer.probability if self.ready else None,
             "reasons": self.reasons(viewer, features),

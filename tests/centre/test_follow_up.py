@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from frontrow.core.centre.assignment import Rule
-from frontrow.core.centre.book import Contact, LeadRow
+from frontrow.core.centre.assignment import Conditions, Rule
+from frontrow.core.centre.book import CleanTask, Contact, LeadRow, RawLead
 from tests.support.centre import MINUTE, START, Scene, a_policy, place
 
 HOUR = 60 * MINUTE
@@ -281,3 +281,44 @@ def test_a_reveal_is_written_down() -> None:
     [access] = scene.rows(Access)
     assert (access.by, access.purpose, access.lead, access.at) == ("li", "call", lead.lead, START + 1)
     assert scene.timeline(lead)[-1].kind == "contact_reveal"
+
+
+def test_a_phone_that_turns_out_to_be_shared_parts_whoever_it_had_joined() -> None:
+    """Each has their own lead again, with all their raw leads in it, and a person is asked about the number."""
+    scene = Scene()
+    for number in range(7):
+        scene.form(f"v{number}", "one phone", number * 1_000)
+        scene.hot(f"v{number}", number * 1_000 + 500)
+    leads = scene.leads()
+    assert len(leads) == 7
+    assert len({lead.customer for lead in leads}) == 7
+    assert sorted(raw.lead for raw in scene.rows(RawLead)) == sorted(2 * [lead.lead for lead in leads])
+    assert {task.reason for task in scene.rows(CleanTask)} >= {"shared_phone"}
+
+
+def test_a_lead_by_a_form_that_turns_hot_is_given_by_the_rule_for_hot_ones() -> None:
+    """The form makes the lead, warm; the click in the same second makes it hot, and its five minutes begin then."""
+    rules = (
+        Rule(name="hot", when=Conditions(grades=("hot",)), team="hz-a"),
+        Rule(name="rest", pool="later"),
+    )
+    scene = Scene(a_policy(rules=rules))
+    lead = scene.form("v1", "p1")
+    assert (lead.rule, lead.pool, lead.holder) == ("rest", "later", None)
+    lead = scene.hot("v1", 90_000)
+    assert (lead.rule, lead.pool, lead.team, lead.grade) == ("hot", None, "hz-a", "hot")
+    assert lead.holder in ("li", "wang")
+    assert (lead.hot_at, lead.due_at) == (START + 90_000, START + 90_000 + 5 * MINUTE)
+    claimed = scene.act("lead_claim", lead, 100_000, seller=lead.holder)
+    assert scene.hot("v1", 110_000, session="s2").holder == claimed.holder, "who follows it keeps it"
+
+
+def test_nobody_is_reminded_of_a_person_who_was_erased() -> None:
+    scene = Scene()
+    lead = scene.hot("v1")
+    identity = {"kind": "viewer:douyin", "key": "v1"}
+    scene.say("person_erase", 1_000, data={"identities": [identity], "by": "dpo", "reason": "asked"})
+    told = len(scene.told)
+    scene.pass_time(60 * MINUTE)
+    assert scene.timers(lead) == {}
+    assert scene.told[told:] == []

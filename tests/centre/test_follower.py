@@ -57,13 +57,17 @@ class Quiet:
     """Fits the follower's observer."""
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures = self.skipped = 0
 
     def centre_applied(self, frames: int, seconds: float, behind: int) -> None:
         del frames, seconds, behind
 
-    def centre_failed(self) -> None:
+    def centre_failed(self, behind: int) -> None:
+        del behind
         self.failures += 1
+
+    def centre_skipped(self) -> None:
+        self.skipped += 1
 
 
 def story() -> list[tuple[Event, list[Lead]]]:
@@ -516,3 +520,30 @@ async def test_a_journal_that_cannot_be_read_leaves_the_database_as_it_was(
     with pytest.raises(StoreDamaged, match="frame 20"):
         rebuild(config, since="now", progress=lambda done, total: None)
     assert decided(database) == expected[0]
+
+
+async def test_an_event_that_fails_by_our_mistake_stops_nothing_that_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One frame that could not be applied would stop all leads of the company until somebody mends the program."""
+    journal(tmp_path / "frontrow.db", frame=7).close()
+    hear = Centre._hear
+    claims = [event.id for event, _ in story() if event.kind == "lead_claim"]
+
+    def mistaken(self: Centre, event: Event, at: int) -> None:
+        hear(self, event, at)
+        if event.id == claims[1]:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Centre, "_hear", mistaken)
+    url = f"sqlite:///{tmp_path / 'centre.db'}"
+    async with following(tmp_path / "frontrow.db", url) as each:
+        await caught_up(each)
+        assert (each.observer.skipped, each.observer.failures) == (1, 0)
+    monkeypatch.setattr(
+        Centre, "_hear", lambda self, event, at: event.id != claims[1] and hear(self, event, at)
+    )
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    async with following(tmp_path / "frontrow.db", other) as each:
+        await caught_up(each)
+    assert decided(url) == decided(other), "as if that one event had said nothing"

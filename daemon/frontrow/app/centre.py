@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,6 +35,7 @@ FRAMES_HELD = 64  # in memory; more are read from the journal when their turn co
 FRAMES_A_STEP = 64  # applied in one transaction at most
 FRAMES_READ = 16  # from the journal at once, in the thread in which commits wait meanwhile
 UNWRITTEN_FRAMES = 256  # without anything for the centre, before the position is written all the same
+MOST_SKIPPED = 8  # events of one frame that may fail, before it is not the events that are at fault
 RETRY_S = 2.0  # after the database failed
 ANOTHER_HISTORY = (
     "the lead centre's database has followed a journal that is not this one any more, as after a restore: stop the daemon, run"
@@ -47,7 +49,8 @@ class Observer(Protocol):
     """Who counts. No call may raise or wait."""
 
     def centre_applied(self, frames: int, seconds: float, behind: int) -> None: ...
-    def centre_failed(self) -> None: ...
+    def centre_failed(self, behind: int) -> None: ...
+    def centre_skipped(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,18 @@ class Made:
     duplicates: Mapping[tuple[str, str], int] | None = None
 
 
-def follow(book: SqlBook, centre: Centre, made: Sequence[Made], mark: bytes) -> bool:
+def follow(
+    book: SqlBook,
+    centre: Centre,
+    made: Sequence[Made],
+    mark: bytes,
+    *,
+    skipped: Callable[[int, Exception], None] | None = None,
+) -> bool:
     """Apply frames that follow each other, ``mark`` the journal's at the last of them, in a transaction that is left open.
 
-    Return False where there was nothing to do but to go on, and none is open.
+    Return False where there was nothing to do but to go on, and none is open. With ``skipped`` each event is tried by itself: one that
+    fails, by a mistake of ours, is taken back and told of by its frame, and the others are applied.
     """
     position = book.position()
     now = max(centre.now_after(each.frame) for each in made)
@@ -76,11 +87,44 @@ def follow(book: SqlBook, centre: Centre, made: Sequence[Made], mark: bytes) -> 
     if concerned:
         book.begin()
         for each in made:
-            centre.apply(each.frame, each.leads, each.shown)
+            if skipped is None:
+                centre.apply(each.frame, each.leads, each.shown)
+            else:
+                _apply_apart(book, centre, each, skipped)
     else:
         position.now = now
     position.seq, position.mark = made[-1].seq, mark
     return concerned
+
+
+def _apply_apart(
+    book: SqlBook, centre: Centre, made: Made, skipped: Callable[[int, Exception], None]
+) -> None:
+    """Apply a frame event by event, which gives the same as all at once, less those that fail."""
+    frame, told, failures, begin = made.frame, centre.take_told(), 0, 0
+    for end in range(1, len(frame) + 1):
+        leads = [
+            (place - begin, lead)
+            for place, lead in made.leads
+            if place == end - 1 or (place < 0 and end == 1)
+        ]
+        part = frame.part(begin, end)
+        if not leads and end < len(frame) and not centre.concerns(frame.part(end - 1, end)):
+            continue
+        begin = end
+        try:
+            with book.attempt():
+                centre.apply(part, leads, made.shown)
+        except sa.exc.OperationalError:
+            raise  # the database's trouble, not the event's
+        except Exception as error:
+            centre.reload()
+            failures += 1
+            if failures > MOST_SKIPPED:
+                raise  # it is not one event that is wrong
+            skipped(made.seq, error)
+        told += centre.take_told()
+    centre.tell_again(told)
 
 
 def read_made(store: Store, after: int, limit: int = FRAMES_READ) -> list[Made]:
@@ -199,7 +243,7 @@ class CentreFollower:
                 while made := await self._next():
                     await self._step(made)
             except Exception as error:  # whatever it is, the journal has all, and events go on
-                self._observer.centre_failed()
+                self._observer.centre_failed(self._store.store.seq - self._seq)
                 if not self.failing:
                     self.failing = True
                     log.exception("centre_failed", seq=self._seq, error=type(error).__name__)
@@ -253,7 +297,14 @@ class CentreFollower:
         assert mark is not None
         changed: list[LeadRow] = []
         try:
-            alerts = await loop.run_in_executor(self._thread, self._apply, made, mark)
+            try:
+                alerts = await loop.run_in_executor(self._thread, self._apply, made, mark)
+            except sa.exc.OperationalError:
+                raise
+            except Exception as error:
+                log.exception("centre_event_failed", seq=made[0].seq, error=type(error).__name__)
+                await loop.run_in_executor(self._thread, self._roll_back)
+                alerts = await loop.run_in_executor(self._thread, self._apply_apart, made, mark)
             if alerts:
                 # Before the position is written: what a crash repeats has the same keys, and is in the outbox once.
                 await self._store.call(self._store.store.outbox_add, alerts)
@@ -285,6 +336,19 @@ class CentreFollower:
                 return None
             book.begin()
             return []
+        return self._alerts(book, centre, centre.take_told())
+
+    def _apply_apart(self, made: Sequence[Made], mark: bytes) -> list[tuple[Alert, int]]:
+        """Apply frames of which one has an event that fails: it must not stop what comes after it."""
+        assert self._opened is not None
+        book, centre = self._opened
+
+        def skipped(seq: int, error: Exception) -> None:
+            self._observer.centre_skipped()
+            log.error("centre_event_skipped", seq=seq, error=type(error).__name__)
+
+        if not follow(book, centre, made, mark, skipped=skipped):
+            book.begin()
         return self._alerts(book, centre, centre.take_told())
 
     def _commit(self, seq: int) -> list[LeadRow]:

@@ -130,8 +130,11 @@ class Observer:
     def centre_applied(self, frames: int, seconds: float, behind: int) -> None:
         self._metrics.centre_applied(seconds, behind)
 
-    def centre_failed(self) -> None:
-        self._metrics.centre_failed()
+    def centre_failed(self, behind: int) -> None:
+        self._metrics.centre_failed(behind)
+
+    def centre_skipped(self) -> None:
+        self._metrics.centre_skipped()
 
     def acknowledged(self, seconds: Sequence[float]) -> None:
         self._metrics.ingest_ack.observe_all(seconds)

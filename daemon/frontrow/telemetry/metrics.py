@@ -136,6 +136,11 @@ class Metrics:
             "Durable frames that the lead centre has not applied yet.",
             registry=registry,
         )
+        self._centre_skipped = Counter(
+            "frontrow_centre_skipped_total",
+            "Events that the lead centre could not apply, by a mistake of ours; the log names the frame.",
+            registry=registry,
+        )
         self._centre_failures = Counter(
             "frontrow_centre_failures_total",
             "Times that the lead centre's database failed; what came meanwhile waits in the journal.",
@@ -252,9 +257,14 @@ class Metrics:
         self._centre_s.observe(seconds)
         self._centre_behind.set(behind)
 
-    def centre_failed(self) -> None:
-        """Count a failure of the lead centre's database."""
+    def centre_failed(self, behind: int) -> None:
+        """Count a failure of the lead centre's database, and take note of how many frames wait for it."""
         self._centre_failures.inc()
+        self._centre_behind.set(behind)
+
+    def centre_skipped(self) -> None:
+        """Count an event that the lead centre could not apply by a mistake of ours."""
+        self._centre_skipped.inc()
 
     def snapshot(self, seconds: float | None) -> None:
         """Count a snapshot that took so long to write, or (None) that failed."""

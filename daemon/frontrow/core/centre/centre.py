@@ -175,6 +175,10 @@ class Centre:
         told, self._told = self._told, []
         return told
 
+    def tell_again(self, told: Sequence[Told]) -> None:
+        """Put messages that were taken in front of those that are decided from now on."""
+        self._told = [*told, *self._told]
+
     def apply(
         self, frame: Frame, leads: Sequence[tuple[int, Lead]], shown: Mapping[str, Shown] | None = None
     ) -> None:
@@ -584,6 +588,7 @@ class Centre:
             if here is None:  # it came in while they were one: it has a lead of its own now
                 facts = self._facts_of(raw)
                 here = self._open(raw, Meeting.NEW, facts, self._decide(facts, at), at)
+                survivors[here.lead] = here  # what else of theirs came in meanwhile goes there
             else:
                 here.raws += 1
                 book.put(here)
@@ -855,6 +860,7 @@ class Centre:
     def _add(self, raw: RawLead, row: LeadRow, met: Meeting, at: int) -> None:
         """Let a raw lead go into a lead that is there, and begin that again where it was closed or in the pool."""
         row.raws += 1
+        before = row.grade
         row.grade = (
             raw.grade
             if met is not Meeting.OPEN_LEAD
@@ -875,6 +881,10 @@ class Centre:
             row, "met", CLOCK, at, {"raw": raw.raw, "met": met, "grade": raw.grade, "points": raw.points}
         )
         if met is Meeting.OPEN_LEAD:
+            if row.owner is None and _GRADE_ORDER[raw.grade] > _GRADE_ORDER[before]:
+                self._ask_rules_again(row, raw, at)
+                self._changed(row)
+                return
             if row.holder is not None and _GRADE_ORDER[raw.grade] == len(GRADES) - 1:
                 self._tell(row, row.holder, "nudge", at, event="hot_again")
             self._changed(row)
@@ -889,6 +899,19 @@ class Centre:
         self._settle_quality(row)  # what was invalid is asked about anew
         self._set_timers(row, "made", at)
         self._dispatch(row, at, None, prefer=former if met is Meeting.REPURCHASE else None)
+
+    def _ask_rules_again(self, row: LeadRow, raw: RawLead, at: int) -> None:
+        """A lead that nobody has claimed has become more eager: another rule may take it, and its five minutes begin now.
+
+        A form makes a lead of somebody who is warm, and what they do next makes them hot.
+        """
+        row.hot_at = raw.decided_at
+        self._set_timers(row, "made", at)
+        taking = next(self.policy.compiled.matching(self._facts_of_row(row)), None)
+        if taking is not None and taking.name != row.rule:
+            self._dispatch(row, at, None)
+        elif row.holder is not None:
+            self._tell(row, row.holder, "nudge", at, event="hot_again")
 
     # ------------------------------------------------------------------ who gets it
 
@@ -1518,6 +1541,7 @@ class Centre:
                 if entry.note is not None:
                     entry.note = None
                     book.put(entry)
+            self._cancel_all(row)  # nobody is to be reminded of somebody who wants to be forgotten
             self._note(row, "erased", CLOCK, at, {})
             self._changed(row)
 

@@ -254,16 +254,29 @@ class _Room:
             np.zeros(0, np.uint64),
         ]  # older, newer
         self.known_dirty = False
+        self.first: dict[
+            str, int
+        ] = {}  # viewer → the number of the first session in memory in which they were
+        self.numbered = 0
         self.sessions = Sessions(silence_ms=silence_ms, grace_ms=grace_ms, opened=self._opened)
 
     def _opened(self, session: Session) -> None:
-        number = 1 + max((each.number for each in self.audiences.values()), default=0)
-        self.audiences[session.id] = Audience(session, number)
+        self.numbered += 1
+        self.audiences[session.id] = Audience(session, self.numbered)
 
     def add(self, audience: Audience) -> None:
         """Take a session that was in memory before a restart."""
         self.audiences[audience.session.id] = audience
         self.sessions.add(audience.session)
+        self.numbered = max(self.numbered, audience.number)
+        self.note(audience.viewers, audience)
+
+    def note(self, viewers: Iterable[str], audience: Audience) -> None:
+        """Take note that viewers are in a session."""
+        first, number = self.first, audience.number
+        for viewer in viewers:
+            if first.setdefault(viewer, number) > number:
+                first[viewer] = number
 
     def was_here(self, viewers: Sequence[str], before: Audience) -> NDArray[np.bool_]:
         """Return of each viewer whether they were in a session before this one."""
@@ -273,9 +286,8 @@ class _Room:
             if generation.size:
                 at = np.minimum(np.searchsorted(generation, hashes), generation.size - 1)
                 known |= generation[at] == hashes
-        for other in self.audiences.values():
-            if other.number < before.number:
-                known |= [viewer in other.viewers for viewer in viewers]
+        first, number = self.first, before.number
+        known |= [first.get(viewer, number) < number for viewer in viewers]
         return known
 
     def retire(self, audience: Audience) -> None:
@@ -284,6 +296,9 @@ class _Room:
         self.sessions.forget(audience.session)
         if self.sessions.current is audience.session:
             self.sessions.current = None
+        for viewer in audience.viewers:
+            if self.first.get(viewer) == audience.number:
+                del self.first[viewer]
         if audience.viewers:
             older, newer = self.known
             newer = np.union1d(newer, _hashes(list(audience.viewers)))
@@ -508,6 +523,7 @@ class RoomFacts:
             audience.bits[span] = np.where(returning, _RETURNING, 0)
             for number, viewer in enumerate(taken, start=first):
                 known[viewer] = number
+            room.note(taken, audience)
         for place in missing:
             who[place] = known.get(viewers[place], -2)  # type: ignore[arg-type]  # those without a viewer are not missing
         return who

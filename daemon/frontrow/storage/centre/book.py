@@ -7,7 +7,8 @@ Texts are ordered here, by their code points, and never by a database, each of w
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -313,6 +314,25 @@ class SqlBook:
                 self._connection.invalidate()  # whatever was open there, the other end gives it up
             self._end()
         self._position, self._made = replace(self._kept), None
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Do something within the transaction that is taken back alone where it fails; the error passes through."""
+        self._flush()
+        position, written = replace(self._position), dict(self._session.written)
+        nested = self._db.begin_nested()
+        try:
+            yield
+            self._flush()
+            nested.commit()
+        except BaseException:
+            nested.rollback()
+            # What was read may have been changed since.
+            self._session = _Session()
+            self._session.written = written
+            self._position, self._made = position, None
+            self.next_due = 0  # timers that this transaction has set may come before those of the last one
+            raise
 
     def reread(self) -> None:
         """Read how far the database has followed; between transactions.

@@ -79,7 +79,12 @@ def address_of(url: str) -> URL:
 
 def engine_of(address: URL) -> Engine:
     """Return an engine on a database whose tables may be of any version, or not there."""
-    options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
+    # Errors must not carry rows into logs: they hold names and words.
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "json_serializer": _to_json,
+        "json_deserializer": orjson.loads,
+    }
     if address.get_backend_name() != "sqlite":
         return sa.create_engine(
             address, pool_pre_ping=True, connect_args={**POSTGRES, **address.query}, **options
