@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy.exc
 import websockets
 
 from frontrow.app import centre as follower
@@ -281,3 +282,19 @@ async def test_while_the_database_is_away_events_are_taken_and_the_desk_says_503
             assert kinds.count("lead_claim") == 1
     finally:
         server.close()
+
+
+async def test_a_database_that_does_not_answer_is_said_to_be_away(
+    daemon: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manager's figures are not there for a while; that is no error of theirs, nor a reason to look for one of ours."""
+
+    def away(*_: Any) -> None:
+        raise sqlalchemy.exc.OperationalError("SELECT", {}, Exception("no server"))
+
+    manager = Person(daemon, None, Role.MANAGER)
+    path = "/api/v1/indicators/query?indicators=raw_leads"
+    assert (await manager.get(path)).status_code == 200
+    monkeypatch.setattr("frontrow.app.lead_centre.query", away)
+    answer = await manager.get(path)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

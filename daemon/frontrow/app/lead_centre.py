@@ -181,7 +181,6 @@ class LeadCentre:
             centre.load()
             book.roll_back()
             self.reads = Reads(book.engine)
-            self._engine = book.engine
             return book, centre
 
         def shown(row: int) -> Shown:
@@ -252,6 +251,7 @@ class LeadCentre:
 
         Raises:
             QuestionRefused: As :func:`frontrow.storage.centre.indicators.query`.
+            DatabaseAway: The database does not answer now.
         """
         messages: list[Message] = []
         if MESSAGES & {BY_ID[name].numerator for name in question.indicators if name in BY_ID}:
@@ -259,7 +259,7 @@ class LeadCentre:
             messages = [Message(*each) for each in times]
 
         def ask() -> list[Figure]:
-            with self._engine.connect() as db:
+            with self.reads.reading() as db:
                 return query(db, question, messages)
 
         return await asyncio.to_thread(ask)

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from frontrow import __version__
 from frontrow.core.contact import mask_numbers
-from frontrow.core.errors import CommitFailed, EventInvalid, SignatureInvalid
+from frontrow.core.errors import CommitFailed, DatabaseAway, EventInvalid, SignatureInvalid
 from frontrow.core.events import MAX_ID, Batch, Event, RoomRef
 from frontrow.core.leads import Lead
 from frontrow.core.letters import LetterRefused, LetterView, State
@@ -587,6 +587,10 @@ def application(services: Services) -> ASGIApp:
             if not (isinstance(error.extra, dict) and error.extra.get("counted")):
                 services.counters.refused("http", str(error.status_code))
             return as_problem(error)
+        if isinstance(error, DatabaseAway):
+            services.counters.refused("http", "database away")
+            retry = {"retry-after": str(RETRY_AFTER_S)}
+            return as_problem(problem(503, "The database of leads does not answer now.", retry))
         services.counters.refused("http", "500")
         log.error("request_failed", method=method, path=path, exc_info=error)
         return as_problem(HTTPException(status_code=500, detail="An error of ours; it has been logged."))

@@ -56,7 +56,7 @@ class Desk:
         "mine": what they hold and is open. "open" and "closed": all that is. ``after`` is the place of the last one they have.
         """
         found: list[LeadRow] = []
-        with self._reading() as db:
+        with self.reading() as db:
             # Open leads that are due, open ones that are not, closed ones: each stretch lies in an index in its order.
             for where, order in _stretches(view, after):
                 left = limit - len(found)
@@ -74,7 +74,7 @@ class Desk:
         """Return a lead, or where it was merged into another one that one; None: there is none."""
         if "\0" in lead:
             return None  # no name of a lead, and no text to Postgres
-        with self._reading() as db:
+        with self.reading() as db:
             for _ in range(64):  # merges of merges; a circle would be a bug, and no reason to hang
                 row = db.execute(select_rows(LeadRow, _l.lead == lead)).first()
                 found = None if row is None else row_of(LeadRow, row)
@@ -99,7 +99,7 @@ class Desk:
         query = (
             sa.select(c.lead, c.reasons).where(c.lead.in_(list(leads))).order_by(c.decided_at, c.raw.desc())
         )
-        with self._reading() as db:
+        with self.reading() as db:
             return {lead: reasons for lead, reasons in db.execute(query)}
 
     def contact(self, customer: str) -> Contact | None:
@@ -127,7 +127,7 @@ class Desk:
             c.lead, c.customer, c.team, c.holder, c.country, c.province, c.city, c.product, c.taxonomy, c.status, c.store,
         )  # fmt: skip
         of_store = sa.and_(c.store == store, c.closed_at.is_(None), c.merged_into.is_(None))
-        with self._reading() as db:
+        with self.reading() as db:
             query = sa.select(*columns).where(of_store).order_by(c.number).limit(limit + 1)
             found = [(row.store, _open_lead(row)) for row in db.execute(query)]
             customers = sorted({lead.customer for _, lead in found if lead.customer is not None})
@@ -154,12 +154,13 @@ class Desk:
     def plan(self, plan: str) -> Plan | None:
         """Return the plan of a store's transfer that the journal has told of, or None: none, or it is too old."""
         c = tables.states.c
-        with self._reading() as db:
+        with self.reading() as db:
             found = db.execute(sa.select(c.value).where(c.name == transfer_state(plan))).scalar()
         return None if found is None else read_plan(found)
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection to read with, for a question of another module's."""
         try:
             with self._engine.connect() as db:
                 yield db
@@ -167,7 +168,7 @@ class Desk:
             raise DatabaseAway("the lead centre's database does not answer") from error
 
     def _rows(self, kind: type[Any], query: sa.Select[Any]) -> list[Any]:
-        with self._reading() as db:
+        with self.reading() as db:
             return [row_of(kind, row) for row in db.execute(query)]
 
 
