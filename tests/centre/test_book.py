@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -27,10 +28,11 @@ from frontrow.core.centre.book import (
     TimerRow,
 )
 from frontrow.core.errors import StoreDamaged
+from frontrow.core.frames import Frame
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import TABLES, TIMERS_READ, SqlBook, row_of, select_rows
 from frontrow.storage.centre.database import WRITES, open_database
-from tests.support.centre import STORE, a_lead
+from tests.support.centre import START, STORE, Scene, a_lead, hot_lead
 
 MOST = (1 << 63) - 1
 WORDS = "小鱼 🐟 é\u0301\u202e'\";--\\ \t\n"
@@ -50,9 +52,9 @@ def booked(url: str) -> Iterator[SqlBook]:
         book.close()
 
 
-def test_tables_are_made_once_and_are_what_the_code_takes_them_for(database: str) -> None:
-    open_database(database).dispose()
-    engine = open_database(database)
+def test_tables_are_made_once_and_are_what_the_code_takes_them_for(empty_database: str) -> None:
+    open_database(empty_database).dispose()
+    engine = open_database(empty_database)
     with engine.connect() as db:
         context = MigrationContext.configure(db, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, tables.metadata) == []
@@ -376,3 +378,38 @@ def _key(row: Any) -> tuple[Any, ...]:
 def _of(rows: dict[Any, Any], kind: type[Any], name: str, value: str, *order: str) -> list[Any]:
     found = [row for row in rows.values() if isinstance(row, kind) and getattr(row, name) == value]
     return sorted(found, key=lambda row: tuple(getattr(row, each) for each in order))
+
+
+def test_what_a_lead_asks_of_the_database_is_bounded_and_less_where_leads_come_together(
+    database: str,
+) -> None:
+    """A question to a server takes a fraction of a millisecond: fifty of them are what a seller waits for."""
+    scene = Scene(url=database)
+    for number in range(3):
+        scene.hot(f"before{number}")
+    asked: list[str] = []
+    sa.event.listen(scene.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+
+    def counted(leads: int, act: Callable[[], object]) -> float:
+        asked.clear()
+        act()
+        return len(asked) / leads
+
+    def together() -> None:
+        scene.book.begin()
+        for number in range(20):
+            frame = Frame.of(
+                [scene.event("product_click", platform="douyin", room="r1", viewer=f"v{number}")]
+            )
+            scene.centre.apply(frame, [(0, hot_lead(f"v{number}", START))])
+        scene.book.commit()
+
+    one, claimed = (
+        hot_lead("one", START),
+        scene.event("lead_claim", platform="douyin", room="r1", lead="", seller="li"),
+    )
+    click = scene.event("product_click", platform="douyin", room="r1", viewer="one")
+    assert counted(1, lambda: scene.apply([click], [one])) <= 18
+    assert counted(1, lambda: scene.apply([msgspec.structs.replace(claimed, lead=one.lead)])) <= 11
+    assert counted(20, together) <= 7
+    scene.close()

@@ -209,7 +209,7 @@ def pair(database: str, tmp_path: Path) -> Pair:
 
 @given(steps=_steps)
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large], max_examples=20
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large], max_examples=14
 )
 def test_nothing_in_the_journal_stops_the_centre_and_every_database_keeps_the_same(
     pair: Pair, steps: list[tuple[dict[str, Any], Any, str | None]]

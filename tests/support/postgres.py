@@ -23,6 +23,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from frontrow.storage.centre.database import open_database
 from tests.support.ports import stable_port
 
 UNPRIVILEGED = "nobody"  # who runs it where we are root, as whom Postgres refuses to run
@@ -147,10 +148,19 @@ def server() -> Postgres:
     return started
 
 
-@contextlib.contextmanager
-def own_database() -> Iterator[str]:
-    """Give a new, empty database of this process's server, gone when the block ends."""
+@cache
+def _with_tables() -> str:
+    """Return the name of a database of this process's server that has the lead centre's tables and nothing in them."""
     url = server().database()
+    open_database(url).dispose()
+    return url.rpartition("/")[2]
+
+
+@contextlib.contextmanager
+def own_database(*, empty: bool = False) -> Iterator[str]:
+    """Give a new database of this process's server, gone when the block ends: with the lead centre's tables, which a copy has sooner than
+    migrations make them, or ``empty``."""
+    url = server().database(None if empty else _with_tables())
     try:
         yield url
     finally:

@@ -219,14 +219,9 @@ class _Session:
 
     def __init__(self) -> None:
         self.rows: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
-        self.stored: dict[type[Any], set[Key]] = {
-            row: set() for row in TABLES
-        }  # which of these the database has
-        self.absent: dict[type[Any], set[Key]] = {row: set() for row in TABLES}  # asked for, and not there
+        # Of rows: which the database has, which were asked for and are not there, which were taken away and are there still.
+        self.stored, self.absent, self.removed = _keys(), _keys(), _keys()
         self.dirty: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
-        self.removed: dict[type[Any], set[Key]] = {
-            row: set() for row in TABLES
-        }  # which the database has still
         self.groups: dict[_Groups, dict[Any, dict[Key, Any]]] = {
             each: {} for of_row in _GROUPS.values() for each in of_row
         }
@@ -646,6 +641,10 @@ class SqlBook:
                 sa.update(tables.leads).where(_l.lead == sa.bindparam("moved")).values(merged_into=_l.lead),
                 [{"moved": lead} for lead in moved],
             )
+
+
+def _keys() -> dict[type[Any], set[Key]]:
+    return {row: set() for row in TABLES}
 
 
 def _standing(row: LeadRow) -> Key:

@@ -23,7 +23,7 @@ POSTGRES = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
-    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min",
+    "options": "-c statement_timeout=10min -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min",
 }
 WRITES = "frontrow_writes"  # execution option of a connection whose transactions write
 MIGRATIONS = Path(__file__).with_name("migrations")

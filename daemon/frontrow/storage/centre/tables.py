@@ -212,7 +212,6 @@ leads = Table(
     Index("leads_by_time", "created_at", "lead"),
 )
 _open = sa.and_(leads.c.closed_at.is_(None), leads.c.merged_into.is_(None))
-_free = sa.and_(_open, leads.c.holder.is_(None))
 _closed = sa.and_(leads.c.closed_at.is_not(None), leads.c.merged_into.is_(None))
 
 
@@ -229,13 +228,12 @@ def _some(name: str, which: sa.ColumnElement[bool], *columns: str, unique: bool 
 
 _some("one_lead_per_customer_and_store", leads.c.merged_into.is_(None), "customer", "store", unique=True)
 _some("leads_merged", leads.c.merged_into.is_not(None), "merged_into")
-# What somebody has open, the most urgent first; what nobody has yet, of a team and in the pools; and the same once it is closed.
+# What somebody has open, the most urgent first (of nobody: what is in the queues and the pools), and the same once it is closed.
 _some("open_of_holder", _open, "holder", "due_at", "number")
 _some("open_of_team", _open, "team", "due_at", "number")
 _some("open_by_urgency", _open, "due_at", "number")
-_some("free_of_team", _free, "team", "due_at", "number")
-_some("free_in_pools", sa.and_(_free, leads.c.pool.is_not(None)), "due_at", "number")
 _some("closed_of_holder", _closed, "holder", "closed_at", "number")
+_some("closed_of_nobody", sa.and_(_closed, leads.c.holder.is_(None)), "closed_at", "number")
 _some("closed_of_team", _closed, "team", "closed_at", "number")
 _some("closed_by_time", _closed, "closed_at", "number")
 

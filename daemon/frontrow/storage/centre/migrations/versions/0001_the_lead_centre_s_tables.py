@@ -161,32 +161,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("closed_at IS NOT NULL AND merged_into IS NULL"),
     )
     op.create_index(
+        "closed_of_nobody",
+        "leads",
+        ["closed_at", "number"],
+        unique=False,
+        sqlite_where=sa.text("closed_at IS NOT NULL AND merged_into IS NULL AND holder IS NULL"),
+        postgresql_where=sa.text("closed_at IS NOT NULL AND merged_into IS NULL AND holder IS NULL"),
+    )
+    op.create_index(
         "closed_of_team",
         "leads",
         ["team", "closed_at", "number"],
         unique=False,
         sqlite_where=sa.text("closed_at IS NOT NULL AND merged_into IS NULL"),
         postgresql_where=sa.text("closed_at IS NOT NULL AND merged_into IS NULL"),
-    )
-    op.create_index(
-        "free_in_pools",
-        "leads",
-        ["due_at", "number"],
-        unique=False,
-        sqlite_where=sa.text(
-            "closed_at IS NULL AND merged_into IS NULL AND holder IS NULL AND pool IS NOT NULL"
-        ),
-        postgresql_where=sa.text(
-            "closed_at IS NULL AND merged_into IS NULL AND holder IS NULL AND pool IS NOT NULL"
-        ),
-    )
-    op.create_index(
-        "free_of_team",
-        "leads",
-        ["team", "due_at", "number"],
-        unique=False,
-        sqlite_where=sa.text("closed_at IS NULL AND merged_into IS NULL AND holder IS NULL"),
-        postgresql_where=sa.text("closed_at IS NULL AND merged_into IS NULL AND holder IS NULL"),
     )
     op.create_index("leads_by_time", "leads", ["created_at", "lead"], unique=False)
     op.create_index(
