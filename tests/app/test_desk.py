@@ -13,7 +13,9 @@ import sqlalchemy.exc
 import websockets
 
 from frontrow.app import centre as follower
+from frontrow.app.parts import load_config, make_engine
 from frontrow.core.events import encode_event
+from frontrow.core.outcomes import What
 from frontrow.runtime import desk as runtime_desk
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
@@ -183,6 +185,26 @@ async def test_what_sales_say_is_in_the_journal_before_they_are_answered(daemon:
     ]
     store.close()
     assert [claim.seller for claim in claims] == ["li"]
+
+
+async def test_a_deal_that_a_seller_taps_is_learnt_from(tmp_path: Path) -> None:
+    """The page says so beside the button; the engine must find the viewer by whom the lead began."""
+    path = write_config(tmp_path, ORGANISATION)
+    async with running(path) as daemon:
+        li = Person(daemon, "li")
+        await daemon.ingest(hot())
+        lead = await li.first_lead()
+        await li.do(lead, "claim")
+        await li.do(lead, "outcome", outcome="won", value=19900)
+    config = load_config(path, {})
+    engine = make_engine(config)
+    store = Store.open_to_read(config.storage.path)
+    for _, frame in store.frames():
+        engine.apply(frame)
+    store.close()
+    [[viewer, lines]] = engine.labels.image(engine.viewers.end).meta["ledger"]["lines"]
+    assert viewer == "test/r1/v1"
+    assert [(What(what), value) for _, what, _, value, *_ in lines] == [(What.SUCCESS, 19900)]
 
 
 async def test_a_number_is_shown_to_who_follows_the_lead_and_who_saw_it_is_kept(daemon: Running) -> None:

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from frontrow.app.lead_centre import make_pack, make_policy
-from frontrow.app.parts import load_config
+from frontrow.app.lead_centre import make_policy
+from frontrow.app.parts import load_config, make_pack
 from frontrow.app.touching import CustomerSink, Reached, texts_without_template, touch_sinks
 from frontrow.config import Config
 from frontrow.core.alerts import CustomerTouch, Delivery, event_type

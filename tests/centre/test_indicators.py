@@ -1,6 +1,5 @@
 """The 45 indicators, each against a number worked out by hand in :data:`EXPECTED` from the small company in :func:`company`."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.indicators import MEASURES, Message, query
 from frontrow.storage.centre.rooms import save_rooms
-from tests.support.postgres import own_database, programs
+from tests.centre.conftest import DATABASES
+from tests.support.postgres import own_database
 
 START = 1_750_000_000_000  # 15:06:40 UTC, 23:06:40 in Shanghai: what follows is within one hour
 HOUR = START // 3_600_000 * 3_600_000
@@ -160,12 +160,10 @@ MESSAGES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=DATABASES)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield "sqlite://"
-    elif programs() is None and not os.environ.get("CI"):
-        pytest.skip("Postgres is not installed")
     else:
         with own_database() as found:
             yield found

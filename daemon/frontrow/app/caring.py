@@ -5,7 +5,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from frontrow.app.asking import Refusal, posted
-from frontrow.app.lead_centre import database_url, make_pack, make_policy
+from frontrow.app.lead_centre import database_url, make_policy
+from frontrow.app.parts import make_pack
 from frontrow.config import Config
 from frontrow.core.centre.nursing import Page, previewed
 from frontrow.core.centre.nurture import WITHHELD

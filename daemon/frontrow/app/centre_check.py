@@ -13,7 +13,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from frontrow.app.lead_centre import database_url, known_names, make_pack
+from frontrow.app.lead_centre import database_url, known_names
+from frontrow.app.parts import make_pack
 from frontrow.config import Config
 from frontrow.config.document import read_document
 from frontrow.config.positions import KeyPath

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from frontrow.app.lead_centre import database_url, make_pack, make_policy
+from frontrow.app.lead_centre import database_url, make_policy
+from frontrow.app.parts import make_pack
 from frontrow.config import Config
 from frontrow.core.centre.assignment import Decision, State, dry_run
 from frontrow.core.centre.facts import LeadFacts, Region

@@ -3,13 +3,13 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
 from frontrow.app.centre import ANOTHER_HISTORY, CentreFollower, Observer
+from frontrow.app.parts import make_pack
 from frontrow.app.touching import Reached, texts_without_template, touch_sinks
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import Addressee, CustomerTouch, LeadAlert, Reason
@@ -30,7 +30,6 @@ from frontrow.core.errors import StoreDamaged
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
-from frontrow.packs import read_pack
 from frontrow.runtime.access import Access
 from frontrow.runtime.care import Care
 from frontrow.runtime.care_routes import care_routes
@@ -65,15 +64,6 @@ def database_url(config: Config) -> str:
         return config.centre.database
     store = config.storage.path
     return f"sqlite:///{store.with_name(f'{store.stem}-centre.db').absolute()}"
-
-
-def make_pack(config: Config, folder: Path = Path()) -> Pack:
-    """Return the configured trade.
-
-    Raises:
-        ConfigError: With every mistake of its file.
-    """
-    return read_pack(config.centre.pack, folder)
 
 
 def make_policy(config: Config, pack: Pack) -> CentrePolicy:

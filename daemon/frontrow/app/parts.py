@@ -7,13 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from frontrow.config import Config, load
+from frontrow.core.centre.packs import Pack
 from frontrow.core.engine import Engine, EngineOptions, utc_day
 from frontrow.core.events import Event
 from frontrow.core.facts import derive
 from frontrow.core.intents import Lexicon, RoomLexicon
 from frontrow.core.ports import Attic
 from frontrow.lexicon import load_lexicon
+from frontrow.packs import read_pack
 from frontrow_models.challengers import CHALLENGERS
 from frontrow_models.learner import Learner, Versions, no_versions
 from frontrow_models.online import ModelOptions
@@ -31,14 +35,40 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     from frontrow_connectors.registry import CONNECTORS
     from frontrow_connectors.sinks.registry import SINKS
 
-    return load(
-        path,
-        environ=environ,
-        connectors={name: connector.options for name, connector in CONNECTORS.items()},
-        sinks={name: kind.options for name, kind in SINKS.items()},
-        platforms={name: connector.platform for name, connector in CONNECTORS.items()},
-        challengers=CHALLENGERS,
+    return taught_by_sales(
+        load(
+            path,
+            environ=environ,
+            connectors={name: connector.options for name, connector in CONNECTORS.items()},
+            sinks={name: kind.options for name, kind in SINKS.items()},
+            platforms={name: connector.platform for name, connector in CONNECTORS.items()},
+            challengers=CHALLENGERS,
+        )
     )
+
+
+def make_pack(config: Config, folder: Path = Path()) -> Pack:
+    """Return the configured trade.
+
+    Raises:
+        ConfigError: With every mistake of its file.
+    """
+    return read_pack(config.centre.pack, folder)
+
+
+def taught_by_sales(config: Config) -> Config:
+    """Return a configuration whose outcomes to learn from are also those that its trade's sellers tap, with a lead centre.
+
+    Raises:
+        ConfigError: As :func:`make_pack`.
+    """
+    if not config.centre.enabled:
+        return config
+    pack, outcome = make_pack(config), config.outcome
+    # What the configuration says of an outcome goes before what the trade says.
+    won = (*outcome.won, *sorted(pack.won - {*outcome.won, *outcome.lost}))
+    lost = (*outcome.lost, *sorted(pack.lost - {*outcome.won, *outcome.lost}))
+    return structs.replace(config, outcome=structs.replace(outcome, won=won, lost=lost))
 
 
 def make_engine(

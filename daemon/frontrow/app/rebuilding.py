@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from frontrow.app.centre import FRAMES_A_STEP, Made, follow, read_made
-from frontrow.app.lead_centre import database_url, make_pack, make_policy, masked, room_facts
+from frontrow.app.lead_centre import database_url, make_policy, masked, room_facts
+from frontrow.app.parts import make_pack
 from frontrow.config import Config
 from frontrow.core.centre.centre import Centre, Shown
 from frontrow.core.errors import StoreDamaged, StoreUnusable

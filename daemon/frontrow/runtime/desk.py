@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from frontrow.core.centre.book import Contact, Entry, LeadRow, RawLead
 from frontrow.core.centre.centre import Centre
+from frontrow.core.centre.identities import VIEWER
 from frontrow.core.centre.inbox import View
 from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.sight import EVERYTHING, NOTHING, Sight, sight_of
@@ -404,6 +405,8 @@ class Desk:
         if row is None:
             raise NotThere
         event = self._event(row, reader, kind, what, wish, key)
+        if what == "outcome":
+            event = await self._named(event, row)
         if key is not None and self._journalled(event):
             # Sent again, since the answer was lost: what it did then may have taken the lead out of this reader's sight.
             await self._until_applied()
@@ -504,6 +507,12 @@ class Desk:
             note=wish.note,
             data=data,
         )
+
+    async def _named(self, event: Event, row: LeadRow) -> Event:
+        """Return an outcome with the viewer who began the lead, in whose room it stands, so that the model learns from it."""
+        raws = await asyncio.to_thread(self._reads.raws, row.lead)
+        founder = next((raw for raw in raws if raw.raw == row.raw and raw.kind.startswith(VIEWER)), None)
+        return event if founder is None else msgspec.structs.replace(event, viewer=founder.viewer)
 
     async def _journal(self, event: Event) -> Refusal | None:
         return (await self.journal([event]))[0]

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 from frontrow.core.centre.ability import Cell
 from frontrow.core.centre.nurture import Touch
 
-VIEWER = "viewer:"  # the beginning of an identity's kind that is a platform's
-
 
 @dataclass(slots=True)
 class Position:
