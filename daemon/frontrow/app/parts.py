@@ -10,14 +10,16 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from frontrow.config import Config, load
+from frontrow.config.schema import OutcomeConfig
 from frontrow.core.centre.packs import Pack
 from frontrow.core.engine import Engine, EngineOptions, utc_day
 from frontrow.core.events import Event
 from frontrow.core.facts import derive
 from frontrow.core.intents import Lexicon, RoomLexicon
+from frontrow.core.points import Policy
 from frontrow.core.ports import Attic
 from frontrow.lexicon import load_lexicon
-from frontrow.packs import read_pack
+from frontrow.packs import SHIPPED, path_of, read_pack
 from frontrow_models.challengers import CHALLENGERS
 from frontrow_models.learner import Learner, Versions, no_versions
 from frontrow_models.online import ModelOptions
@@ -35,40 +37,53 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     from frontrow_connectors.registry import CONNECTORS
     from frontrow_connectors.sinks.registry import SINKS
 
-    return taught_by_sales(
-        load(
-            path,
-            environ=environ,
-            connectors={name: connector.options for name, connector in CONNECTORS.items()},
-            sinks={name: kind.options for name, kind in SINKS.items()},
-            platforms={name: connector.platform for name, connector in CONNECTORS.items()},
-            challengers=CHALLENGERS,
-        )
+    config = load(
+        path,
+        environ=environ,
+        connectors={name: connector.options for name, connector in CONNECTORS.items()},
+        sinks={name: kind.options for name, kind in SINKS.items()},
+        platforms={name: connector.platform for name, connector in CONNECTORS.items()},
+        challengers=CHALLENGERS,
     )
+    if config.centre.pack not in SHIPPED:  # beside the configuration, as all its paths
+        pack = str(path_of(config.centre.pack, path.parent).absolute())
+        config = structs.replace(config, centre=structs.replace(config.centre, pack=pack))
+    return of_trade(config)
 
 
-def make_pack(config: Config, folder: Path = Path()) -> Pack:
+def make_pack(config: Config) -> Pack:
     """Return the configured trade.
 
     Raises:
         ConfigError: With every mistake of its file.
     """
-    return read_pack(config.centre.pack, folder)
+    return read_pack(config.centre.pack)
 
 
-def taught_by_sales(config: Config) -> Config:
-    """Return a configuration whose outcomes to learn from are also those that its trade's sellers tap, with a lead centre.
+def of_trade(config: Config) -> Config:
+    """Return a configuration with what its trade says, where there is a lead centre: the points table and the events to learn from, where the
+    configuration leaves these at their defaults, and the outcomes that sellers tap.
 
     Raises:
         ConfigError: As :func:`make_pack`.
     """
     if not config.centre.enabled:
         return config
-    pack, outcome = make_pack(config), config.outcome
-    # What the configuration says of an outcome goes before what the trade says.
-    won = (*outcome.won, *sorted(pack.won - {*outcome.won, *outcome.lost}))
-    lost = (*outcome.lost, *sorted(pack.lost - {*outcome.won, *outcome.lost}))
-    return structs.replace(config, outcome=structs.replace(outcome, won=won, lost=lost))
+    pack, outcome, default = make_pack(config), config.outcome, OutcomeConfig()
+    told = {
+        *outcome.won,
+        *outcome.lost,
+    }  # what the configuration says of an outcome goes before what the trade says
+    outcome = structs.replace(
+        outcome,
+        kinds=pack.training.kinds
+        if pack.training.kinds and outcome.kinds == default.kinds
+        else outcome.kinds,
+        won=(*outcome.won, *sorted(pack.won - told)),
+        lost=(*outcome.lost, *sorted(pack.lost - told)),
+    )
+    points = pack.points if pack.points is not None and config.points == Policy() else config.points
+    return structs.replace(config, outcome=outcome, points=points)
 
 
 def make_engine(
@@ -142,9 +157,10 @@ class Lexicons:
 
 
 @functools.lru_cache(maxsize=4)
-def _lexicon(paths: tuple[Path, ...], _stamps: tuple[tuple[int, int], ...]) -> Lexicon:
+def _lexicon(paths: tuple[Path, ...], _stamps: tuple[tuple[int, int], ...], pack: Path | None) -> Lexicon:
     # Immutable, and two seconds of work: a process that makes several daemons or replays compiles it once.
-    return load_lexicon(paths)
+    packs = [] if pack is None else [(pack, read_pack(str(pack)).lexicon_tables)]
+    return load_lexicon(paths, packs)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -156,12 +172,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def make_lexicons(config: Config) -> Lexicons:
-    """Return the lexicon with each room's host names and raffle words.
+    """Return the lexicon, with the trade's words where there is a lead centre, and with each room's host names and raffle words.
 
     Raises:
         ConfigError: A lexicon file is missing or wrong; all mistakes at once.
     """
-    lexicon = _lexicon(config.intents.lexicon, tuple(_stamp(path) for path in config.intents.lexicon))
+    pack = path_of(config.centre.pack) if config.centre.enabled else None
+    files = (*config.intents.lexicon, *([] if pack is None else [pack]))
+    lexicon = _lexicon(config.intents.lexicon, tuple(map(_stamp, files)), pack)
     # Rooms with the same words share what was made of them, and what is remembered of texts read with it.
     of_words = functools.lru_cache(maxsize=None)(
         lambda aliases, raffle: lexicon.for_room(host_aliases=aliases, raffle_words=raffle)

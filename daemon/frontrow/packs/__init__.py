@@ -9,13 +9,18 @@ FOLDER = Path(__file__).parent
 SHIPPED = ("auto", "commerce")
 
 
+def path_of(name: str, folder: Path = FOLDER) -> Path:
+    """Return where a pack's file is: of one that Frontrow brings by its name, of another by its path from ``folder`` on."""
+    return FOLDER / f"{name}.toml" if name in SHIPPED else folder / name
+
+
 def read_pack(name: str, folder: Path = FOLDER) -> Pack:
     """Return a pack by its name, where Frontrow brings it, or by its file's path, from ``folder`` on.
 
     Raises:
         ConfigError: With every mistake of the file, or that it cannot be read.
     """
-    path = FOLDER / f"{name}.toml" if name in SHIPPED else folder / name
+    path = path_of(name, folder)
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
