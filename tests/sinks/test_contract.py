@@ -88,6 +88,17 @@ def kind(request: pytest.FixtureRequest) -> SinkKind:
     return SINKS[request.param]
 
 
+def kinds(applies: Callable[[SinkKind], bool]) -> pytest.MarkDecorator:
+    """Run a test for the kinds of sink that its rule is for; :data:`CASES` says why another need not keep one."""
+    return pytest.mark.parametrize(
+        "kind", [each for _, each in sorted(SINKS.items()) if applies(each)], ids=lambda each: each.name
+    )
+
+
+def keeps(rule: str) -> Callable[[SinkKind], bool]:
+    return lambda kind: rule not in CASES[kind.name].exempt
+
+
 @pytest.fixture
 def sink(kind: SinkKind, server: ScriptedServer, context: SinkContext) -> Sink:
     return opened(kind, server, context)
@@ -103,12 +114,6 @@ def delivery(kind: SinkKind, lead: str = "L42", **changes: Any) -> Delivery:
     """Return what such a sink is given: to one person where it tells one."""
     directed = {"to": LEE, "purpose": "todo"} if kind.audience == "member" else {}
     return Delivery(f"test:{lead}", an_alert(lead, **(directed | changes)), 1)
-
-
-def skip_if_exempt(kind: SinkKind, rule: str) -> None:
-    reason = CASES[kind.name].exempt.get(rule)
-    if reason:
-        pytest.skip(reason)
 
 
 def sent(server: ScriptedServer) -> str:
@@ -199,11 +204,10 @@ async def test_as_many_leads_as_a_digest_holds_are_one_message(
     assert len(server.requests) == before + 1
 
 
+@kinds(lambda kind: kind.digest_size == 1)  # too large a digest is tested with its cards
 async def test_more_leads_than_a_sink_can_tell_of_are_refused(
     kind: SinkKind, sink: Sink, server: ScriptedServer
 ) -> None:
-    if kind.digest_size > 1:
-        pytest.skip("it knows digests; too large a one is tested with its cards")
     with pytest.raises(SinkRefused, match="one lead"):
         await sink.deliver([delivery(kind, "L1"), delivery(kind, "L2")])
     assert server.requests == []
@@ -228,11 +232,10 @@ async def test_what_is_meant_for_one_person_reaches_no_other(
             await sink.deliver([public])
 
 
+@kinds(lambda kind: kind.audience != "group")  # a group is not told of what has an addressee
 async def test_a_sellers_number_goes_to_nobody_but_who_sends_to_it(
     kind: SinkKind, sink: Sink, server: ScriptedServer
 ) -> None:
-    if kind.audience == "group":
-        pytest.skip("a group is not told of what has an addressee")
     await sink.deliver([delivery(kind, to=LEE, purpose="todo")])
     assert (MOBILE[3:] in sent(server)) == (kind.name == "sms")
 
@@ -244,12 +247,10 @@ async def test_a_viewers_number_that_slipped_through_is_masked(
     assert not re.search("139 ?1234 ?5678", sent(server))
 
 
+@kinds(lambda kind: keeps("language")(kind) and kind.audience != "program")  # programs read codes
 async def test_people_read_it_in_the_configured_language(
     kind: SinkKind, server: ScriptedServer, context: SinkContext
 ) -> None:
-    skip_if_exempt(kind, "language")
-    if kind.audience == "program":
-        pytest.skip("programs read codes")
     english = opened(kind, server, replace(context, language="en"))
     await english.deliver([delivery(kind)])
     assert "points" in sent(server)
@@ -283,11 +284,11 @@ async def test_what_passes_is_tried_again(
     await sink.deliver([delivery(kind)])  # the sink itself is unharmed
 
 
+@kinds(keeps("refused"))
 @pytest.mark.parametrize("status", [302, 403, 404])
 async def test_what_stays_wrong_is_refused(
     kind: SinkKind, sink: Sink, server: ScriptedServer, status: int
 ) -> None:
-    skip_if_exempt(kind, "refused")
     server.script.append(Reply(status, b"<html>", headers={"location": f"{server.url}/elsewhere"}))
     with pytest.raises(SinkRefused) as refused:
         await sink.deliver([delivery(kind)])
