@@ -16,6 +16,7 @@ from frontrow.app import centre as follower
 from frontrow.app.parts import load_config, make_engine
 from frontrow.core.events import encode_event
 from frontrow.core.outcomes import What
+from frontrow.runtime import applying
 from frontrow.runtime import desk as runtime_desk
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
@@ -70,6 +71,9 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Running]:
         yield up
 
 
+COSTS = "channel,day,amount,currency\ndouyin,2026-11-01,1200.50,CNY\n"
+
+
 class Person:
     """Somebody with a token."""
 
@@ -81,8 +85,11 @@ class Person:
         return await self._http.get(path, headers={"authorization": f"Bearer {self.token}"})
 
     async def do(self, lead: str, act: str, key: str | None = None, **wish: Any) -> httpx.Response:
+        return await self.post(f"/api/v1/leads/{lead}/{act}", key=key, **wish)
+
+    async def post(self, path: str, key: str | None = None, **wish: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}"} | ({"idempotency-key": key} if key else {})
-        return await self._http.post(f"/api/v1/leads/{lead}/{act}", json=wish, headers=headers)
+        return await self._http.post(path, json=wish, headers=headers)
 
     async def leads(self, view: str = "open") -> list[dict[str, Any]]:
         answer = await self.get(f"/api/v1/inbox?view={view}")
@@ -282,6 +289,7 @@ async def test_while_the_database_is_away_events_are_taken_and_the_desk_says_503
     """What somebody tapped meanwhile is kept: tapped again under the same key it is not done twice."""
     monkeypatch.setattr(follower, "RETRY_S", 0.05)
     monkeypatch.setattr(runtime_desk, "APPLIED_WITHIN_S", 0.5)
+    monkeypatch.setattr(applying, "PATIENCE_S", 0.5)
     server = await asyncio.to_thread(Postgres)
     try:
         database = f'[centre]\ndatabase = "{server.database()}"\n'
@@ -293,6 +301,10 @@ async def test_while_the_database_is_away_events_are_taken_and_the_desk_says_503
             assert (await li.get("/api/v1/inbox")).status_code == 503
             away = await li.do(lead, "claim", key="tap")
             assert (away.status_code, "retry-after" in away.headers) == (503, True)
+            admin = Person(daemon, None, Role.ADMIN)
+            async with asyncio.timeout(20):  # though an import may take a minute
+                costs = await admin.post("/api/v1/costs", costs_csv=COSTS)
+            assert (costs.status_code, "retry-after" in costs.headers) == (503, True)
             assert (await daemon.ingest(hot(viewer="v2"))).json()["accepted"] > 0
             await asyncio.to_thread(server.start)
             async with asyncio.timeout(20):
@@ -302,6 +314,8 @@ async def test_while_the_database_is_away_events_are_taken_and_the_desk_says_503
             assert (done.status_code, done.json().get("holder")) == (200, "li")
             kinds = [entry["kind"] for entry in (await li.get(f"/api/v1/leads/{lead}")).json()["timeline"]]
             assert kinds.count("lead_claim") == 1
+            roi = await admin.get("/api/v1/indicators/query?indicators=channel_roi")
+            assert 120_050 in [row[1] for row in roi.json()["series"][0]["rows"]], roi.text
     finally:
         server.close()
 

@@ -65,8 +65,13 @@ class Journal:
     def centre(self) -> Centre:
         return self.scene.centre
 
+    failing = False
+
     async def applied(self, seq: int) -> None:
         """It is applied when it is put."""
+
+    async def tried(self, seq: int) -> bool:
+        return True
 
     def transfers(self) -> Transfers:
         """As after a start: the centre is read anew from its database."""

@@ -81,6 +81,9 @@ class LiveScene(Scene):
     async def applied(self, seq: int) -> None:
         """What is put is applied before anybody waits for it."""
 
+    async def tried(self, seq: int) -> bool:
+        return True
+
 
 class SalesServer:
     """``base`` is where it answers; ``scene`` is the centre, ``clock`` what time it is there."""

@@ -232,6 +232,12 @@ class CentreFollower:
         async with self._stepped:
             await self._stepped.wait_for(lambda: self._seq >= seq)
 
+    async def tried(self, seq: int) -> bool:
+        """Wait until the centre has applied the frame of this number, or cannot now since the database fails; return which."""
+        async with self._stepped:
+            await self._stepped.wait_for(lambda: self._seq >= seq or self.failing)
+        return self._seq >= seq
+
     async def run(self) -> None:
         """Follow the journal until cancelled. A database that fails is tried again; meanwhile the journal keeps everything."""
         while True:
@@ -247,6 +253,8 @@ class CentreFollower:
                 if not self.failing:
                     self.failing = True
                     log.exception("centre_failed", seq=self._seq, error=type(error).__name__)
+                    async with self._stepped:
+                        self._stepped.notify_all()
                 await self._clock.sleep(RETRY_S)
                 continue
             await self._arrived.wait()

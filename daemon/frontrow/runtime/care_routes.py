@@ -1,19 +1,18 @@
 """Care for customers over HTTP: consents, identities, the cleaning queue and nurture."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Annotated, Any, TypeVar
 
-import msgspec
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from frontrow.core.centre.book import LeadRow
 from frontrow.core.centre.cleaning import State
-from frontrow.core.contact import mask_numbers
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access, Grant, Right, Role
-from frontrow.runtime.answers import Http, problem, token_of
+from frontrow.runtime.answers import Http, problem
+from frontrow.runtime.applying import NotApplied
 from frontrow.runtime.care import (
     Care,
     ConsentWish,
@@ -27,13 +26,12 @@ from frontrow.runtime.care import (
     Unreadable,
     reader_sees,
 )
-from frontrow.runtime.desk import Desk, NotAllowed, NotApplied, NotThere, Reader
+from frontrow.runtime.desk import Desk, NotAllowed, NotThere, Reader
+from frontrow.runtime.door import Door, Refused
 
 MAX_PAGE = 500
-RETRY_AFTER_S = 2
 
 Answer = TypeVar("Answer")
-Wish = TypeVar("Wish")
 
 
 def care_routes(
@@ -41,19 +39,18 @@ def care_routes(
     desk: Desk,
     access: Access,
     clock: Clock,
-    refused: Callable[[str, str], None],
+    refused: Refused,
 ) -> list[Any]:
     """Return the handlers. ``refused`` counts refusals by route and reason."""
+    door = Door("care", access, clock, refused)
 
     async def grant_of(request: Http, *rights: Right) -> Grant:
-        grant = await access.grant(token_of(request.headers, request.query_params), clock.now())
-        if grant is None:
-            refused("care", "unauthorized")
-            raise problem(401, "A valid token is needed: Authorization: Bearer …")
+        grant = await door.grant(request)
         if not any(grant.allows(right, "") for right in rights):
-            refused("care", "forbidden")
-            raise problem(
-                403, f"This token's role is {grant.role}; it does not give {rights[0]} of all rooms."
+            raise door.refusal(
+                "forbidden",
+                403,
+                f"This token's role is {grant.role}; it does not give {rights[0]} of all rooms.",
             )
         return grant
 
@@ -64,8 +61,7 @@ def care_routes(
         try:
             return desk.reader(grant)
         except NotAllowed as error:
-            refused("care", "forbidden")
-            raise problem(403, str(error)) from error
+            raise door.forbidden(error) from error
 
     async def seen(grant: Grant, lead: str) -> LeadRow:
         reader = reader_of(grant)
@@ -73,39 +69,21 @@ def care_routes(
             return await answered(desk.seen(reader, lead))
         return await answered(care.row(lead))
 
-    async def wish_of(request: Http, kind: type[Wish]) -> Wish:
-        try:
-            return msgspec.json.decode(await request.body() or b"{}", type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            refused("care", "not understood")
-            raise problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
-
-    def nothing() -> Exception:
-        refused("care", "not there")
-        return problem(404, "There is no such thing, or not for this token.")
-
     async def answered(doing: Awaitable[Answer]) -> Answer:
         try:
             # Shielded: who hangs up does not take back what is on its way into the journal.
             return await asyncio.shield(asyncio.ensure_future(doing))
         except NotThere:
-            raise nothing() from None
+            raise door.refusal("not there", 404, "There is no such thing, or not for this token.") from None
         except NotAllowed as error:
-            refused("care", "forbidden")
-            raise problem(403, str(error)) from error
+            raise door.forbidden(error) from error
         except Unreadable as error:
-            refused("care", "not understood")
-            raise problem(422, f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+            raise door.refusal("not understood", 422, f"{str(error)[0].upper()}{str(error)[1:]}.") from error
         except Decided as error:
-            refused("care", "conflict")
-            raise problem(409, "This task was decided otherwise.", task=error.task) from error
+            text = "This task was decided otherwise."
+            raise door.refusal("conflict", 409, text, task=error.task) from error
         except NotApplied:
-            refused("care", "not applied")
-            raise problem(
-                503,
-                "It is kept and will be done; the database of leads does not answer now.",
-                {"retry-after": str(RETRY_AFTER_S)},
-            ) from None
+            raise door.not_applied() from None
 
     # ------------------------------------------------------------------ consents
 
@@ -122,11 +100,12 @@ def care_routes(
         row = await seen(grant, lead)
         reader = reader_of(grant)
         if reader is not None and not reader.manages and row.owner != reader.sight.seller:
-            refused("care", "forbidden")
-            raise problem(
-                403, "Only who follows the lead or manages its team tells of its customer's consent."
+            raise door.refusal(
+                "forbidden",
+                403,
+                "Only who follows the lead or manages its team tells of its customer's consent.",
             )
-        wish = await wish_of(request, ConsentWish)
+        wish = await door.wish(request, ConsentWish)
         key = request.headers.get("idempotency-key")
         return await answered(care.consent(row, wish, by=_by(grant), key=key))
 
@@ -164,20 +143,20 @@ def care_routes(
         """Customers and their leads are merged where the confidence reaches the configured threshold. A phone may be given as
         ``{"kind": "phone", "number": "138…"}``; only its keyed hash is kept."""
         grant = await grant_of(request, Right.CUSTOMERS)
-        wish = await wish_of(request, LinkWish)
+        wish = await door.wish(request, LinkWish)
         return await answered(care.link(wish, by=_by(grant), key=request.headers.get("idempotency-key")))
 
     @post("/api/v1/identities/unlink", status_code=200, summary="A link was a mistake", tags=["customers"])
     async def unlink(request: Http) -> dict[str, Any]:
         """Parts what the link had joined, exactly as it was. A reason is needed."""
         grant = await grant_of(request, Right.CUSTOMERS)
-        return await answered(care.unlink(await wish_of(request, UnlinkWish), by=_by(grant)))
+        return await answered(care.unlink(await door.wish(request, UnlinkWish), by=_by(grant)))
 
     @post("/api/v1/numbers", status_code=200, summary="Numbers that are no customers'", tags=["customers"])
     async def numbers(request: Http) -> dict[str, Any]:
         """Puts numbers on a list (blacklist, staff, test), or takes them off it; only keyed hashes are kept."""
         grant = await grant_of(request, Right.CUSTOMERS)
-        return await answered(care.list_numbers(await wish_of(request, NumbersWish), by=_by(grant)))
+        return await answered(care.list_numbers(await door.wish(request, NumbersWish), by=_by(grant)))
 
     # ------------------------------------------------------------------ cleaning
 
@@ -203,7 +182,7 @@ def care_routes(
         """For a person or a cleaning service: the same report again changes nothing, and one that comes late neither. 409 where the task was
         decided otherwise."""
         grant = await grant_of(request, Right.CLEANING)
-        return await answered(care.report(task, await wish_of(request, ReportWish), by=_by(grant)))
+        return await answered(care.report(task, await door.wish(request, ReportWish), by=_by(grant)))
 
     @post(
         "/api/v1/cleaning/{task:str}/reveal", status_code=200, summary="The number to call", tags=["cleaning"]
@@ -231,7 +210,7 @@ def care_routes(
     async def touched(request: Http) -> dict[str, Any]:
         """It counts like one of ours, so that a customer is not written to more often than the limits allow."""
         grant = await grant_of(request, Right.NURTURE)
-        wish = await wish_of(request, TouchWish)
+        wish = await door.wish(request, TouchWish)
         await answered(care.sent(await seen(grant, wish.lead), wish, by=_by(grant)))
         return {"lead": wish.lead}
 
@@ -245,7 +224,7 @@ def care_routes(
     async def plan(request: Http) -> dict[str, Any]:
         """The last word on one of a name holds."""
         grant = await grant_of(request, Right.NURTURE)
-        return {"occasions": await answered(care.plan(await wish_of(request, OccasionWish), by=_by(grant)))}
+        return {"occasions": await answered(care.plan(await door.wish(request, OccasionWish), by=_by(grant)))}
 
     return [
         consent, consents, customer, suggestions, link, unlink, numbers, cleaning, report, reveal, preview, touched, occasions, plan,

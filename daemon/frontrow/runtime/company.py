@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
 
-from frontrow.core.centre.centre import PLATFORM, ROOM, Centre
+from frontrow.core.centre.centre import PLATFORM, ROOM
 from frontrow.core.centre.costs import change_data as costs_data
 from frontrow.core.centre.costs import read_costs_csv
 from frontrow.core.centre.organisation import Millis, Organisation, OrgChange, Seller, Unit, change_data
@@ -22,6 +22,7 @@ from frontrow.core.centre.organisation_csv import (
 )
 from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Receipt
+from frontrow.runtime.applying import Follows, until_applied
 from frontrow.runtime.transfers import APPLIED_WITHIN_S, Transfers
 
 FEED = "organisation"
@@ -107,14 +108,6 @@ class NotTaken(Exception):
         self.answer = answer
 
 
-class Follows(Protocol):
-    """Who applies the journal to the centre."""
-
-    @property
-    def centre(self) -> Centre: ...
-    async def applied(self, seq: int) -> None: ...
-
-
 class Company:
     """Reads and changes the organisation. For the event loop's thread."""
 
@@ -153,7 +146,7 @@ class Company:
         """Take what channels cost; done when it is in force.
 
         Raises:
-            TimeoutError: It is journalled, and the lead centre's database is away.
+            NotApplied: It is journalled, and the centre's database is away.
             NotTaken: All or nothing was asked for and a row is bad, or nothing is left to take.
         """
         _check_zone(wish.timezone)
@@ -176,8 +169,7 @@ class Company:
             for start in range(0, len(found.records), COSTS_AN_EVENT)
         ]
         await self._put(events, FEED)
-        async with asyncio.timeout(APPLIED_WITHIN_S):
-            await self._follows.applied(self._journal_seq())
+        await until_applied(self._follows, self._journal_seq(), APPLIED_WITHIN_S)
         return msgspec.structs.replace(answer, done=True)
 
     def _event(self, kind: str, name: str, data: Mapping[str, Any]) -> Event:
@@ -191,6 +183,7 @@ class Company:
         """Take what can be taken, as one event; done when it is in force.
 
         Raises:
+            NotApplied: It is journalled, and the centre's database is away.
             NotTaken: All or nothing was asked for and something is bad, nothing is left to take, or the configuration decides.
         """
         present = self._follows.centre.organisation
@@ -210,8 +203,7 @@ class Company:
         if not (change.units or change.sellers):
             raise NotTaken("There is nothing to take.", answer)
         await self._put([self._event("org_change", "organisation", change_data(change))], FEED)
-        async with asyncio.timeout(APPLIED_WITHIN_S):
-            await self._follows.applied(self._journal_seq())
+        await until_applied(self._follows, self._journal_seq(), APPLIED_WITHIN_S)
         return msgspec.structs.replace(answer, done=True)
 
 

@@ -16,7 +16,6 @@ import structlog
 from msgspec import Meta, Struct
 
 from frontrow.core.centre.book import Contact, Entry, LeadRow, RawLead
-from frontrow.core.centre.centre import Centre
 from frontrow.core.centre.identities import VIEWER
 from frontrow.core.centre.inbox import View
 from frontrow.core.centre.packs import Pack
@@ -26,6 +25,7 @@ from frontrow.core.contact import mask_numbers
 from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Receipt
 from frontrow.runtime.access import Grant, Right, Role
+from frontrow.runtime.applying import Follows, until_applied
 
 APPLIED_WITHIN_S = 5.0  # what was journalled is applied in milliseconds, unless the centre's database is away
 FEED = "desk"
@@ -47,10 +47,6 @@ class NotNow(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
-
-
-class NotApplied(Exception):
-    """It is in the journal and will be done; the lead centre's database does not answer now."""
 
 
 class NotAllowed(Exception):
@@ -92,18 +88,6 @@ class Reads(Protocol):
     def raws(self, lead: str) -> list[RawLead]: ...
     def reasons(self, leads: Sequence[str]) -> dict[str, list[Any]]: ...
     def contact(self, customer: str) -> Contact | None: ...
-
-
-class Follows(Protocol):
-    """Who applies the journal to the centre."""
-
-    @property
-    def centre(self) -> Centre: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def failing(self) -> bool: ...
-    async def applied(self, seq: int) -> None: ...
 
 
 # What may be done, the event that it is, and whose it is to do: of who has the lead, of managers, or of either.
@@ -529,14 +513,7 @@ class Desk:
 
     async def _until_applied(self) -> None:
         """Wait until the centre has applied what is in the journal now."""
-        seq = self._journal_seq()
-        if self._follows.failing:
-            raise NotApplied
-        try:
-            async with asyncio.timeout(APPLIED_WITHIN_S):
-                await self._follows.applied(seq)
-        except TimeoutError:
-            raise NotApplied from None
+        await until_applied(self._follows, self._journal_seq(), APPLIED_WITHIN_S)
 
     # ------------------------------------------------------------------ telling
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -12,40 +12,33 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from frontrow.core.centre.inbox import FAR, LAST, VIEWS, View, place_of
-from frontrow.core.contact import mask_numbers
 from frontrow.core.errors import DatabaseAway
 from frontrow.core.ports import Clock
-from frontrow.runtime.access import Access, Grant
+from frontrow.runtime.access import Access
 from frontrow.runtime.answers import Http, problem, token_of
-from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotApplied, NotNow, NotThere, Reader, Wish
+from frontrow.runtime.applying import NotApplied
+from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotNow, NotThere, Reader, Wish
+from frontrow.runtime.door import RETRY_AFTER_S, Door, Refused
 
 MAX_PAGE = 200
 SEND_TIMEOUT_S = 10.0
 UNAUTHORIZED, FORBIDDEN, TOO_SLOW, TRY_AGAIN = 4401, 4403, 4408, 1013  # close codes; see runtime/server.py
-RETRY_AFTER_S = 2
 
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 Answer = TypeVar("Answer")
-Refused = Callable[[str, str], None]
 
 
 def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> list[Any]:
     """Return the handlers. ``refused`` counts refusals by route and reason."""
 
-    async def grant_of(request: Http) -> Grant:
-        grant = await access.grant(token_of(request.headers, request.query_params), clock.now())
-        if grant is None:
-            refused("desk", "unauthorized")
-            raise problem(401, "A valid token is needed: Authorization: Bearer …")
-        return grant
+    door = Door("desk", access, clock, refused)
 
     async def reader_of(request: Http) -> Reader:
         try:
-            return desk.reader(await grant_of(request))
+            return desk.reader(await door.grant(request))
         except NotAllowed as error:
-            refused("desk", "forbidden")
-            raise problem(403, str(error), code=error.code) from error
+            raise door.forbidden(error) from error
 
     @get("/api/v1/inbox", summary="Leads of who asks, the most urgent first", tags=["leads"])
     async def inbox(
@@ -84,11 +77,7 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
         reader = await reader_of(request)
         if act not in ACTS and act != "reveal":
             raise problem(404, "There is no such thing to do to a lead.")
-        try:
-            wish = msgspec.json.decode(await request.body() or b"{}", type=Wish)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            refused("desk", "not understood")
-            raise problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
+        wish = await door.wish(request, Wish)
         key = request.headers.get("idempotency-key")
         if act == "reveal":
             if not wish.purpose:
@@ -102,19 +91,17 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
             # Shielded: who hangs up does not take back what is on its way into the journal.
             return await asyncio.shield(asyncio.ensure_future(doing))
         except NotThere:
-            refused("desk", "not there")
-            raise problem(404, "There is no such lead.") from None
+            raise door.refusal("not there", 404, "There is no such lead.") from None
         except NotAllowed as error:
-            refused("desk", "forbidden")
-            raise problem(403, str(error), code=error.code) from error
+            raise door.forbidden(error) from error
         except NotNow as error:
-            refused("desk", "conflict")
             refusal = error.refusal
             named = refusal
             if refusal.holder is not None:
                 named = msgspec.structs.replace(refusal, holder=desk.name(refusal.holder))
             status = 422 if refusal.code in _INCOMPLETE else 409
-            raise problem(
+            raise door.refusal(
+                "conflict",
                 status,
                 named.words("en"),
                 code=refusal.code,
@@ -125,19 +112,14 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
                 missing=list(refusal.missing),
             ) from error
         except DatabaseAway:
-            refused("desk", "database away")
-            raise problem(
+            raise door.refusal(
+                "database away",
                 503,
                 "The database of leads does not answer now.",
                 {"retry-after": str(RETRY_AFTER_S)},
             ) from None
         except NotApplied:
-            refused("desk", "not applied")
-            raise problem(
-                503,
-                "It is kept and will be done; the database of leads does not answer now.",
-                {"retry-after": str(RETRY_AFTER_S)},
-            ) from None
+            raise door.not_applied() from None
 
     @get("/api/v1/trade", summary="Outcomes, reasons and stages of the trade", tags=["leads"])
     async def trade(request: Http) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from frontrow.core.centre.indicators import (
 from frontrow.core.centre.sight import Sight
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access, Grant, Role
-from frontrow.runtime.answers import Http, problem, token_of
+from frontrow.runtime.answers import Http, problem
 from frontrow.runtime.desk import NotAllowed
+from frontrow.runtime.door import Door, Refused
 
 MAX_INDICATORS = 45
 MAX_ROWS = 10_000  # of one answer
@@ -35,24 +36,22 @@ def indicator_routes(
     sight: Callable[[Grant], Sight],
     access: Access,
     clock: Clock,
-    refused: Callable[[str, str], None],
+    refused: Refused,
 ) -> list[Any]:
     """Return the handlers. ``ask`` computes figures; ``sight`` says what the bearer of a token sees of leads, or raises NotAllowed; ``refused``
     counts refusals by route and reason."""
 
+    door = Door("indicators", access, clock, refused)
+
     async def sight_of(request: Http) -> Sight:
-        grant = await access.grant(token_of(request.headers, request.query_params), clock.now())
-        if grant is None:
-            refused("indicators", "unauthorized")
-            raise problem(401, "A valid token is needed: Authorization: Bearer …")
+        grant = await door.grant(request)
         try:
             seen = sight(grant)
         except NotAllowed as error:
-            refused("indicators", "forbidden")
-            raise problem(403, str(error)) from error
+            raise door.forbidden(error) from error
         if grant.role not in (Role.MANAGER, Role.ADMIN) or not (seen.everything or seen.manages):
-            refused("indicators", "forbidden")
-            raise problem(403, f"This token's role is {grant.role}; indicators are for managers.")
+            text = f"This token's role is {grant.role}; indicators are for managers."
+            raise door.refusal("forbidden", 403, text)
         return seen
 
     @get("/api/v1/indicators", summary="The indicators that can be asked for", tags=["indicators"])
@@ -105,8 +104,7 @@ def indicator_routes(
         try:
             found = await ask(question)
         except QuestionRefused as error:
-            refused("indicators", "not understood")
-            raise problem(400, f"{error}.") from error
+            raise door.refusal("not understood", 400, f"{error}.") from error
         if len(found) > MAX_ROWS:
             raise problem(
                 400, f"These are more than {MAX_ROWS:,} figures: ask for a shorter time, or fewer cuts."

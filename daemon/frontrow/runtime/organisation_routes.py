@@ -1,6 +1,6 @@
 """The organisation over HTTP: what it is, how it is imported, and how a store's leads are transferred."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get, post
@@ -8,15 +8,13 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from frontrow.core.centre.transfer import Target, TransferRefused
-from frontrow.core.contact import mask_numbers
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access
-from frontrow.runtime.answers import Http, problem, token_of
+from frontrow.runtime.answers import Http, problem
+from frontrow.runtime.applying import NotApplied
 from frontrow.runtime.company import Company, CostsWish, ImportWish, NotTaken, What, answer_data
 from frontrow.runtime.desk import Desk, NotAllowed, Reader
-from frontrow.runtime.desk_routes import Refused
-
-Wish = TypeVar("Wish", bound=Struct)
+from frontrow.runtime.door import Door, Refused
 
 
 class TransferWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,36 +34,23 @@ def organisation_routes(
     company: Company, desk: Desk, access: Access, clock: Clock, refused: Refused, max_bytes: int
 ) -> list[Any]:
     """Return the handlers. ``refused`` counts refusals by route and reason; ``max_bytes`` is what an import may have."""
+    door = Door("organisation", access, clock, refused)
 
     async def reader_of(request: Http, *, of_all: bool) -> Reader:
         """Return who asks: a manager or, ``of_all``, one of the whole company."""
-        grant = await access.grant(token_of(request.headers, request.query_params), clock.now())
-        if grant is None:
-            refused("organisation", "unauthorized")
-            raise problem(401, "A valid token is needed: Authorization: Bearer …")
+        grant = await door.grant(request)
         try:
             reader = desk.reader(grant)
             if not (reader.sight.everything if of_all else reader.manages):
                 whose = "a manager or an administrator of the whole company" if of_all else "a manager"
                 raise NotAllowed(f"Only {whose} does that.")
         except NotAllowed as error:
-            refused("organisation", "forbidden")
-            raise problem(403, str(error)) from error
+            raise door.forbidden(error) from error
         return reader
 
-    def away() -> Exception:
-        return problem(
-            503,
-            "It is kept and will be done; the database of leads does not answer now.",
-            {"retry-after": "2"},
-        )
-
-    async def body_of(request: Http, type: type[Wish]) -> Wish:
-        try:
-            return msgspec.json.decode(await request.body() or b"{}", type=type)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            refused("organisation", "not understood")
-            raise problem(400, f"The request cannot be read: {mask_numbers(str(error)[:200])}.") from error
+    def not_taken(error: NotTaken) -> Exception:
+        more = {} if error.answer is None else dict(answer_data(error.answer))
+        return door.refusal("not taken", 422, str(error), **more)
 
     @get("/api/v1/organisation", summary="Who works where", tags=["organisation"])
     async def organisation(
@@ -107,7 +92,7 @@ def organisation_routes(
                 dry_run=dry_run,
             )
         else:
-            wish = await body_of(request, ImportWish)
+            wish = await door.wish(request, ImportWish)
             wish = msgspec.structs.replace(
                 wish,
                 all_or_nothing=wish.all_or_nothing or all_or_nothing,
@@ -115,13 +100,10 @@ def organisation_routes(
             )
         try:
             return dict(answer_data(await company.change(wish, by=reader.by)))
-        except TimeoutError:
-            refused("organisation", "not applied")
-            raise away() from None
+        except NotApplied:
+            raise door.not_applied() from None
         except NotTaken as error:
-            refused("organisation", "not taken")
-            more = {} if error.answer is None else dict(answer_data(error.answer))
-            raise problem(422, str(error), **more) from error
+            raise not_taken(error) from error
 
     @post(
         "/api/v1/costs",
@@ -134,16 +116,13 @@ def organisation_routes(
         """JSON with ``costs_csv``: a CSV file of channel, day, amount and currency. A row replaces an earlier one of the same channel, day and
         currency. Every bad row is named; the rest is taken, or with ``all_or_nothing`` nothing (422)."""
         reader = await reader_of(request, of_all=True)
-        wish = await body_of(request, CostsWish)
+        wish = await door.wish(request, CostsWish)
         try:
             return dict(answer_data(await company.costs(wish, by=reader.by)))
-        except TimeoutError:
-            refused("organisation", "not applied")
-            raise away() from None
+        except NotApplied:
+            raise door.not_applied() from None
         except NotTaken as error:
-            refused("costs", "not taken")
-            more = {} if error.answer is None else dict(answer_data(error.answer))
-            raise problem(422, str(error), **more) from error
+            raise not_taken(error) from error
 
     @get("/api/v1/transfers", summary="Transfers of stores' leads", tags=["organisation"])
     async def transfers(request: Http) -> dict[str, Any]:
@@ -169,17 +148,15 @@ def organisation_routes(
     async def begin(request: Http, store: FromPath[str]) -> dict[str, Any]:
         """Plan where the open leads of a store go, and begin; with ``dry_run`` only plan. It goes on by itself, also over a restart."""
         reader = await reader_of(request, of_all=True)
-        wish = await body_of(request, TransferWish)
+        wish = await door.wish(request, TransferWish)
         try:
             plan, preview = await company.transfers.plan(store, wish.target)
             if not wish.dry_run:
                 await company.transfers.begin(plan, by=reader.by)
-        except TimeoutError:
-            refused("organisation", "not applied")
-            raise away() from None
+        except NotApplied:
+            raise door.not_applied() from None
         except TransferRefused as error:
-            refused("organisation", "not transferred")
-            raise problem(409, f"It cannot be transferred: {error}.") from error
+            raise door.refusal("not transferred", 409, f"It cannot be transferred: {error}.") from error
         return {**answer_data(preview), "begun": not wish.dry_run}
 
     @post(
@@ -191,17 +168,15 @@ def organisation_routes(
     async def undo(request: Http, plan: FromPath[str]) -> dict[str, Any]:
         """Take back what was done of a transfer in the last thirty days; what is left of it is not done any more."""
         reader = await reader_of(request, of_all=True)
-        wish = await body_of(request, UndoWish)
+        wish = await door.wish(request, UndoWish)
         try:
             back, preview = await company.transfers.undoing(plan)
             if not wish.dry_run:
                 await company.transfers.begin(back, by=reader.by, undoes=plan)
-        except TimeoutError:
-            refused("organisation", "not applied")
-            raise away() from None
+        except NotApplied:
+            raise door.not_applied() from None
         except TransferRefused as error:
-            refused("organisation", "not transferred")
-            raise problem(409, f"It cannot be taken back: {error}.") from error
+            raise door.refusal("not transferred", 409, f"It cannot be taken back: {error}.") from error
         return {**answer_data(preview), "begun": not wish.dry_run}
 
     return [organisation, change, costs, transfers, transfer, begin, undo]

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from msgspec import Struct
 
-from frontrow.core.centre.centre import KEPT_MS, PLATFORM, ROOM, Centre
+from frontrow.core.centre.centre import KEPT_MS, PLATFORM, ROOM
 from frontrow.core.centre.transfer import (
     OpenLead,
     Plan,
@@ -30,6 +30,7 @@ from frontrow.core.centre.transfer import (
 )
 from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Receipt
+from frontrow.runtime.applying import Follows, until_applied
 
 MAX_LEADS = 20_000  # of one plan, whose event is then some 6 MB; what is left is planned when that is done
 FEED = "transfer"
@@ -60,14 +61,6 @@ class Reads(Protocol):
 
     def to_transfer(self, store: str, *, limit: int) -> Leaving: ...
     def plan(self, plan: str) -> Plan | None: ...
-
-
-class Follows(Protocol):
-    """Who applies the journal to the centre."""
-
-    @property
-    def centre(self) -> Centre: ...
-    async def applied(self, seq: int) -> None: ...
 
 
 class Preview(Struct, frozen=True, kw_only=True):
@@ -155,6 +148,7 @@ class Transfers:
 
         Raises:
             TransferRefused: Another one of the same store is under way, or there is nothing to do.
+            NotApplied: It is journalled, and the centre's database is away.
         """
         if not plan.steps:
             raise TransferRefused(
@@ -218,8 +212,7 @@ class Transfers:
     async def _journal(self, id: str, at: int, data: dict[str, object]) -> None:
         event = Event(id=id, platform=PLATFORM, room=ROOM, kind="store_transfer", at=at, data=data)
         await self._put([event], FEED)
-        async with asyncio.timeout(APPLIED_WITHIN_S):
-            await self._follows.applied(self._journal_seq())
+        await until_applied(self._follows, self._journal_seq(), APPLIED_WITHIN_S)
 
 
 def _preview(plan: Plan, *, more: bool = False, undoes: str | None = None) -> Preview:
