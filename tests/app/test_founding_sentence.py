@@ -111,8 +111,10 @@ async def wecom() -> AsyncIterator[WeCom]:
 
 
 def turns_hot(viewer: str, product: str, at: int) -> bytes:
+    """Return a viewer's way to hot; while they choose a product, another line's is on show."""
+    on_show = "哑光口红" if product == "保湿面霜" else "保湿面霜"
     events = [
-        event("product_on_show", viewer=None, id=f"s-{viewer}", product=product, at=at),
+        event("product_on_show", viewer=None, id=f"s-{viewer}", product=on_show, at=at),
         event("comment", viewer=viewer, id=f"c-{viewer}", text="多少钱 13800138000", name="小丑鱼", at=at),
         event("product_click", viewer=viewer, id=f"p-{viewer}", product=product, at=at + 1),
         event("form_submit", viewer=viewer, id=f"f-{viewer}", at=at + 2),

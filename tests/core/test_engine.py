@@ -69,6 +69,47 @@ def test_a_viewer_who_turns_hot_is_one_lead_however_often_it_happens() -> None:
     assert apply(under_test, event("cart_add", 2), event("comment", 3, text="多少钱")).leads == []
 
 
+def products_of(*events: Event) -> list[str | None]:
+    return [lead.product for lead in apply(engine(), *events).leads]
+
+
+def test_a_lead_names_the_product_that_its_viewer_chose_last() -> None:
+    shown = event("product_on_show", 0, viewer=None, product="on show")
+    hot = event("form_submit", 3)
+    assert products_of(shown, event("product_click", 1), hot) == ["on show"], "a click that names nothing"
+    assert products_of(shown, event("product_click", 1, product=""), hot) == ["on show"]
+    clicked = event("product_click", 1, product="a")
+    assert products_of(shown, clicked, hot) == ["a"]
+    assert products_of(shown, clicked, event("cart_add", 2, product="b"), hot) == ["b"]
+    other = event("product_click", 2, viewer="v2", product="of another")
+    assert products_of(clicked, other, hot) == ["a"]
+    assert products_of(clicked, event("order_refunded", 2, product="given back"), hot) == ["a"]
+    assert products_of(clicked, event("comment", 2, text="好看", product="beside a comment"), hot) == ["a"]
+    assert products_of(clicked, event("cart_add", 2, product="tried", test=True), hot) == ["a"]
+
+
+def test_the_product_of_a_form_is_that_of_the_lead_that_the_form_makes() -> None:
+    assert products_of(event("product_click", 1, product="a"), event("form_submit", 3, product="b")) == ["b"]
+
+
+def test_what_a_viewer_chose_is_of_one_broadcast() -> None:
+    under_test = engine()
+    apply(under_test, event("product_click", 0, session="s1", product="a"))
+    later = event("product_click", 9000, session="s2"), event("form_submit", 9001, session="s2")
+    assert [lead.product for lead in apply(under_test, *later).leads] == [None]
+
+
+def test_of_too_many_products_the_later_are_not_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontrow.core.viewers.PRODUCTS_BOUND", 1)
+    clicks = [event("product_click", at, product=name) for at, name in enumerate(("a", "b"))]
+    assert products_of(*clicks, event("form_submit", 3)) == [None], (
+        "not the first, which is not meant any more"
+    )
+    assert products_of(*clicks, clicks[0], event("form_submit", 3)) == [None], "a duplicate is not applied"
+    again = event("product_click", 2, product="a")
+    assert products_of(*clicks, again, event("form_submit", 3)) == ["a"]
+
+
 def test_a_lead_is_decided_at_its_event_with_the_points_of_that_moment() -> None:
     effects = apply(
         engine(), event("form_submit", 0), event("product_click", 1), event("cart_add", 2), event("like", 3)

@@ -63,6 +63,8 @@ def crowd(seed: int, events: int = 1500) -> list[Event]:
             viewer, fields["host"] = None, f"h{dice.randrange(3)}"
         elif dice.random() < 0.02:
             viewer = None
+        if kind in ("product_click", "cart_add", "form_submit", "order_refunded") and number % 7:
+            fields["product"] = f"p{number % 5}"
         if viewer in fans and dice.random() < 0.8:
             fields["fan"] = dice.random() < 0.9
         if dice.random() < 0.004:
@@ -129,6 +131,7 @@ def state_of(under_test: Engine, told: list[Any], viewers: bool = True) -> bytes
                     score.reasons,
                     score.hot_at,
                     score.last_at,
+                    under_test.viewers.chosen(score.row),
                 )
                 lines[f"{room.room}/{session.id}/{score.viewer}"] = what
             lines[f"{room.room}/{session.id}"] = (session.started_at, session.last_at, session.rate)

@@ -45,7 +45,7 @@ from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
 
-ENGINE_VERSION = 8  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 9  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
@@ -191,6 +191,9 @@ class _Work:
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
         self.test = True in frame.tests
+        named = sorted(frame.seldom.get("product", {}).items())
+        self.products = {at: name for at, name in named if name and self.bits[at] & signs.CHOOSES}
+        self.choices = np.fromiter(self.products, np.int64, len(self.products))
         self.rows: Rows = np.full(len(frame), -1, np.int64)
         self.same_platform = _all_equal(frame.platforms)
         self.only_room = frame.only_room()
@@ -511,6 +514,8 @@ class Engine:
             stay_ms = math.ceil(seconds * 1000.0)
         if not bits & signs.REFUND or viewers.first_at.view[row] == NEVER:
             viewers.watch(row, kind, at, stay_ms)
+        if (product := work.products.get(position)) is not None:
+            viewers.choose(row, product)
         board = self.board
         if self._watch_ms is not None:
             watched_ms = viewers.watched_ms(row)
@@ -667,7 +672,7 @@ class Engine:
             policy=self.board.id,
             model=None if self.model is None else self.model.version,
             host=session.host,
-            product=session.product,
+            product=self.viewers.chosen(row) or session.product,
             campaign=session.campaign,
             propensity=propensity,
         )
@@ -838,6 +843,7 @@ class Engine:
         self._warm(who[warming[~apart[warming]]])
         together = positions[~apart[event]]
         self._count_together(work, start + together, row[together])
+        self._choose_together(work, start + together)
         self.now = int(work.now[end - 1])
         self._touch_together(start + together, row[together])
         for position in positions[apart[event]].tolist():
@@ -941,6 +947,14 @@ class Engine:
         self._fading.add_many(
             rows, work.sign[positions], work.columns, work.amount[positions], work.weights[:, positions]
         )
+
+    def _choose_together(self, work: _Work, positions: Rows) -> None:
+        """Take note of the products that some events of viewers name; ``positions`` ascend."""
+        if not work.choices.size or not positions.size:
+            return
+        low, high = np.searchsorted(work.choices, (positions[0], positions[-1] + 1)).tolist()
+        for position in np.intersect1d(work.choices[low:high], positions, assume_unique=True).tolist():
+            self.viewers.choose(int(work.rows[position]), work.products[position])
 
     def _warm(self, rows: Rows) -> None:
         """Let cold viewers be warm, by points."""

@@ -26,7 +26,7 @@ class Session:
     last_at: int
     ended_at: int | None = None
     rows: "array[int]" = field(default_factory=lambda: array("i"))  # of its viewers in memory
-    product: str | None = None
+    product: str | None = None  # on show
     product_at: int | None = None
     host: str | None = None
     campaign: str | None = None
@@ -39,6 +39,7 @@ class Session:
         default_factory=list
     )  # the ids of those who ever left memory, as msgpack, until counted
     bought: dict[str, None] = field(default_factory=dict)  # viewers with an outcome
+    products: dict[str, int] = field(default_factory=dict)  # that viewers chose, with their numbers from 1 on
     counted: bool = False  # whether its viewers have been counted among the visitors of the room
     number: int = 0  # among all sessions of the engine
     # Events, each weighing half as much a minute later, relative to a landmark (forward decay, as the features).

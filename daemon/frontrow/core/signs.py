@@ -27,9 +27,13 @@ QUESTION = 64
 OUTCOME = 128
 VISIT = 256  # says how a visit ended or how long it was
 REFUND = 512  # takes an outcome back; also an OUTCOME, since it is there only because of one
+CHOOSES = 2048  # an act that may name the product its viewer wants
 OF_LEAD = 1024  # what sales say of an outcome; also OF_ROOM, to be taken by itself
 
 _MOST_COLUMNS = len(columns_of("comment", ~0))  # that one event can add to: a comment with all facts
+_CHOOSING = frozenset(
+    {"product_click", "cart_add", "coupon_claim", "booking", "order_created", "order_paid", "form_submit"}
+)
 _BOUND = 16_384  # pairs that are remembered; kinds come from outside
 
 
@@ -96,6 +100,8 @@ class Signs:
             bits |= OUTCOME
         if kind in self._outcome.refunds:
             bits |= OUTCOME | REFUND
+        if kind in _CHOOSING and kind not in self._outcome.refunds:
+            bits |= CHOOSES
         if kind == "comment" and facts & fact.QUESTION:
             bits |= QUESTION
         return bits

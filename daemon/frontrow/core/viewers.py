@@ -6,7 +6,7 @@ UTC milliseconds, at most engine time; 0 stands for none where none can be so ea
 
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ INTENTS = (
     ("buy", fact.BUY),
 )
 INTENT_BOUND = 65_535  # comments about one intent that are counted
+PRODUCTS_BOUND = 65_535
 
 
 class Viewers:
@@ -61,6 +62,7 @@ class Viewers:
         self.fan_before = Column(np.uint8)
         self.staff = Column(np.uint8)
         self.alike = Column(np.uint16)  # how many others say the same (frontrow.core.crowd), or 0
+        self.product = Column(np.uint16)  # the one last chosen, by its number in the session, or 0
         self.grade = Column(np.uint8)
         self.grade_by_points = Column(np.uint8)
         self.bucket = Column(np.uint32)  # the span of time in which the row was last to be snapshot, or 0
@@ -128,6 +130,22 @@ class Viewers:
         if self._freed:
             self._free += self._freed
             self._freed.clear()
+
+    def choose(self, row: int, product: str) -> None:
+        """Take note of the product that a viewer clicked, put into a cart, booked or ordered last.
+
+        Of one broadcast :data:`PRODUCTS_BOUND` different ones are told apart; of the others it is not known which.
+        """
+        products = self.session_of(row).products
+        number = products.get(product, 0)
+        if not number and len(products) < PRODUCTS_BOUND:
+            number = products[product] = len(products) + 1
+        self.product.view[row] = number
+
+    def chosen(self, row: int) -> str | None:
+        """Return the product that a viewer chose last; None: none."""
+        number = self.product.view[row]
+        return next(islice(self.session_of(row).products, number - 1, None)) if number else None
 
     def session_of(self, row: int) -> Session:
         """Return the session of a row."""
