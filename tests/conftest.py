@@ -8,6 +8,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from frontrow.core import kernel
+
 ROOT = Path(__file__).parent.parent
 
 # How fast an example runs says something of the machine, not of us; what is too slow for a test shows in its timeout.
@@ -39,6 +41,24 @@ def fresh_logging() -> Iterator[None]:
     """A test that configures logging leaves none of it behind."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def kernel_present() -> None:
+    """For what compares the compiled kernel with Python: skips where it is not built."""
+    if kernel.compiled is None:
+        pytest.skip(kernel.described())
+
+
+@pytest.fixture(params=["compiled", "python"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Lets a test run with the compiled kernel and without; what it makes after this goes that way."""
+    way = str(request.param)
+    if way == "python":
+        monkeypatch.setattr(kernel, "compiled", None)
+    elif kernel.compiled is None:
+        pytest.skip(kernel.described())
+    return way
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from cyclopts import App, Parameter
 
 from frontrow import __version__
 from frontrow.clock import SystemClock
+from frontrow.core import kernel
 from frontrow.core.errors import ConfigError, FrontrowError, StoreLocked
 from frontrow.runtime.access import Role, make_token
 
@@ -39,6 +40,7 @@ DAY_MS = 86_400_000
 START_LABEL = "printed at start"
 SHOWN_REJECTS = 20
 STANDARD_INPUT = "standard input"
+NO_KERNEL = "FRONTROW_NO_KERNEL"  # the environment's; anything there: go without the compiled kernel
 
 app = App(
     name="frontrow",
@@ -85,6 +87,8 @@ Why = Annotated[str, Parameter(help="Why, for those who read the history; at mos
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if os.environ.get(NO_KERNEL):
+        kernel.switch_off()
     if words[:1] == ["replay"]:
         words = [
             STANDARD_INPUT if word == "-" else word for word in words
@@ -361,6 +365,7 @@ def doctor(
     store = load_config(config, os.environ).storage.path
     found = examined(examiner.examine(store), registry_beside(store))
     print("\n".join(found.lines()))
+    print(f"  note     {kernel.described()}")
     if salvage is not None:
         frames, events = examiner.salvage(store, salvage)
         print(f"{salvage}: {frames:,} frames of {events:,} events were written")

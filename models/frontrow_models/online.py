@@ -124,7 +124,12 @@ class OnlineModel:
     @property
     def intercept_rate(self) -> float:
         """How far the next lesson moves the intercept, per unit of its slope."""
-        return max(self._options.intercept_rate, 1.0 / (SETTLED + self.positives))
+        return float(self._intercept_rates(np.array([self.positives]))[0])
+
+    def _intercept_rates(self, positives: NDArray[np.int64]) -> Matrix:
+        """Return the same, after each number of positives."""
+        rates: Matrix = np.maximum(self._options.intercept_rate, 1.0 / (SETTLED + positives))
+        return rates
 
     @property
     def warm(self) -> bool:
@@ -185,17 +190,16 @@ class OnlineModel:
         given = inputs.astype(np.float64)
         # The firewall: one NaN would destroy every weight for ever.
         finite = np.isfinite(given).all(axis=1) & np.isfinite(weights)
-        scaled = self.weights().scaled(given).tolist()
-        lessons = zip(scaled, outcomes.tolist(), weights.tolist(), finite.tolist(), strict=True)
-        step = self._regression.step
-        for row, outcome, weight, good in lessons:
-            if not good:
-                self.refused += 1
-                continue
-            step(row, outcome, weight, self.intercept_rate)
-            counts = 1 if weight >= 0.0 else -1
-            self.labels += counts
-            self.positives += counts * outcome
+        scaled = self.weights().scaled(given)
+        if not finite.all():
+            self.refused += int(np.count_nonzero(~finite))
+            scaled, outcomes, weights = scaled[finite], outcomes[finite], weights[finite]
+        counts = np.where(weights >= 0.0, 1, -1)
+        positives = self.positives + np.cumsum(counts * outcomes)
+        before = np.append(self.positives, positives)[:-1]
+        self._regression.steps(scaled, outcomes, weights, self._intercept_rates(before))
+        self.labels += int(counts.sum())
+        self.positives = int(positives[-1]) if len(positives) else self.positives
         self._weights = self._named = None
 
     def predict_one(self, inputs: Sequence[float]) -> float:

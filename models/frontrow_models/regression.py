@@ -9,11 +9,17 @@ the features. Each operation is the one that River does, in its order: also ``d 
 which the platform's ``pow`` rounds otherwise than ``d * d`` and ``sqrt`` once in 1,000 to 2,500 times. A test learns with both and compares bits.
 
 Rejected: the same over numpy rows, which is a third faster for 33 features, has no such ``pow`` and so drifts from River by last
-bits; and steps of several lessons at once, which are another algorithm: each lesson's slope depends on the step before.
+bits; and steps of several lessons at once, which are another algorithm: each lesson's slope depends on the step before. Where
+there is the compiled kernel (:mod:`frontrow.core.kernel`) its loop goes the same steps, with the same ``pow``.
 """
 
 from collections.abc import Sequence
 from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frontrow.core import kernel
 
 FLAT = 18.0  # logits beyond which River takes the log loss for a straight line on one side and an exponential on the other
 
@@ -52,6 +58,35 @@ class Regression:
             squares[place] = s = squares[place] + d**2.0
             weights[place] = w - rate / (s + first) ** 0.5 * d
         self.iterations += 1
+
+    def steps(
+        self,
+        inputs: NDArray[np.float64],
+        outcomes: NDArray[np.bool_],
+        counts: NDArray[np.float64],
+        intercept_rates: NDArray[np.float64],
+    ) -> None:
+        """Learn many lessons, one after another, as :meth:`step` does; ``inputs`` are of the shape (lessons, features)."""
+        if kernel.compiled is None:
+            lessons = zip(
+                inputs.tolist(), outcomes.tolist(), counts.tolist(), intercept_rates.tolist(), strict=True
+            )
+            for row, outcome, count, intercept_rate in lessons:
+                self.step(row, outcome, count, intercept_rate)
+            return
+        weights, squares = np.array(self.weights), np.array(self.squares)
+        self.intercept = kernel.compiled.regression_steps(
+            weights,
+            squares,
+            self.intercept,
+            np.ascontiguousarray(inputs, np.float64),
+            np.ascontiguousarray(outcomes, np.bool_),
+            np.ascontiguousarray(counts, np.float64),
+            np.ascontiguousarray(intercept_rates, np.float64),
+            (self._rate, self._l2, self._first),
+        )
+        self.weights, self.squares = weights.tolist(), squares.tolist()
+        self.iterations += len(outcomes)
 
 
 def slope(logit: float, outcome: bool) -> float:

@@ -8,7 +8,7 @@ from river import optim
 
 from frontrow.core.features import COUNT, as_mapping
 from frontrow_models.online import ModelOptions, OnlineModel
-from frontrow_models.regression import slope
+from frontrow_models.regression import Regression, slope
 
 OPTIONS = st.builds(
     ModelOptions,
@@ -58,6 +58,31 @@ def test_it_learns_what_river_learns_to_the_bit(
     assert taught["squares"] == list(river.optimizer.g2.values())
     assert (taught["intercept"], taught["iterations"]) == (river.intercept, river.optimizer.n_iterations)
     assert any(taught["weights"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    spread=st.sampled_from((1e-9, 0.1, 1.0, 100.0)),
+    l2=st.just(0.0) | st.floats(1e-6, 0.1),
+    lessons=st.integers(0, 80),
+)
+def test_the_compiled_steps_are_those_of_python_to_the_bit(
+    kernel_present: None, seed: int, spread: float, l2: float, lessons: int
+) -> None:
+    dice = np.random.default_rng(seed)
+    inputs = dice.normal(0.0, spread, (lessons, COUNT)) * (dice.random((lessons, COUNT)) < 0.7)
+    outcomes, counts = dice.random(lessons) < 0.2, dice.normal(0.5, 2.0, lessons)
+    rates = dice.random(lessons)
+    at_once, one_by_one = (Regression(COUNT, rate=0.02, l2=l2, first=1.0, intercept=-3.0) for _ in range(2))
+    at_once.steps(inputs, outcomes, counts, rates)
+    for row, outcome, count, rate in zip(
+        inputs.tolist(), outcomes.tolist(), counts.tolist(), rates.tolist(), strict=True
+    ):
+        one_by_one.step(row, outcome, count, rate)
+    assert at_once.weights == one_by_one.weights
+    assert at_once.squares == one_by_one.squares
+    assert (at_once.intercept, at_once.iterations) == (one_by_one.intercept, one_by_one.iterations)
 
 
 @given(logit=st.floats(-50.0, 50.0), outcome=st.booleans())

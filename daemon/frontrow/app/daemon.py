@@ -32,6 +32,7 @@ from frontrow.app.promoting import Promoting
 from frontrow.app.retaining import kept_days, retain
 from frontrow.app.touching import CustomerSink
 from frontrow.config import Config, SinkConfig
+from frontrow.core import kernel
 from frontrow.core.alerts import LeadAlert, alert_key
 from frontrow.core.engine import Engine
 from frontrow.core.errors import CommitFailed, ConfigError, Mistake
@@ -417,6 +418,7 @@ class Daemon:
                         rooms=len(rooms),
                         feeds=len(config.feeds),
                         frames=store.store.seq,
+                        engine=kernel.described(),
                     )
                     ready(address)
                     await self._stop.wait()

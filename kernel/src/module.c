@@ -1,0 +1,42 @@
+/* The module frontrow_kernel: what its files give, under one name. */
+
+#include "kernel.h"
+
+int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *view)
+{
+    if (PyObject_GetBuffer(array, view, writable ? PyBUF_CONTIG : PyBUF_CONTIG_RO) < 0) {
+        return -1;
+    }
+    if (view->itemsize != itemsize) {
+        PyErr_Format(PyExc_TypeError, "numbers of %zd bytes wanted, not of %zd", itemsize, view->itemsize);
+        PyBuffer_Release(view);
+        return -1;
+    }
+    return 0;
+}
+
+static int kernel_exec(PyObject *module)
+{
+    PyMethodDef *tables[] = {regression_methods};
+
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        if (PyModule_AddFunctions(module, tables[i]) < 0) {
+            return -1;
+        }
+    }
+    return PyModule_AddIntConstant(module, "INTERFACE", KERNEL_INTERFACE);
+}
+
+static PyModuleDef_Slot kernel_slots[] = {{Py_mod_exec, kernel_exec}, {0, NULL}};
+
+static struct PyModuleDef kernel_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "frontrow_kernel",
+    .m_doc = "The inner loops of Frontrow, compiled; see frontrow/core/kernel.py.",
+    .m_slots = kernel_slots,
+};
+
+PyMODINIT_FUNC PyInit_frontrow_kernel(void)
+{
+    return PyModuleDef_Init(&kernel_module);
+}
