@@ -1,9 +1,30 @@
 """What ``src`` gives. Each function says in C what it takes; who calls it stands in the module that it speeds up."""
 
+from collections.abc import Callable
 from typing import Any
 
 INTERFACE: int
 
+def crowd_hear(
+    talks: dict[int, Any],
+    new_talk: Callable[[], Any],
+    sessions: list[int],
+    viewers: list[str],
+    sketches: list[int],
+    bounds: tuple[int, int, int],
+    /,
+) -> int: ...
+def crowd_partners(
+    own: dict[int, int],
+    viewer: str,
+    popular: list[list[Any]],
+    viewers: tuple[dict[str, dict[int, int]], dict[str, dict[int, int]]],
+    share: float,
+    chances: list[float | None],
+    bound: int,
+    chance: Callable[[int], float],
+    /,
+) -> tuple[int, float, dict[int, int]]: ...
 def regression_steps(
     weights: Any,
     squares: Any,

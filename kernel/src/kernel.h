@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 1
+#define KERNEL_INTERFACE 2
 
+extern PyMethodDef crowd_methods[];
 extern PyMethodDef regression_methods[];
 
 /* Hold a contiguous array of numbers of `itemsize` bytes; 0, or -1 with an exception. Release it by PyBuffer_Release(). */

@@ -9,6 +9,7 @@ import pytest
 
 from frontrow.core import crowd as module
 from frontrow.core import engine as engine_module
+from frontrow.core import kernel
 from frontrow.core.attic import MemoryAttic
 from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
 from frontrow.core.engine import Engine, EngineOptions
@@ -272,3 +273,41 @@ def test_staff_are_no_partners() -> None:
         for each in stream()
     ]
     assert paid_of(run(make(), events, 64)) == paid_of(run(make(partners=0), events, 64))
+
+
+def test_whoever_writes_one_line_a_thousand_times_stops_nothing(each_way: str) -> None:
+    """The number of ways to choose half of two thousand comments is above what a float holds."""
+    said = [(f"bot{number}", text) for number in range(5) for text in SCRIPT[:2] * 1_000]
+    crowd = heard(said)
+    assert crowd.partners_of(0, "bot0") == 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_compiled_crowd_is_that_of_python(
+    kernel_present: None, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(module, "GENERATION", 400)
+    monkeypatch.setattr(module, "SPEAKERS", 8)
+    dice = random.Random(seed)
+    said = [(dice.randrange(3), *line) for line in own_words(150, seed)]
+    said += [(dice.randrange(2), *line) for number in range(12) for line in script_of(number, seed)]
+    dice.shuffle(said)
+    compiled = Crowd(CrowdRules(partners=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "compiled", None)
+        python = Crowd(CrowdRules(partners=2))
+    grouped = 0
+    while said:
+        part = [said.pop() for _ in range(min(len(said), dice.randrange(1, 40)))]
+        sessions, viewers, texts = ([*column] for column in zip(*part, strict=True))
+        # Alike and yet not the same: the near halves meet now and then.
+        sketches = [sketch ^ (dice.randrange(3) << 24) for sketch in sketches_of(texts)]
+        for crowd in (compiled, python):
+            crowd.hear(sessions, viewers, sketches)
+        assert compiled.state() == python.state()
+        for session, viewer in zip(sessions, viewers, strict=True):
+            just_said = sketches[:2] if dice.random() < 0.3 else []
+            found = compiled.partners_of(session, viewer, just_said)
+            assert found == python.partners_of(session, viewer, just_said)
+            grouped += found > 0
+    assert grouped

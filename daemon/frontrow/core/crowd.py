@@ -23,12 +23,16 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from frontrow.core import kernel
 from frontrow.core.sketches import BITS, NEAR, exact_of, near_of
 
 LINES = 8  # of a viewer, the latest
 SPEAKERS = 64  # of a line, the latest
 GENERATION = 32_768  # viewers, or lines, of all broadcasts together, until the older generation is forgotten
 LEAVES = 0.5  # of the share of common lines that makes a group: below it a viewer leaves
+LIKELIEST = (
+    256  # comments; of who has made more, chance gives what it gives of these: the numbers stay finite
+)
 OFTEN = 0.1  # the most that a viewer's lines count as of all comments, else a large crowd would hide itself
 
 
@@ -119,6 +123,7 @@ class Crowd:
 
     def __init__(self, rules: CrowdRules) -> None:
         self.rules = rules
+        self._kernel = kernel.compiled
         self._talks: dict[int, _Talk] = {}
         self._young = 0  # viewers and lines of the younger generations
 
@@ -128,11 +133,17 @@ class Crowd:
         Generations pass between two calls, so what is told together must be the same however events come.
         """
         talks = self._talks
-        for session, viewer, sketch in zip(sessions, viewers, sketches, strict=True):
-            talk = talks.get(session)
-            if talk is None:
-                talk = talks[session] = _Talk()
-            self._young += talk.hear(viewer, sketch)
+        if self._kernel is not None:
+            bounds = BITS, LINES, SPEAKERS
+            self._young += self._kernel.crowd_hear(
+                talks, _Talk, list(sessions), list(viewers), list(sketches), bounds
+            )
+        else:
+            for session, viewer, sketch in zip(sessions, viewers, sketches, strict=True):
+                talk = talks.get(session)
+                if talk is None:
+                    talk = talks[session] = _Talk()
+                self._young += talk.hear(viewer, sketch)
         if self._young >= GENERATION:
             self._age()
 
@@ -168,21 +179,7 @@ class Crowd:
         if len(lines) < 2:
             return 0
         often = min(OFTEN, sum(known[0] for known in lines.values()) / max(1, talk.said))
-        partners, by_chance = 0, 0.0
-        shared = dict.fromkeys(own, 0)
-        for other in dict.fromkeys(chain.from_iterable(known[1:] for known in lines.values())):
-            said = talk.viewers[0].get(other) or talk.viewers[1].get(other)
-            if other == viewer or said is None:
-                continue
-            count = sum(said.values())
-            needed = max(2, ceil(rules.share * count))
-            if count >= needed:
-                by_chance += min(1.0, comb(count - 1, needed - 1) * often ** (needed - 1))
-            common = [line for line in said if line in own]
-            if len(common) > 1 and sum(said[line] for line in common) >= needed:
-                partners += 1
-                for line in common:
-                    shared[line] += 1
+        partners, by_chance, shared = self._partners(talk, own, viewer, list(lines.values()), often)
         above, share = (1.0, LEAVES * rules.share) if grouped else (rules.above_chance, rules.share)
         if partners < rules.partners or partners < above * by_chance:
             return 0
@@ -191,6 +188,44 @@ class Crowd:
         if len(script) < 2 or sum(own[line] for line in script) < share * sum(own.values()):
             return 0
         return partners
+
+    def _partners(
+        self, talk: _Talk, own: dict[int, int], viewer: str, popular: list[list[Any]], often: float
+    ) -> tuple[int, float, dict[int, int]]:
+        """Return how many partners a viewer has among the speakers of popular lines, how many chance would give, and for each
+        of the viewer's own lines how many of the partners have said it."""
+        rules = self.rules
+        chances: list[float | None] = [None] * (LIKELIEST + 1)
+
+        def chance(count: int) -> float:
+            needed = max(2, ceil(rules.share * count))
+            return min(1.0, comb(count - 1, needed - 1) * often ** (needed - 1))
+
+        if self._kernel is not None:
+            found: tuple[int, float, dict[int, int]] = self._kernel.crowd_partners(
+                own, viewer, popular, talk.viewers, rules.share, chances, LIKELIEST, chance
+            )
+            return found
+        partners, by_chance = 0, 0.0
+        shared = dict.fromkeys(own, 0)
+        for other in dict.fromkeys(chain.from_iterable(known[1:] for known in popular)):
+            said = talk.viewers[0].get(other) or talk.viewers[1].get(other)
+            if other == viewer or said is None:
+                continue
+            count = sum(said.values())
+            needed = max(2, ceil(rules.share * count))
+            if count >= needed:
+                place = min(count, LIKELIEST)
+                its = chances[place]
+                if its is None:
+                    its = chances[place] = chance(place)
+                by_chance += its
+            common = [line for line in said if line in own]
+            if len(common) > 1 and sum(said[line] for line in common) >= needed:
+                partners += 1
+                for line in common:
+                    shared[line] += 1
+        return partners, by_chance, shared
 
     def forget(self, sessions: Iterable[int]) -> None:
         """Forget broadcasts that are over."""
