@@ -54,6 +54,10 @@ def test_columns_parts_and_the_journals_blobs_give_the_events_again(
     head, tail = frame.part(0, cut), frame.part(cut, len(events))
     assert (head.events(), tail.events()) == (events[:cut], events[cut:])
     assert Frame.joined([head, tail]).events() == events
+    made = [Frame.of(events[:cut]).seldom, Frame.of(events[cut:]).seldom]
+    assert [list(head.seldom), list(tail.seldom)] == list(
+        map(list, made)
+    )  # the journal's bytes have this order
     chosen = sorted(data.draw(st.sets(st.integers(0, len(events) - 1))))
     taken = frame.take(chosen)
     assert taken.events() == [events[position] for position in chosen]

@@ -12,6 +12,7 @@ from typing import Self
 import structlog
 
 from frontrow.core.events import Event
+from frontrow.core.frames import Frame
 from frontrow.core.ports import Receipt
 from frontrow_connectors.canonical import reason_class, refusal
 from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus
@@ -21,6 +22,7 @@ from frontrow_connectors.file.decoder import (
     Retimer,
     merge,
     read_batches,
+    read_frames,
     rebatch,
 )
 from frontrow_connectors.file.options import FileOptions
@@ -69,6 +71,22 @@ def merge_by_time(
         sources = [(path, stack.enter_context(open_source(path))) for path in ordered]
         streams = [read_batches(source, file=path, on_reject=on_reject) for path, source in sources]
         yield from rebatch(streams[0] if len(streams) == 1 else merge(streams), batch_lines)
+
+
+def iter_frames(paths: Sequence[str], on_reject: Callable[[FileReject], None], size: int) -> Iterator[Frame]:
+    """Yield the events of files (``-``: standard input) in frames of ``size``, not prepared; the last may be smaller.
+
+    Several are merged as :func:`merge_by_time` does.
+
+    Raises:
+        OSError: As :func:`iter_batches`.
+        ValueError: As :func:`merge_by_time`.
+    """
+    if len(paths) > 1:
+        yield from map(Frame.of, merge_by_time(paths, on_reject, size))
+        return
+    with open_source(paths[0]) as source:
+        yield from Frame.cut(read_frames(source, file=paths[0], on_reject=on_reject), size)
 
 
 def open_source(path: str) -> io.BufferedReader:

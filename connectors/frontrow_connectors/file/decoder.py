@@ -1,4 +1,4 @@
-"""From a stream of bytes (plain, gzip or zstandard NDJSON) to batches of events, with bounded memory.
+"""From a stream of bytes (plain, gzip or zstandard NDJSON) to batches of events or to frames, with bounded memory.
 
 The idea: cut the stream into blocks of whole lines and decode a block in one call; only a block in which something is
 wrong is decoded line by line, to name the line. At any time there is one chunk of the input, one block and its events
@@ -12,14 +12,16 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import zstandard
 
 from frontrow.core import times
+from frontrow.core.decoding import decode_columns
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import EARLIEST_MS, LATEST_MS, MAX_ID, Event, decode_block, decode_event
+from frontrow.core.frames import Frame
 from frontrow_connectors.canonical import BOM
 
 CHUNK_BYTES = (
@@ -77,16 +79,19 @@ def read_batches(
     in rejects.
     """
 
-    def reject(line: int, reason: str) -> None:
-        on_reject(FileReject(file, line, reason))
+    return _read(source, file, on_reject, max_line_bytes, believe, _AS_EVENTS)
 
-    # A chunk is never longer than the bound on a line, so only a block's first line can break it.
-    chunk_bytes = min(CHUNK_BYTES, max_line_bytes)
-    chunks = _cut(_unpacked(source), chunk_bytes)
-    place = _Place()
-    parts = (_decode_block(place, block, reject) for block in _blocks(chunks, max_line_bytes, place, reject))
-    # No loop over lists here: its variable would keep one block's events in memory while the next ones are made.
-    yield from filter(None, (part.events for part in parts) if believe else _believed(parts, reject))
+
+def read_frames(
+    source: Source,
+    *,
+    file: str,
+    on_reject: Callable[[FileReject], None],
+    max_line_bytes: int = MAX_LINE_BYTES,
+    believe: bool = False,
+) -> Iterator[Frame]:
+    """Yield what :func:`read_batches` does as frames, which nobody has prepared; no event is an object on the way."""
+    return _read(source, file, on_reject, max_line_bytes, believe, _AS_FRAMES)
 
 
 def rebatch(batches: Iterable[Sequence[Event]], size: int) -> Iterator[list[Event]]:
@@ -351,89 +356,132 @@ def _is_whole(line: bytearray) -> bool:
     return True
 
 
+Events = TypeVar("Events", list[Event], Frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[Events]):
+    """In which form events are read: as objects, or as columns."""
+
+    decode: Callable[[bytes], Events | None]  # of a block; None: it must be decoded line by line
+    of: Callable[[list[Event]], Events]
+    times: Callable[[Events], Sequence[int]]  # what moves engine time: arrival, where it is known
+    take: Callable[[Events, Sequence[int]], Events]  # the events at these positions
+
+
 @dataclass(slots=True)
-class _Part:
+class _Part(Generic[Events]):
     """A block's events, and the number of the line of each."""
 
-    events: list[Event]
+    events: Events
     lines: Sequence[int]
 
 
-def _decode_block(place: _Place, block: bytes, reject: Callable[[int, str], None]) -> _Part:
+def _read(
+    source: Source,
+    file: str,
+    on_reject: Callable[[FileReject], None],
+    max_line_bytes: int,
+    believe: bool,
+    form: _Form[Events],
+) -> Iterator[Events]:
+    def reject(line: int, reason: str) -> None:
+        on_reject(FileReject(file, line, reason))
+
+    # A chunk is never longer than the bound on a line, so only a block's first line can break it.
+    chunk_bytes = min(CHUNK_BYTES, max_line_bytes)
+    chunks = _cut(_unpacked(source), chunk_bytes)
+    place = _Place()
+    parts = (
+        _decode_block(place, block, reject, form) for block in _blocks(chunks, max_line_bytes, place, reject)
+    )
+    # No loop over lists here: its variable would keep one block's events in memory while the next ones are made.
+    yield from filter(len, (part.events for part in parts) if believe else _believed(parts, reject, form))
+
+
+def _decode_block(
+    place: _Place, block: bytes, reject: Callable[[int, str], None], form: _Form[Events]
+) -> _Part[Events]:
     """Return a block's events, and move ``place`` behind it."""
     first_line = place.line
     if block.isspace():  # a packed file of a few kilobytes can hold a hundred million empty lines
         place.line += block.count(b"\n") + 1
-        return _Part([], ())
-    events = decode_block(block)
+        return _Part(form.of([]), ())
+    events = form.decode(block)
     if events is None:
         place.line += block.count(b"\n") + 1
-        return _decode_lines(first_line, block, reject)
+        found, lines = _decode_lines(first_line, block, reject)
+        return _Part(form.of(found), lines)
     place.line += len(events)
     return _Part(events, range(first_line, place.line))
 
 
-def _decode_lines(first_line: int, block: bytes, reject: Callable[[int, str], None]) -> _Part:
-    part = _Part([], lines := [])
+def _decode_lines(
+    first_line: int, block: bytes, reject: Callable[[int, str], None]
+) -> tuple[list[Event], list[int]]:
+    events: list[Event] = []
+    lines: list[int] = []
     for number, line in enumerate(block.split(b"\n"), first_line):
         if not line or line.isspace():
             continue
         try:
-            part.events.append(decode_event(line))
+            events.append(decode_event(line))
             lines.append(number)
         except EventInvalid as error:
             reject(number, str(error))
-    return part
+    return events, lines
 
 
-def _time(event: Event) -> int:
-    """Return what moves engine time: arrival, where it is known."""
-    return event.at if event.seen_at is None else event.seen_at
-
-
-def _latest(events: Sequence[Event]) -> int:
-    latest = 0
-    for (
-        event
-    ) in events:  # written out: max() over _time takes three times as long, on the path of every event
-        at = event.seen_at
-        if at is None:
-            at = event.at
-        if at > latest:
-            latest = at
-    return latest
-
-
-def _believed(parts: Iterator[_Part], reject: Callable[[int, str], None]) -> Iterator[list[Event]]:
+def _believed(
+    parts: Iterator[_Part[Events]], reject: Callable[[int, str], None], form: _Form[Events]
+) -> Iterator[Events]:
     """Yield the parts' events without those whose time runs ahead of all that follows; they are rejected."""
-    ahead: deque[_Part] = deque()  # read, and not yet yielded
+    ahead: deque[_Part[Events]] = deque()  # read, and not yet yielded
     known: int | None = None
     while (part := ahead.popleft() if ahead else next(parts, None)) is not None:
-        if not part.events:
+        if not part.lines:
             continue
-        latest = _latest(part.events)
+        latest = max(form.times(part.events))
         if known is None or latest > known + times.LEAP_MS:
-            while sum(len(each.events) for each in ahead) < times.WITNESSES:
+            while sum(len(each.lines) for each in ahead) < times.WITNESSES:
                 following = next(parts, None)
                 if following is None:
                     break
                 ahead.append(following)
-            witnesses = itertools.chain.from_iterable(each.events for each in ahead)
-            _drop_leaps(part, itertools.islice(witnesses, times.WITNESSES), known, reject)
-            latest = _latest(part.events)
-        if part.events:
+            witnesses = itertools.chain.from_iterable(form.times(each.events) for each in ahead)
+            _drop_leaps(part, itertools.islice(witnesses, times.WITNESSES), known, reject, form)
+            latest = max(form.times(part.events), default=0)
+        if part.lines:
             known = latest if known is None or latest > known else known
             yield part.events
         del part
 
 
 def _drop_leaps(
-    part: _Part, witnesses: Iterable[Event], latest: int | None, reject: Callable[[int, str], None]
+    part: _Part[Events],
+    witnesses: Iterable[int],
+    latest: int | None,
+    reject: Callable[[int, str], None],
+    form: _Form[Events],
 ) -> None:
-    known = [_time(event) for event in itertools.chain(part.events, witnesses)]
-    leaps = times.leaps(known, len(part.events), latest)
+    known = [*form.times(part.events), *witnesses]
+    leaps = times.leaps(known, len(part.lines), latest)
     for position in leaps:
         reject(part.lines[position], TOO_FAR_AHEAD)
     gone = frozenset(leaps)
-    part.lines = [line for position, line in enumerate(part.lines) if position not in gone]
-    part.events = [event for position, event in enumerate(part.events) if position not in gone]
+    kept = [position for position in range(len(part.lines)) if position not in gone]
+    part.events = form.take(part.events, kept)
+    part.lines = [part.lines[position] for position in kept]
+
+
+def _times(events: Sequence[Event]) -> Sequence[int]:
+    return [event.at if event.seen_at is None else event.seen_at for event in events]
+
+
+_AS_EVENTS: _Form[list[Event]] = _Form(
+    decode=decode_block,
+    of=lambda events: events,
+    times=_times,
+    take=lambda events, positions: [events[position] for position in positions],
+)
+_AS_FRAMES: _Form[Frame] = _Form(decode=decode_columns, of=Frame.of, times=Frame.arrivals, take=Frame.take)

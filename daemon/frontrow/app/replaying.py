@@ -25,7 +25,7 @@ from frontrow.core.preparing import Preparer
 from frontrow.runtime import collector
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
-from frontrow_connectors.file import FileReject, iter_batches, merge_by_time
+from frontrow_connectors.file import FileReject, iter_frames
 from frontrow_models.private import open_private
 
 FRAME_EVENTS = 4_096  # larger than live: nobody waits for a frame here
@@ -190,8 +190,7 @@ def _frames(
         return Frame.cut((frame for _, frame in store.frames()), size)
     lexicons = make_lexicons(config)
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
-    batches = iter_batches(files[0], reject, size) if len(files) == 1 else merge_by_time(files, reject, size)
-    return map(preparer.frame, batches)
+    return map(preparer.prepare, iter_frames(files, reject, size))
 
 
 class _Recorder:

@@ -40,7 +40,8 @@ Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Value = Annotated[int, Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_STAY_S)]
 # The length as well: a pattern's `$` would let a line's end stand behind the three letters.
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
+THREE_LETTERS = r"^[A-Z]{3}$"
+Currency = Annotated[str, Meta(pattern=THREE_LETTERS, max_length=3)]
 
 VIEWER_KINDS = frozenset({
     "enter", "leave", "stay", "comment", "like", "gift", "follow", "unfollow", "fan_club", "share", "product_click",
@@ -158,7 +159,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Identities stand in logs, file names and other programs' tables, where these characters end a line, a string or the
 # terminal's colour. Names and texts may hold them: they are shown to people, and cleaned where they are shown.
-_KEYS = ("id", "platform", "room", "kind", "session", "viewer")
+IDENTITIES = ("id", "platform", "room", "kind", "session", "viewer")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Where none of these bytes is, no JSON string holds such a character: raw ones below a space are not JSON.
 _CONTROL_MARKS = (b"\\", b"\x7f", b"\xc2")
@@ -281,14 +282,14 @@ def encode_event(event: Event) -> bytes:
 
 def missing_field(event: Event) -> str | None:
     """Return why an event says nothing without a field that its kind is about, or None if all is there."""
-    need = _NEEDS.get(event.kind)
+    need = NEEDS.get(event.kind)
     if need is not None and getattr(event, need) is None:
         return f"a {event.kind} needs {need!r} - at `$.{need}`"
     return None
 
 
 # Recordings have orders without `order` and likes without `count`, so only what a kind cannot do without is asked.
-_NEEDS = {"comment": "text", "stay": "seconds"}
+NEEDS = {"comment": "text", "stay": "seconds"}
 
 
 def has_control(key: str) -> bool:
@@ -320,7 +321,7 @@ def _refusal(event: Event) -> str | None:
         return f"nested more than {MAX_DEPTH} levels deep - at `$.fields`"
     keys = f"{event.id}{event.platform}{event.room}{event.kind}{event.session}{event.viewer}"
     if has_control(keys):
-        field = next(name for name in _KEYS if has_control(getattr(event, name) or ""))
+        field = next(name for name in IDENTITIES if has_control(getattr(event, name) or ""))
         return f"a control character - at `$.{field}`"
     return missing_field(event)
 
@@ -334,7 +335,7 @@ def _any_refused(events: Sequence[Event], source: bytes, *, nested: bool) -> boo
         return any(_refusal(event) is not None for event in events)
     # What a kind needs is all that is left. A loop takes half as long here as any().
     for event in events:  # noqa: SIM110
-        if event.kind in _NEEDS and missing_field(event) is not None:
+        if event.kind in NEEDS and missing_field(event) is not None:
             return True
     return False
 

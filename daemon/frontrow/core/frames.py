@@ -114,7 +114,7 @@ class Frame:
             for name, values in self.seldom.items()
         }
         columns = {name: column[start:end] for name, column in self._columns().items()}
-        return Frame(**columns, seldom={name: values for name, values in seldom.items() if values})
+        return Frame(**columns, seldom=_in_order(seldom))
 
     @classmethod
     def joined(cls, frames: Iterable["Frame"]) -> "Frame":
@@ -137,19 +137,21 @@ class Frame:
         held: list[Frame] = []
         count = 0
         for frame in frames:
-            held.append(frame)
-            count += len(frame)
-            if count < size:
-                continue
-            whole = held[0] if len(held) == 1 else cls.joined(held)
             start = 0
-            while count - start >= size:
-                yield whole.part(start, start + size)
-                start += size
-            held = [whole.part(start, count)] if start < count else []
-            count -= start
+            while count + len(frame) - start >= size:
+                end = start + size - count
+                held.append(frame.part(start, end))
+                yield cls._whole(held)
+                held, count, start = [], 0, end
+            if start < len(frame):
+                held.append(frame.part(start, len(frame)))
+                count += len(frame) - start
         if count:
-            yield cls.joined(held)
+            yield cls._whole(held)
+
+    @classmethod
+    def _whole(cls, frames: "list[Frame]") -> "Frame":
+        return frames[0] if len(frames) == 1 else cls.joined(frames)
 
     def events(self) -> list[Event]:
         """Return the events again, one object each: for those who are not in a hurry."""
@@ -163,6 +165,15 @@ class Frame:
 
     def _columns(self) -> dict[str, Sequence[Any]]:
         return {name: getattr(self, name) for name in _COLUMN_NAMES}
+
+
+def _in_order(seldom: dict[str, dict[int, Any]]) -> dict[str, dict[int, Any]]:
+    """Return what is seldom, without names of nothing, as it stands in a frame that is made of the same events.
+
+    Its order is part of the journal's bytes, which are not to depend on how a file came to be cut.
+    """
+    named = sorted((name for name, values in seldom.items() if values), key=SELDOM.index)
+    return {name: seldom[name] for name in sorted(named, key=lambda name: next(iter(seldom[name])))}
 
 
 _COLUMN_NAMES = tuple(column.name for column in fields(Frame) if column.name != "seldom")
