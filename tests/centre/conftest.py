@@ -1,7 +1,9 @@
 """Both databases of the lead centre, each test's own."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,24 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, file_with_tables: P
     else:
         with own_database() as url:
             yield url
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(
+    request: pytest.FixtureRequest, tmp_path: Path, file_with_tables: Path
+) -> Iterator[Callable[[], str]]:
+    """Gives the address of another new database without rows at each call: for a test that needs several, all in one kind of database."""
+    numbers = count(1)
+    with ExitStack() as kept:
+
+        def new() -> str:
+            if request.param == "sqlite":
+                path = tmp_path / f"centre{next(numbers)}.db"
+                shutil.copy(file_with_tables, path)
+                return f"sqlite:///{path}"
+            return kept.enter_context(own_database())
+
+        yield new
 
 
 @pytest.fixture(params=DATABASES)

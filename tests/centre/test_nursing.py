@@ -1,17 +1,18 @@
-"""Nurture through the lead centre: what customers get by the journal's events, once, and above all what they do not."""
+"""Nurture through the lead centre: what customers get by the journal's events, once, and above all what they do not; in both databases."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontrow.core.centre.book import LeadRow, Told, TouchRow
 from frontrow.core.centre.nursing import SLICE_MS
 from frontrow.core.centre.nurture import DAY_MS, TOUCH_CHANNELS, Occasion, TouchLimits, TouchRule
 from frontrow.core.centre.policy import policy_data
-from tests.support.centre import START, Scene, a_policy
+from frontrow.storage.centre.care import CareReads
+from tests.support.centre import START, STORE, Scene, a_policy
 
 HOUR = 3_600_000
 AWAKE = TouchLimits(send=True, quiet_hours=(), per_week=20)
@@ -26,8 +27,23 @@ OFFER = TouchRule(name="offer", point="campaign", channel="sms", text="offer")
 WAKE = TouchRule(name="wake", point="dormant", channel="sms", text="wake", silent_days=30)
 
 
-def nursing(*rules: TouchRule, limits: TouchLimits = AWAKE, **fields: Any) -> Scene:
-    return Scene(a_policy(touch_rules=rules, touch=limits, **fields))
+class Nursing(Protocol):
+    """Begins a scene with these rules in a database of its own."""
+
+    def __call__(self, *rules: TouchRule, limits: TouchLimits = AWAKE, **fields: Any) -> Scene: ...
+
+
+@pytest.fixture
+def nursing(new_database: Callable[[], str]) -> Iterator[Nursing]:
+    begun: list[Scene] = []
+
+    def begin(*rules: TouchRule, limits: TouchLimits = AWAKE, **fields: Any) -> Scene:
+        begun.append(Scene(a_policy(touch_rules=rules, touch=limits, **fields), url=new_database()))
+        return begun[-1]
+
+    yield begin
+    for scene in begun:
+        scene.close()
 
 
 def sent(scene: Scene) -> list[tuple[str, int]]:
@@ -44,10 +60,8 @@ def agree(scene: Scene, viewer: str, at: int, *, given: bool = True, **data: Any
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    made = nursing(WELCOME, READING, INVITE, OFFER, WAKE)
-    yield made
-    made.close()
+def scene(nursing: Nursing) -> Scene:
+    return nursing(WELCOME, READING, INVITE, OFFER, WAKE)
 
 
 def test_whoever_leaves_a_number_is_thanked_once_however_many_forms_they_send(scene: Scene) -> None:
@@ -68,13 +82,13 @@ def test_one_telephone_rings_once_though_two_viewers_leave_it(scene: Scene) -> N
     assert sent(scene) == [("welcome", 0)]
 
 
-def test_nothing_goes_out_while_sending_is_off() -> None:
+def test_nothing_goes_out_while_sending_is_off(nursing: Nursing) -> None:
     scene = nursing(WELCOME, limits=TouchLimits(quiet_hours=()))
     lead = scene.form("v1", "13800001111")
     assert sent(scene) == [] and not any(kind == "nurture" for kind, _ in scene.timers(lead))
 
 
-def test_switching_it_on_looks_at_everybody_once() -> None:
+def test_switching_it_on_looks_at_everybody_once(nursing: Nursing) -> None:
     scene = nursing(WELCOME, limits=TouchLimits(quiet_hours=()))
     for number in range(3):
         scene.form(f"v{number}", f"1380000111{number}")
@@ -83,7 +97,7 @@ def test_switching_it_on_looks_at_everybody_once() -> None:
     assert sent(scene) == [("welcome", HOUR)] * 3
 
 
-def test_thanks_left_in_quiet_hours_go_out_when_they_end() -> None:
+def test_thanks_left_in_quiet_hours_go_out_when_they_end(nursing: Nursing) -> None:
     """The scene begins at 23:06 in Shanghai; the hours end at nine."""
     scene = nursing(WELCOME, limits=TouchLimits(send=True))
     lead = scene.form("v1", "13800001111")
@@ -161,7 +175,7 @@ def test_a_broadcast_that_is_called_off_invites_nobody(scene: Scene) -> None:
 
 
 def test_a_planned_campaign_is_brought_in_slices_and_leaves_nobody_out(
-    monkeypatch: pytest.MonkeyPatch,
+    nursing: Nursing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = 4
     monkeypatch.setattr("frontrow.core.centre.nursing.SLICE", few)
@@ -196,7 +210,7 @@ def test_a_planned_campaign_is_brought_in_slices_and_leaves_nobody_out(
     assert len(sent(scene)) == few + 3
 
 
-def test_what_the_owners_own_program_sent_counts_like_ours() -> None:
+def test_what_the_owners_own_program_sent_counts_like_ours(nursing: Nursing) -> None:
     scene = nursing(READING, limits=TouchLimits(send=True, quiet_hours=(), per_week=1))
     lead = scene.form("v1", "13800001111")
     agree(scene, "v1", 0)
@@ -208,7 +222,7 @@ def test_what_the_owners_own_program_sent_counts_like_ours() -> None:
     assert sent(scene)[1] == ("reading", 12 * DAY_MS), "the week's only message was the newsletter"
 
 
-def test_a_customer_of_two_names_has_one_history_and_two_again_when_they_are_parted() -> None:
+def test_a_customer_of_two_names_has_one_history_and_two_again_when_they_are_parted(nursing: Nursing) -> None:
     scene = nursing(WAKE, limits=AWAKE)
     for viewer, at in (("v1", 0), ("v2", 1_000)):
         scene.form(viewer, f"1380000111{viewer[1]}", at)
@@ -231,7 +245,8 @@ def test_a_customer_of_two_names_has_one_history_and_two_again_when_they_are_par
     assert len(sent(scene)) == 2
 
 
-@settings(max_examples=15, deadline=None)
+# Each example has a database of its own.
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(
         st.tuples(
@@ -243,7 +258,9 @@ def test_a_customer_of_two_names_has_one_history_and_two_again_when_they_are_par
     ),
     how=st.sampled_from(["consent", "outcome", "erase"]),
 )
-def test_nobody_who_wants_no_contact_ever_gets_anything(acts: list[tuple[str, str, int]], how: str) -> None:
+def test_nobody_who_wants_no_contact_ever_gets_anything(
+    nursing: Nursing, acts: list[tuple[str, str, int]], how: str
+) -> None:
     """Whatever happens before and after, and whoever they are merged with."""
     scene = nursing(WELCOME, READING, INVITE, OFFER, WAKE)
     at = 0
@@ -287,7 +304,6 @@ def test_nobody_who_wants_no_contact_ever_gets_anything(acts: list[tuple[str, st
     new = [row for row in scene.rows(TouchRow) if row.touch not in marks]
     assert before == len(marks)
     assert [row for row in new if (row.kind, row.key) in theirs] == []
-    scene.close()
 
 
 def _forbid(scene: Scene, lead: LeadRow, how: str) -> int:
@@ -306,7 +322,7 @@ def _forbid(scene: Scene, lead: LeadRow, how: str) -> int:
     return HOUR
 
 
-def test_frames_cut_otherwise_give_the_same_messages() -> None:
+def test_frames_cut_otherwise_give_the_same_messages(nursing: Nursing) -> None:
     def play(cut: int) -> tuple[dict[str, list[str]], list[Told]]:
         scene = nursing(WELCOME, READING, INVITE, WAKE)
         events = []
@@ -337,12 +353,39 @@ def test_frames_cut_otherwise_give_the_same_messages() -> None:
     assert play(1) == whole == play(3)
 
 
+def test_what_is_shown_of_a_customer_and_before_anything_is_sent_is_what_the_book_has(
+    nursing: Nursing,
+) -> None:
+    """People look at it beside the follower, through queries of their own."""
+    scene = nursing(WELCOME, READING)
+    for viewer in ("v1", "v2", "v3"):
+        scene.form(viewer, f"1380000111{viewer[1]}")
+    agree(scene, "v1", 1_000)
+    scene.pass_time(8 * DAY_MS)
+    reads = CareReads(scene.engine, STORE)
+    customer = reads.customer(scene.leads()[0].customer)
+    assert customer is not None
+    assert [touch.rule for touch in customer.touches] == ["welcome", "reading"]
+    assert [(each.purpose, each.given) for each in customer.consents] == [
+        ("contact", True),
+        ("marketing", True),
+    ]
+    pages = [reads.preview(scene.centre.policy, START + 30 * DAY_MS, after=0, limit=2)]
+    while (after := pages[-1].next) is not None:
+        pages.append(reads.preview(scene.centre.policy, START + 30 * DAY_MS, after=after, limit=2))
+    assert len(pages) > 1
+    assert [(touch.rule, touch.customer) for page in pages for touch in page.found.touches] == [
+        ("reading", customer.leads[0].customer)
+    ]
+    assert reads.customer("nobody") is None
+
+
 def test_two_rules_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="named 'wake'"):
         a_policy(touch_rules=(WAKE, WAKE))
 
 
-def test_a_channel_that_nothing_sends_on_reaches_nobody() -> None:
+def test_a_channel_that_nothing_sends_on_reaches_nobody(nursing: Nursing) -> None:
     scene = nursing(WELCOME, touch_channels=tuple(each for each in TOUCH_CHANNELS if each != "sms"))
     scene.form("v1", "13800001111")
     assert sent(scene) == []
