@@ -322,3 +322,15 @@ def test_nobody_is_reminded_of_a_person_who_was_erased() -> None:
     scene.pass_time(60 * MINUTE)
     assert scene.timers(lead) == {}
     assert scene.told[told:] == []
+
+
+def test_what_was_merged_stays_so_when_the_lead_that_it_went_into_is_closed() -> None:
+    """Each further link of a customer, a form's for one, looks at who is who again; it must not open what nobody has lost."""
+    scene = Scene()
+    scene.hot("a")
+    won = scene.act("lead_claim", scene.hot("b", 1), 2, seller="wang")
+    link(scene, MINUTE)
+    scene.act("lead_outcome", won, 2 * MINUTE, seller="wang", outcome="won")
+    data = {"a": B, "b": {"kind": "crm", "key": "c-1"}, "source": "crm", "confidence": 1.0}
+    scene.say("identity_link", 4 * MINUTE, id="more", data=data)
+    assert [(row.lead, row.status) for row in scene.leads()] == [(won.lead, "won")]

@@ -546,7 +546,7 @@ class Centre:
     def _rehouse(self, customers: set[str], at: int) -> None:
         """Bring the leads of customers whose identities have changed to whom they belong: merge them, or part them again.
 
-        Computed from who is who now, never from how it came about; so what was merged by mistake parts as it was.
+        Computed from who is who now; so what was merged by mistake parts as it was.
         """
         book = self._book
         raws: dict[str, RawLead] = {}
@@ -567,7 +567,8 @@ class Centre:
             groups.setdefault((founder.customer, row.store), []).append(row)
         survivors: dict[str, LeadRow] = {}
         for (customer, _), group in sorted(groups.items()):
-            survivor = _survivor(group)
+            # What was merged has stood still since, and does not open again over a lead that was closed meanwhile.
+            survivor = _survivor([row for row in group if row.merged_into is None] or group)
             for row in group:
                 survivors[row.lead] = survivor
                 into = None if row is survivor else survivor.lead
@@ -890,7 +891,12 @@ class Centre:
             self._changed(row)
             return
         former = row.owner or row.former
-        row.hot_at, row.sla = raw.decided_at, self._present_sla()
+        self._begin_again(row, raw.decided_at, at)
+        self._dispatch(row, at, None, prefer=former if met is Meeting.REPURCHASE else None)
+
+    def _begin_again(self, row: LeadRow, hot_at: int, at: int) -> None:
+        """Let a lead that was closed or in the public pool be new, with a clock that runs from ``hot_at``; whose it is comes after."""
+        row.hot_at, row.sla = hot_at, self._present_sla()
         row.cycle += 1
         row.assigned_at = row.claimed_at = None
         row.responded_at = row.breached_at = row.closed_at = row.breach = None
@@ -898,7 +904,6 @@ class Centre:
         self._do(row, act, at, "reactivated")
         self._settle_quality(row)  # what was invalid is asked about anew
         self._set_timers(row, "made", at)
-        self._dispatch(row, at, None, prefer=former if met is Meeting.REPURCHASE else None)
 
     def _ask_rules_again(self, row: LeadRow, raw: RawLead, at: int) -> None:
         """A lead that nobody has claimed has become more eager: another rule may take it, and its five minutes begin now.
@@ -1098,6 +1103,12 @@ class Centre:
             }.items()
             if value is not None
         }
+        if act.kind in ("claim", "transfer") and not row.store:
+            home = self._bring_home(row, act, at)
+            if isinstance(home, Refusal):
+                self._refuse(event, home)
+                return
+            row = home
         version, pool = row.version, row.pool
         done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data=told, note=event.note)
         if isinstance(done, Refusal):
@@ -1122,6 +1133,48 @@ class Centre:
         if event.kind == "lead_outcome":
             self._queue.doubt(row, at)
         self._changed(row)
+
+    def _bring_home(self, row: LeadRow, act: Act, at: int) -> LeadRow | Refusal:
+        """Let a lead of no store be one of the store of whom it is given to, and return the lead that is to be theirs, or why none is.
+
+        Where its customer has a lead in that store it goes into that one, as a raw lead would that came there: a lead that was closed or in
+        the pool begins again, one that is open goes on. What a colleague follows stays theirs: they hear that the customer has
+        come again, and whoever claimed hears who has it; nothing is given away to a third one over their heads.
+        """
+        workflow, sla = self.policy.pack.workflow, self._sla(row.sla)
+        refused = step(_state_of(row), act, workflow, sla)
+        store = None if act.seller is None else self.organisation.store_of(act.seller, at)
+        if isinstance(refused, Refusal):
+            return refused
+        if store is None:
+            return row
+        there = self._book.lead_of(row.customer, store.id)
+        if there is None:
+            self._take_to(row, store.id)
+            return row
+        met = meeting(there, (), referred=False, channel=None)
+        if met is Meeting.OPEN_LEAD:
+            # Asked as a claim also where it is given away, for that takes from nobody who is protected.
+            claim = msgspec.structs.replace(act, kind="claim")
+            refused = step(_state_of(there), claim, workflow, self._sla(there.sla))
+            if isinstance(refused, Refusal) and not (refused.code == "held" and act.kind == "claim"):
+                return refused
+        self._take_to(row, store.id)
+        self._move(row, row.customer, there.lead, there, at)
+        if met is not Meeting.OPEN_LEAD:
+            self._begin_again(there, row.hot_at, at)
+        elif isinstance(refused, Refusal):
+            self._tell(there, there.holder, "nudge", at, event="hot_again")
+            return refused
+        return there
+
+    def _take_to(self, row: LeadRow, store: str) -> None:
+        """Let a lead be one of a store, with those that were merged into it and the raw leads of them all."""
+        along = {each.lead: each for each in (row, *self._book.merged_into(row.lead))}
+        raws = [raw for raw in self._book.raws_of(row.customer) if raw.lead in along]
+        for each in (*along.values(), *raws):
+            each.store = store
+            self._book.put(each)
 
     def _take_outcome(self, row: LeadRow, event: Event) -> None:
         """Let an outcome say what it says of a lead beside its state: how usable, how eager, how likely to be lost."""
