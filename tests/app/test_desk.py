@@ -132,6 +132,35 @@ async def test_who_comes_too_late_is_told_who_has_it_and_of_another_team_nothing
     assert (await wang.do(lead, "note", note="？")).status_code == 404
 
 
+async def test_who_comes_too_late_to_a_pool_that_all_teams_see_is_told_who_has_it(tmp_path: Path) -> None:
+    """Of a lead that one saw a moment ago nobody may say that there is none; of one that one never saw, nothing else."""
+    pool = ORGANISATION.replace(
+        'name = "to the queue of team a"\nteam = "a"', 'name = "free"\npool = "company"'
+    )
+    assert pool != ORGANISATION
+    async with running(write_config(tmp_path, pool)) as daemon:
+        li, wang, zhao, chen = (Person(daemon, each) for each in ("li", "wang", "zhao", "chen"))
+        await daemon.ingest(hot())
+        lead = await zhao.first_lead()
+        await li.do(lead, "claim")
+        late = await zhao.do(lead, "claim")
+        assert (late.status_code, late.json()["code"], late.json()["holder"]) == (409, "held", "li")
+        assert (await zhao.get(f"/api/v1/leads/{lead}")).status_code == 404, "nothing else is told"
+        assert (await zhao.do(lead, "note", note="？")).status_code == 404
+        await li.do(lead, "release")
+        [free] = await zhao.leads()
+        given = await chen.do(free["lead"], "assign", seller="wang")
+        assert given.status_code == 200
+        late = await zhao.do(lead, "claim")
+        assert (late.status_code, late.json()["holder"]) == (409, "wang"), "it was offered to them"
+        colleague = await li.do(lead, "claim")
+        assert (colleague.status_code, colleague.json()["holder"]) == (409, "wang")
+        await wang.do(lead, "claim")
+        await wang.do(lead, "transfer", seller="li")
+        assert (await zhao.do(lead, "claim")).status_code == 404, "what became of it is not theirs to know"
+        assert (await wang.do(lead, "claim")).json()["holder"] == "li"
+
+
 async def test_a_card_says_why_and_a_manager_sees_to_whom_it_can_be_given(daemon: Running) -> None:
     li, chen = Person(daemon, "li"), Person(daemon, "chen")
     await daemon.ingest(hot())

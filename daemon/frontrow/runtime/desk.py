@@ -16,6 +16,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from frontrow.core.centre.book import Contact, Entry, LeadRow, RawLead
+from frontrow.core.centre.centre import FROM_POOL
 from frontrow.core.centre.identities import VIEWER
 from frontrow.core.centre.inbox import View
 from frontrow.core.centre.packs import Pack
@@ -398,9 +399,10 @@ class Desk:
             if refusal is not None:
                 raise NotNow(refusal)
             return await self._after(reader, lead)
-        # Whoever could have had it is told who was faster.
-        if not (reader.sight.sees(row) or (what == "claim" and reader.sight.could_have(row))):
-            raise NotThere
+        if not reader.sight.sees(row):
+            if what != "claim":
+                raise NotThere
+            await self._too_late(reader, lead, row)
         self._check(row, reader, what, whose)
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
         if refusal is not None:
@@ -409,6 +411,28 @@ class Desk:
         if refusal is not None:
             raise NotNow(refusal)
         return await self._after(reader, lead)
+
+    async def _too_late(self, reader: Reader, lead: str, row: LeadRow) -> None:
+        """Return where a lead that a reader does not see any more may be theirs to claim all the same.
+
+        Raises:
+            NotNow: They saw it while nobody had it, and somebody was faster: that is who.
+            NotThere: They never saw it.
+        """
+        held = NotNow(Refusal(code="held", holder=row.holder))
+        if reader.sight.could_have(row):
+            if row.owner is None and row.holder is not None:
+                raise held  # offered to another meanwhile
+            return
+        if reader.sight.seller is None or row.holder is None:
+            raise NotThere
+        entries = await asyncio.to_thread(self._reads.timeline, lead)
+        left = next((each for each in reversed(entries) if FROM_POOL in each.data), None)
+        if left is None or self._follows.centre.organisation.seller(reader.sight.seller, left.at) is None:
+            raise NotThere
+        # Who has it now took it there; of what became of it later, another team's sellers hear nothing.
+        took = row.holder if left.kind == "merged" else left.data.get("seller")
+        raise held if took == row.holder else NotThere
 
     async def reveal(
         self, reader: Reader, lead: str, purpose: str, *, key: str | None = None

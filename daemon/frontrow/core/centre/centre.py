@@ -83,6 +83,7 @@ RELEVANT = (
 NUMBER_LISTS = ("blacklist", "staff", "test")
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
+FROM_POOL = "from_pool"  # in a timeline: the pool that a lead left, where every seller saw it
 DAY_MS = 86_400_000
 KEPT_MS = 30 * DAY_MS  # for so long the transfer of a store's leads can be undone
 JUDGED_MS = 365 * DAY_MS  # for how long a closed lead speaks of its seller
@@ -616,7 +617,8 @@ class Centre:
         if into is not None and was is None:
             self._cancel_all(row)
             self._load_changes(holder, None)
-            self._note(row, "merged", CLOCK, at, {"into": into})
+            left = row.pool if row.holder is None and row.status not in CLOSED else None
+            self._note(row, "merged", CLOCK, at, {"into": into, FROM_POOL: left})
             self._note(survivor, "merged_in", CLOCK, at, {"lead": row.lead})
             survivor.grade = max(survivor.grade, row.grade, key=_GRADE_ORDER.__getitem__)
             survivor.points = max(survivor.points, row.points)
@@ -1019,6 +1021,7 @@ class Centre:
         seller = decision.seller
         if prefer is not None and self._can_have(prefer, row.store, at):
             seller = prefer
+        left = row.pool if row.holder is None and seller is not None else None
         row.team, row.pool, row.rule = decision.team, decision.pool, decision.rule
         if decision.rule is None and self.organisation.unit(row.store, at) is not None:
             row.team, row.pool = row.store, None  # no rule knows its store: those who are there see it
@@ -1032,6 +1035,7 @@ class Centre:
             "pool": row.pool,
             "seller": seller,
             "why": msgspec.to_builtins(decision.why),
+            FROM_POOL: left,
         }
         self._do(row, act, at, "waiting" if seller is None else "assigned", actor=actor, data=told)
         if seller is not None:
@@ -1172,9 +1176,13 @@ class Centre:
         """Let a lead be one of a store, with those that were merged into it and the raw leads of them all."""
         along = {each.lead: each for each in (row, *self._book.merged_into(row.lead))}
         raws = [raw for raw in self._book.raws_of(row.customer) if raw.lead in along]
-        for each in (*along.values(), *raws):
+        # All is read by now: a question would write the lead under a key that another may still have.
+        for each in along.values():
             each.store = store
             self._book.put(each)
+        for raw in raws:
+            raw.store = store
+            self._book.put(raw)
 
     def _take_outcome(self, row: LeadRow, event: Event) -> None:
         """Let an outcome say what it says of a lead beside its state: how usable, how eager, how likely to be lost."""
@@ -1249,10 +1257,13 @@ class Centre:
         if isinstance(done, Refusal):
             return done
         before = row.holder if row.status not in CLOSED else None
+        pool = row.pool if row.holder is None else None
         for name in _STATE_FIELDS:
             setattr(row, name, getattr(done.state, name))
         row.reached = list(done.state.reached)
         row.holder = row.owner or row.offered_to
+        if pool is not None and row.holder is not None:
+            data = {**(data or {}), FROM_POOL: pool}
         closed = row.status in CLOSED
         self._load_changes(before, None if closed else row.holder)
         if row.status == "pooled":
