@@ -69,8 +69,9 @@ class Caller:
     async def get(self, path: str) -> httpx.Response:
         return await self._http.get(f"/api/v1/{path}", headers=self._headers)
 
-    async def post(self, path: str, **body: Any) -> httpx.Response:
-        return await self._http.post(f"/api/v1/{path}", json=body, headers=self._headers)
+    async def post(self, path: str, key: str | None = None, /, **body: Any) -> httpx.Response:
+        headers = self._headers | ({} if key is None else {"idempotency-key": key})
+        return await self._http.post(f"/api/v1/{path}", json=body, headers=headers)
 
 
 @pytest.fixture
@@ -91,6 +92,26 @@ async def lead_of(daemon: Running, *bodies: bytes) -> dict[str, Any]:
             if len(leads) > before:
                 return max(leads, key=lambda lead: int(lead["number"]))
             await asyncio.sleep(0)
+
+
+async def test_under_one_key_one_consent_is_kept_and_one_link_made(daemon: Running) -> None:
+    """A call centre's program that sends again what it has no answer to must not give a consent anew that was withdrawn since."""
+    lead = await lead_of(daemon, form("v1"))
+    crm = Caller(daemon, Role.CRM)
+    path = f"leads/{lead['lead']}/consent"
+    assert (await crm.post(path, "c-1", purpose="marketing", given=True)).status_code == 200
+    await crm.post(path, "c-2", purpose="marketing", given=False)
+    again = await crm.post(path, "c-1", purpose="marketing", given=True)
+    assert again.status_code == 200
+    assert ("marketing", False) in [(each["purpose"], each["given"]) for each in again.json()["consents"]]
+    other = await crm.post(path, "c-1", purpose="marketing", given=False)
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+
+    ends = {"a": {"kind": "viewer:test", "key": "v1"}, "b": {"kind": "crm", "key": "c-0001"}}
+    first = await crm.post("identities/link", "l-1", **ends, source="crm")
+    assert (await crm.post("identities/link", "l-1", **ends, source="crm")).json() == first.json()
+    other = await crm.post("identities/link", "l-1", **ends, source="shop")
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
 
 
 async def test_a_consent_is_kept_at_every_name_and_withdrawing_contact_hides_the_number(

@@ -210,6 +210,40 @@ async def test_an_outcome_closes_the_lead_once_however_often_it_is_sent(daemon: 
     assert await li.leads("mine") == []
 
 
+async def test_a_key_that_was_used_for_another_request_is_refused_after_a_restart_too(tmp_path: Path) -> None:
+    """Answered as the first was, somebody would believe that what they said the second time is kept."""
+    config = write_config(tmp_path, ORGANISATION)
+    async with running(config) as daemon:
+        li = Person(daemon, "li")
+        await daemon.ingest(hot())
+        lead = await li.first_lead()
+        assert (await li.do(lead, "claim", "tap-0")).status_code == 200
+        assert (await li.do(lead, "note", "tap-1", note="周六来")).status_code == 200
+        both = [li.do(lead, "touch", "tap-2", channel=each, direction="out") for each in ("call", "wechat")]
+        assert sorted(each.status_code for each in await asyncio.gather(*both)) == [200, 422]
+    async with running(config) as daemon:
+        li = Person(daemon, "li")
+        other = await li.do(lead, "note", "tap-1", note="周日来")
+        assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+        assert "Idempotency-Key" in other.json()["detail"] and "Idempotency-Key" in other.json()["detail_zh"]
+        same = await li.do(lead, "note", "tap-1", note="周六来")
+        assert same.status_code == 200
+        kinds = [line["kind"] for line in same.json()["timeline"]]
+        assert (kinds.count("lead_note"), kinds.count("lead_touch")) == (1, 1)
+        assert (await li.do(lead, "note", "tap-3", note="周日来")).status_code == 200
+
+
+async def test_a_number_is_not_shown_for_another_purpose_under_the_same_key(daemon: Running) -> None:
+    li = Person(daemon, "li")
+    await daemon.ingest(hot(consent=True, fields={"手机号": "13912345678"}))
+    lead = await li.first_lead()
+    await li.do(lead, "claim")
+    shown = [await li.do(lead, "reveal", "r-1", purpose=each) for each in ("call", "call", "advertise")]
+    assert [each.status_code for each in shown] == [200, 200, 422]
+    seen = (await li.get(f"/api/v1/leads/{lead}")).json()["timeline"]
+    assert [line["data"] for line in seen if line["kind"] == "contact_reveal"] == [{"purpose": "call"}]
+
+
 async def test_what_sales_say_is_in_the_journal_before_they_are_answered(daemon: Running) -> None:
     li = Person(daemon, "li")
     await daemon.ingest(hot())

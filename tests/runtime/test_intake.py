@@ -289,7 +289,7 @@ ORDER = [  # the policy's order: every kind of an earlier line goes before any o
         "lead_assign", "lead_approve", "lead_stage", "lead_touch", "lead_review", "lead_recycle", "contact_reveal",
         "clean_result", "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer",
         "channel_change", "cost_change", "touch_sent", "occasion_change", "number_change", "tick", "policy_change",
-        "model_change",
+        "model_change", "request_mark",
     },
 ]  # fmt: skip
 

@@ -58,7 +58,8 @@ CENTRE_KINDS = frozenset({
     "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer", "channel_change",
     "cost_change", "touch_sent", "occasion_change", "number_change",
 })  # fmt: skip
-DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change"}) | CENTRE_KINDS
+# request_mark: that something was asked for under a key, see runtime/repeating.py.
+DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change", "request_mark"}) | CENTRE_KINDS
 KINDS = VIEWER_KINDS | ROOM_KINDS | PEOPLE_KINDS | DAEMON_KINDS
 # What no feed may write: a CRM tells of claims, outcomes and notes; all else comes through the daemon's own doors.
 INNER_KINDS = DAEMON_KINDS | (

@@ -190,19 +190,17 @@ class Care:
         """Keep what a lead's customer has said, at every name of theirs, and return what holds now.
 
         Raises:
+            KeyReused: The key was sent before with another request.
             NotApplied: It is journalled, and the centre's database is away.
         """
         identities = await asyncio.to_thread(self._reads.identities, row.customer)
         told = msgspec.to_builtins(wish) | {"by": by}
+        request = [by, key] if key is not None else [by, self._clock.now(), told]
         events = [
-            self._event(
-                "consent",
-                [key or [by, self._clock.now()], one.kind, one.key, told],
-                told | {"identity": _named(one)},
-            )
-            for one in identities
+            self._event("consent", [request, row.lead, number], told | {"identity": _named(one)})
+            for number, one in enumerate(identities)
         ]
-        await self._desk.journal(events)
+        await self._desk.journal(events, key=key, asked=wish)
         return await self.consents(row)
 
     async def consents(self, row: LeadRow) -> dict[str, Any]:
@@ -263,6 +261,7 @@ class Care:
 
         Raises:
             Unreadable: One of them is none, or both are one.
+            KeyReused: The key was sent before with another request.
             NotApplied: It is journalled, and the centre's database is away.
         """
         a, b = self._identity(wish.a), self._identity(wish.b)
@@ -278,14 +277,17 @@ class Care:
         ends = sorted((a, b))
         for turn in itertools.count():
             # The same link told again is the same one, unless it was taken away meanwhile.
-            what = [key, [_named(each) for each in ends], wish.source, wish.confidence, turn]
+            link = [[_named(each) for each in ends], wish.source, wish.confidence, turn]
+            what = link if key is None else [by, key]
             event = self._event("identity_link", what, data)
             name = f"{PLATFORM}/{ROOM}/{event.id}"
             known = await asyncio.to_thread(self._reads.link, name)
             if known is None or known.unlinked_at is None or key is not None:
                 break
-        if known is None:
-            await self._desk.journal([event])
+        if known is None or key is not None:
+            await self._desk.journal(
+                [event], key=key, asked=[_named(a), _named(b), wish.source, wish.confidence]
+            )
             known = await asyncio.to_thread(self._reads.link, name)
         if known is None:
             raise NotThere

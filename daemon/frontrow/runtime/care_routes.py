@@ -28,6 +28,7 @@ from frontrow.runtime.care import (
 )
 from frontrow.runtime.desk import Desk, NotAllowed, NotThere, Reader
 from frontrow.runtime.door import Door, Refused
+from frontrow.runtime.repeating import KeyReused
 
 MAX_PAGE = 500
 
@@ -82,6 +83,8 @@ def care_routes(
         except Decided as error:
             text = "This task was decided otherwise."
             raise door.refusal("conflict", 409, text, task=error.task) from error
+        except KeyReused:
+            raise door.key_reused() from None
         except NotApplied:
             raise door.not_applied() from None
 
@@ -95,7 +98,7 @@ def care_routes(
     )
     async def consent(request: Http, lead: FromPath[str]) -> dict[str, Any]:
         """Keeps a consent, or that it was withdrawn, at every name of the lead's customer; ``contact`` withdrawn suppresses everything.
-        With an ``Idempotency-Key`` it is kept once."""
+        With an ``Idempotency-Key`` it is kept once, and the same key with another body is refused (422)."""
         grant = await grant_of(request, Right.LEADS, Right.CUSTOMERS)
         row = await seen(grant, lead)
         reader = reader_of(grant)
@@ -106,7 +109,7 @@ def care_routes(
                 "Only who follows the lead or manages its team tells of its customer's consent.",
             )
         wish = await door.wish(request, ConsentWish)
-        key = request.headers.get("idempotency-key")
+        key = request.headers.get("idempotency-key") or None
         return await answered(care.consent(row, wish, by=_by(grant), key=key))
 
     @get("/api/v1/leads/{lead:str}/consent", summary="What a customer has agreed to", tags=["customers"])
@@ -144,7 +147,8 @@ def care_routes(
         ``{"kind": "phone", "number": "138…"}``; only its keyed hash is kept."""
         grant = await grant_of(request, Right.CUSTOMERS)
         wish = await door.wish(request, LinkWish)
-        return await answered(care.link(wish, by=_by(grant), key=request.headers.get("idempotency-key")))
+        key = request.headers.get("idempotency-key") or None
+        return await answered(care.link(wish, by=_by(grant), key=key))
 
     @post("/api/v1/identities/unlink", status_code=200, summary="A link was a mistake", tags=["customers"])
     async def unlink(request: Http) -> dict[str, Any]:

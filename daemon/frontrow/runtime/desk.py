@@ -27,6 +27,7 @@ from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Receipt
 from frontrow.runtime.access import Grant, Right, Role
 from frontrow.runtime.applying import Follows, until_applied
+from frontrow.runtime.repeating import Requests
 
 APPLIED_WITHIN_S = 5.0  # what was journalled is applied in milliseconds, unless the centre's database is away
 FEED = "desk"
@@ -146,9 +147,8 @@ class Desk:
         configured rooms by (platform, room)."""
         self._reads = reads
         self._follows = follows
-        self._put = put
         self._journal_seq = journal_seq
-        self._journalled = journalled
+        self._requests = Requests(put, journalled, FEED)
         self._unseal = unseal
         self.pack = pack
         self._clock = clock
@@ -380,6 +380,7 @@ class Desk:
         """Do something to a lead, and return it as it is then. With the same ``key`` it is done once, however often it is asked for.
 
         Raises:
+            KeyReused: The key was sent before with another request.
             NotThere: There is no such lead, or not for them.
             NotAllowed: It is not theirs to do.
             NotNow: The lead is not in a state for it: somebody else was faster, or a reason is missing.
@@ -392,7 +393,7 @@ class Desk:
         event = self._event(row, reader, kind, what, wish, key)
         if what == "outcome":
             event = await self._named(event, row)
-        if key is not None and self._journalled(event):
+        if self._requests.done(event, key, wish):
             # Sent again, since the answer was lost: what it did then may have taken the lead out of this reader's sight.
             await self._until_applied()
             refusal = self._follows.centre.refusals.get(event.id)
@@ -407,7 +408,7 @@ class Desk:
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
         if refusal is not None:
             raise NotNow(refusal)
-        refusal = await self._journal(event)
+        refusal = await self._journal(event, key, wish)
         if refusal is not None:
             raise NotNow(refusal)
         return await self._after(reader, lead)
@@ -449,7 +450,7 @@ class Desk:
         if contact is None:
             raise NotThere
         wish = Wish(purpose=purpose)
-        await self._journal(self._event(row, reader, "contact_reveal", "reveal", wish, key))
+        await self._journal(self._event(row, reader, "contact_reveal", "reveal", wish, key), key, wish)
         fields = await self._unseal(contact)
         if fields is None:
             raise NotThere
@@ -522,16 +523,20 @@ class Desk:
         founder = next((raw for raw in raws if raw.raw == row.raw and raw.kind.startswith(VIEWER)), None)
         return event if founder is None else msgspec.structs.replace(event, viewer=founder.viewer)
 
-    async def _journal(self, event: Event) -> Refusal | None:
-        return (await self.journal([event]))[0]
+    async def _journal(self, event: Event, key: str | None, wish: Wish) -> Refusal | None:
+        return (await self.journal([event], key=key, asked=wish))[0]
 
-    async def journal(self, events: Sequence[Event]) -> list[Refusal | None]:
-        """Journal events and wait until they are applied; return why each was not done, or None.
+    async def journal(
+        self, events: Sequence[Event], *, key: str | None = None, asked: object = None
+    ) -> list[Refusal | None]:
+        """Journal events and wait until they are applied; return why each was not done, or None. With a ``key`` of a request this is done
+        once; ``asked`` is what the request asks for, the first event's id is made of the key, and not of that.
 
         Raises:
+            KeyReused: The key was sent before with another request.
             NotApplied: They are journalled, and the centre's database is away.
         """
-        await self._put(events, FEED)
+        await self._requests.take(events, key, asked)
         await self._until_applied()
         return [self._follows.centre.refusals.get(event.id) for event in events]
 

@@ -19,6 +19,7 @@ from frontrow.runtime.answers import Http, problem, token_of
 from frontrow.runtime.applying import NotApplied
 from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotNow, NotThere, Reader, Wish
 from frontrow.runtime.door import RETRY_AFTER_S, Door, Refused
+from frontrow.runtime.repeating import KeyReused
 
 MAX_PAGE = 200
 SEND_TIMEOUT_S = 10.0
@@ -72,13 +73,13 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
     )
     async def do(request: Http, lead: FromPath[str], act: FromPath[str]) -> dict[str, Any]:
         """``act``: claim, release, touch, outcome, stage, note, transfer, assign, approve, review, recycle; or reveal, whose answer is the
-        contact's fields. Answers when it is durable and done. With an ``Idempotency-Key`` it is done once however often it is sent. 409 says why
-        not, and in ``holder`` who has the lead."""
+        contact's fields. Answers when it is durable and done. With an ``Idempotency-Key`` it is done once however often it is sent, and the same
+        key with another body is refused (422). 409 says why not, and in ``holder`` who has the lead."""
         reader = await reader_of(request)
         if act not in ACTS and act != "reveal":
             raise problem(404, "There is no such thing to do to a lead.")
         wish = await door.wish(request, Wish)
-        key = request.headers.get("idempotency-key")
+        key = request.headers.get("idempotency-key") or None
         if act == "reveal":
             if not wish.purpose:
                 raise problem(422, "A number is shown for a purpose: say which.")
@@ -111,6 +112,8 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
                 until=refusal.until,
                 missing=list(refusal.missing),
             ) from error
+        except KeyReused:
+            raise door.key_reused() from None
         except DatabaseAway:
             raise door.refusal(
                 "database away",

@@ -55,6 +55,16 @@ class Door:
         """Return the refusal of somebody who may not do that."""
         return self.refusal("forbidden", 403, str(error), code=error.code)
 
+    def key_reused(self) -> HTTPException:
+        """Return what is said of :class:`frontrow.runtime.repeating.KeyReused`."""
+        return self.refusal(
+            "key reused",
+            422,
+            "This Idempotency-Key was sent before with another request, which stands. A new request needs a new key.",
+            code="key_reused",
+            detail_zh="此 Idempotency-Key 已用于另一请求（该请求有效）；新的请求须用新的键。",
+        )
+
     def not_applied(self) -> HTTPException:
         """Return what is said of :class:`frontrow.runtime.applying.NotApplied`."""
         return self.refusal(
