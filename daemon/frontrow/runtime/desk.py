@@ -422,6 +422,8 @@ class Desk:
         """
         held = NotNow(Refusal(code="held", holder=row.holder))
         if reader.sight.could_have(row):
+            if row.awaits_approval:
+                raise NotNow(Refusal(code="awaits_approval"))  # and for whom is not said before a manager has
             if row.owner is None and row.holder is not None:
                 raise held  # offered to another meanwhile
             return

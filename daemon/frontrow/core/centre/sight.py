@@ -11,7 +11,8 @@ class Sight:
     """What somebody sees: everything, or what is theirs, their teams' and in the pools.
 
     ``seller`` is who they are in the organisation, None: nobody there. ``teams`` are the units whose leads they answer for (a
-    manager's unit with all below it) or are offered (a seller's team, and all it belongs to). ``manages``: they see what others of these teams hold.
+    manager's unit with all below it) or are offered (a seller's team, and all it belongs to). ``manages``: they see what others of these teams hold,
+    and what waits for a manager's word, which whoever it is proposed for does not.
     """
 
     everything: bool = False
@@ -23,7 +24,7 @@ class Sight:
         """Return whether this lead exists for them."""
         if self.everything:
             return True
-        if lead.holder is not None and lead.holder == self.seller:
+        if lead.holder is not None and lead.holder == self.seller and not lead.awaits_approval:
             return True
         if lead.team is not None and lead.team in self.teams:
             return self.manages or lead.holder is None

@@ -214,13 +214,14 @@ def _stretches(view: View, after: tuple[int, int] | None) -> list[tuple[Any, tup
 
 def _parts(sight: Sight, view: View) -> list[Any]:
     """Return conditions that together hold for what somebody sees, each for one index."""
+    held = sa.and_(_l.holder == sight.seller, _l.awaits_approval.is_(False))
     if view == "mine":
-        return [_l.holder == sight.seller] if sight.seller is not None else []
+        return [held] if sight.seller is not None else []
     if sight.everything:
         return [sa.true()]
     parts: list[Any] = []
     if sight.seller is not None:
-        parts += [_l.holder == sight.seller, sa.and_(_l.pool.is_not(None), _l.holder.is_(None))]
+        parts += [held, sa.and_(_l.pool.is_not(None), _l.holder.is_(None))]
     teams = sorted(sight.teams)
     each = [_l.team == team for team in teams] if len(teams) <= FEW else [_l.team.in_(teams)]
     parts += each if sight.manages else [sa.and_(of_team, _l.holder.is_(None)) for of_team in each]

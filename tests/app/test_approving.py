@@ -1,0 +1,163 @@
+"""A rule that asks a manager first, in the whole daemon: who hears of the lead, who sees it, and who may say yes or no."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontrow.runtime.access import Role
+from tests.app.test_daemon import hot
+from tests.app.test_desk import Person
+from tests.app.test_founding_sentence import WeCom
+from tests.support.daemons import Running, running, write_config
+from tests.support.http_server import scripted_server
+
+COMPANY = """
+[[centre.units]]
+id = "hangzhou"
+kind = "store"
+[[centre.units]]
+id = "a"
+kind = "team"
+parent = "hangzhou"
+[[centre.units]]
+id = "b"
+kind = "team"
+parent = "hangzhou"
+[[centre.sellers]]
+id = "li"
+name = "李想"
+team = "a"
+wecom = "LiXiang"
+[[centre.sellers]]
+id = "wang"
+name = "王芳"
+team = "a"
+wecom = "WangFang"
+[[centre.sellers]]
+id = "chen"
+name = "陈静"
+team = "a"
+role = "manager"
+wecom = "ChenJing"
+[[centre.sellers]]
+id = "zhou"
+team = "b"
+role = "manager"
+wecom = "ZhouYi"
+[[centre.rules]]
+name = "a manager confirms"
+team = "a"
+approval = true
+[[sinks]]
+id = "sellers"
+kind = "wecom_app"
+corp_id = "ww1"
+agent_id = 7
+secret = "S3cret"
+url = "{url}"
+"""
+
+
+class Place:
+    """A daemon whose rule asks a manager, and the WeCom that it writes to."""
+
+    def __init__(self, daemon: Running, wecom: WeCom) -> None:
+        self.daemon, self.wecom = daemon, wecom
+        self.li, self.wang, self.chen, self.zhou = (
+            Person(daemon, each) for each in ("li", "wang", "chen", "zhou")
+        )
+
+    async def told(self, count: int) -> list[str]:
+        """Return to whom so many messages went, once they have."""
+        await until(lambda: len(self.wecom.messages) >= count)
+        return [each["touser"] for each in self.wecom.messages]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with scripted_server() as server:
+        wecom = WeCom(server)
+        async with running(write_config(tmp_path, COMPANY.format(url=server.url))) as daemon:
+            yield Place(daemon, wecom)
+
+
+def kinds(answer: dict[str, Any]) -> list[str]:
+    return [line["kind"] for line in answer["timeline"]]
+
+
+async def test_a_manager_is_asked_and_says_yes_and_only_then_the_seller_hears(place: Place) -> None:
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    assert await place.told(1) == ["ChenJing"]
+    card = place.wecom.messages[0]["markdown"]["content"]
+    assert "确认" in card and lead in card
+    [shown] = await place.chen.leads()
+    assert (shown["awaits_approval"], shown["holder"], "approve" in shown["may"]) == (True, "li", True)
+    assert await place.li.leads() == await place.li.leads("mine") == [], "they may yet not get it"
+    for seller in (place.li, place.wang):
+        early = await seller.do(lead, "claim")
+        assert (early.status_code, early.json()["code"]) == (409, "awaits_approval")
+        assert early.json()["holder"] is None
+        assert (await seller.get(f"/api/v1/leads/{lead}")).status_code == 404
+    assert await place.zhou.leads() == []
+
+    for nobody in (place.li, place.wang, place.zhou):
+        assert (await nobody.do(lead, "approve", decision="approve")).status_code == 404
+    assert (await place.chen.do(lead, "approve")).status_code == 422, "neither yes nor no"
+    said = await place.chen.do(lead, "approve", "tap-1", decision="approve")
+    assert (said.status_code, said.json()["awaits_approval"], said.json()["holder"]) == (200, False, "li")
+    assert await place.told(2) == ["ChenJing", "LiXiang"]
+    assert "待跟进" in place.wecom.messages[1]["markdown"]["content"]
+    again = await place.chen.do(lead, "approve", "tap-1", decision="approve")
+    assert again.status_code == 200
+    late = await place.chen.do(lead, "approve", decision="reject")
+    assert (late.status_code, late.json()["code"]) == (409, "no_approval_asked")
+    claimed = await place.li.do(lead, "claim")
+    assert (claimed.status_code, claimed.json()["status"]) == (200, "following")
+    assert kinds(claimed.json()).count("lead_approve") == 1
+    assert len(place.wecom.messages) == 2
+
+
+async def test_who_is_not_confirmed_never_hears_of_it_and_the_next_is_proposed(place: Place) -> None:
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    said = await place.chen.do(lead, "approve", decision="reject")
+    assert (said.json()["awaits_approval"], said.json()["holder"]) == (True, "wang")
+    assert await place.told(2) == ["ChenJing", "ChenJing"]
+    assert await place.wang.leads() == []
+    await place.chen.do(lead, "approve", decision="approve")
+    assert await place.told(3) == ["ChenJing", "ChenJing", "WangFang"]
+    assert [card["lead"] for card in await place.wang.leads("mine")] == [lead]
+    assert await place.li.leads() == []
+
+
+async def test_a_manager_can_give_it_to_another_instead(place: Place) -> None:
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    given = await place.chen.do(lead, "assign", seller="wang")
+    assert (given.status_code, given.json()["awaits_approval"], given.json()["holder"]) == (
+        200,
+        False,
+        "wang",
+    )
+    assert await place.told(2) == ["ChenJing", "WangFang"]
+    assert (await place.wang.do(lead, "claim")).status_code == 200
+
+
+async def test_whoever_bears_a_managers_token_of_the_whole_company_confirms_too(place: Place) -> None:
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    office = Person(place.daemon, None, Role.MANAGER)
+    assert (await office.do(lead, "approve", decision="approve")).status_code == 200
+    assert await place.told(2) == ["ChenJing", "LiXiang"]
+    line = (await office.get(f"/api/v1/leads/{lead}")).json()["timeline"][-1]
+    assert (line["kind"], line["actor"].startswith("token ")) == ("lead_approve", True)
