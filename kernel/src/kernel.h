@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 3
+#define KERNEL_INTERFACE 4
 
 extern PyMethodDef crowd_methods[];
 extern PyMethodDef regression_methods[];
 extern PyMethodDef columns_methods[];
+
+int add_taking(PyObject *module); /* the type Taker */
 
 /* Hold a contiguous array of numbers of `itemsize` bytes; 0, or -1 with an exception. Release it by PyBuffer_Release(). */
 int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *view);

@@ -24,6 +24,9 @@ static int kernel_exec(PyObject *module)
             return -1;
         }
     }
+    if (add_taking(module) < 0) {
+        return -1;
+    }
     return PyModule_AddIntConstant(module, "INTERFACE", KERNEL_INTERFACE);
 }
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from frontrow.core import engine as module
+from frontrow.core import kernel
 from frontrow.core.attic import MemoryAttic
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
@@ -154,10 +155,15 @@ def test_many_at_once_gives_the_same_as_one_after_another(
     seed: int, grade_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"grade_by": grade_by, "hot_probability": 0.3, "exploration": 0.4, "exploration_points": 50}
+    compiled = kernel.compiled
+    monkeypatch.setattr(kernel, "compiled", None)
     monkeypatch.setattr(module, "FEW", 10**9)
     each = outcome_of(seed, 512, options, None)
     for few, size in ((0, 1500), (0, 97), (24, 512), (24, 1024), (3, 11)):
         monkeypatch.setattr(module, "FEW", few)
+        assert outcome_of(seed, size, options, None) == each
+    monkeypatch.setattr(kernel, "compiled", compiled)
+    for size in (1500, 97, 512, 11, 1) if compiled else ():
         assert outcome_of(seed, size, options, None) == each
 
 
@@ -170,11 +176,16 @@ def test_who_is_kept_where_too_many_wait_is_the_same_in_any_cut() -> None:
 
 
 @pytest.mark.parametrize("seed", STREAMS)
-def test_a_policy_whose_points_can_fall_gives_the_same_in_any_cut(seed: int) -> None:
+def test_a_policy_whose_points_can_fall_gives_the_same_in_any_cut(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such a policy is taken event by event; nothing of it may depend on the cut either."""
     rules = (*DEFAULT_RULES, Rule(name="refund", signal="gift", points=-20, repeat=3))
     policy = Policy(rules=rules, hot=60, hot_leave=50)
-    assert outcome_of(seed, 1500, {}, policy) == outcome_of(seed, 13, {}, policy)
+    either_way = outcome_of(seed, 1500, {}, policy)
+    assert either_way == outcome_of(seed, 13, {}, policy)
+    monkeypatch.setattr(kernel, "compiled", None)
+    assert either_way == outcome_of(seed, 97, {}, policy)
 
 
 def kept(images: dict[str, Image]) -> dict[str, Image]:

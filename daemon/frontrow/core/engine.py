@@ -20,14 +20,14 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from frontrow.core import features, signs
+from frontrow.core import features, kernel, signs
 from frontrow.core.alerts import Reason
 from frontrow.core.crowd import Crowd, CrowdRules
 from frontrow.core.explaining import Parts, as_reasons, largest_parts
@@ -37,13 +37,16 @@ from frontrow.core.images import Image
 from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, grades_after, lead_id
 from frontrow.core.lessons import Joiner, Lessons, Served
 from frontrow.core.outcomes import Heard, OutcomeRules, What
-from frontrow.core.points import PointsBoard, Policy, Tally
+from frontrow.core.points import COUNT_BOUND, PointsBoard, Policy, Tally
 from frontrow.core.ports import GROUP_BYTES, Attic, Model
 from frontrow.core.promotions import Promotion, Succession, promotions_of
 from frontrow.core.scoring import Matrix
 from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
 from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
+
+if TYPE_CHECKING:
+    from frontrow_kernel import Taker
 
 ENGINE_VERSION = 9  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
@@ -63,6 +66,7 @@ K = TypeVar("K")
 
 _LONG = features.SPANS.index(features.LONG)
 _BUCKETS = (1 << 31) - 1  # spans are told apart in 31 bits; two that are alike are decades apart
+_REGRADE = 2  # what the kernel says of an event after which a viewer may have another grade
 _LANDMARK = struct.Struct("<q")
 
 
@@ -200,6 +204,14 @@ class _Work:
         self.same_session = _all_equal(frame.sessions)
         self.landmark_ms = -1
         self.weights: Matrix = np.zeros((0, 0))
+        # For the compiled way: the events up to which sessions and rows are found, those of the present part, and up to where
+        # looking far ahead has failed.
+        self.found_until = 0
+        self.found: list[Session] = []
+        self.which: Rows = np.zeros(0, np.int64)
+        self.near_until = 0
+        self.given_ms = -1  # the landmark of the weights that the kernel has
+        self._alone: Rows | None = None
 
     def stretches(self, now: int) -> list[tuple[int, int]]:
         """Return where stretches begin and end: a new one begins where engine time, which is ``now``, passes a mark."""
@@ -208,6 +220,18 @@ class _Work:
         marks = self.now // MARK_MS
         starts = [0, *(np.flatnonzero(marks[1:] != marks[:-1]) + 1).tolist()]
         return list(zip(starts, [*starts[1:], len(marks)], strict=True))
+
+    @property
+    def alone(self) -> Rows:
+        """The positions of events that are taken by themselves: those of a whole room, tests, and those that name a campaign."""
+        if self._alone is None:
+            alone = (self.bits & signs.OF_ROOM) > 0
+            if self.test:
+                alone |= np.array(self.frame.tests)
+            if "campaign" in self.frame.seldom:
+                alone[list(self.frame.seldom["campaign"])] = True
+            self._alone = np.flatnonzero(alone)
+        return self._alone
 
     def sessions(
         self, part: slice, heard: NDArray[np.bool_]
@@ -331,6 +355,26 @@ class _Update:
         self._engine.board.count(self.tally, where[self._hit])
 
 
+class _Found(NamedTuple):
+    """The sessions of a part's events: the different ones, for each event that is ``heard`` its place among them, and when the
+    latest event of each happens."""
+
+    found: list[tuple[RoomState, Session]]
+    which: Rows
+    heard: NDArray[np.bool_]
+    latest: list[int]
+
+
+class _Due(NamedTuple):
+    """Rows that are to be snapshot, and all that is read of them as it was at their mark."""
+
+    rows: Rows
+    mark: int
+    facts: Matrix
+    points: NDArray[np.int64]
+    fading: NDArray[np.float32]  # relative to the landmark, which stays until they are served
+
+
 @dataclass(slots=True)
 class _Decided:
     """A lead without what the model says of it, and what the model is to be asked: as they were when it was decided.
@@ -405,9 +449,7 @@ class Engine:
         self._touched: dict[
             int, int
         ] = {}  # row → number of the event, of those to be snapshot at the next mark
-        self._due: list[
-            tuple[Rows, int, Matrix, NDArray[np.int64]]
-        ] = []  # rows whose mark has passed, the mark, their facts and their points then
+        self._due: list[_Due] = []  # of those whose mark has passed
         # Rows touched since the last mark, where something is decided of them there.
         self._active: set[int] = set()
         self._watching = model is not None and (options.grade_by != "points" or options.exploration > 0.0)
@@ -416,6 +458,8 @@ class Engine:
         self._said: list[tuple[Rows, Rows]] = []  # rows and what they said since the last mark, as sketches
         # Hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
+        self._taker: Taker | None = self._made_taker()
+        self._taker_rows = -1  # for how many it knows the columns
         self.grouped = 0  # how often a viewer was found to be one of a group
 
     # ------------------------------------------------------------------ applying
@@ -442,7 +486,9 @@ class Engine:
                 self.succession.hear(each for position, each in promotions if start <= position < end)
             assert self._fading is not None
             work.weigh(self._fading.landmark_ms)
-            if end - start <= FEW or not self.board.monotone:
+            if self._taker is not None:
+                self._take_compiled(self._taker, work, start, end, effects)
+            elif end - start <= FEW or not self.board.monotone:
                 for position in range(start, end):
                     self._take(work, position, effects)
             else:
@@ -490,8 +536,8 @@ class Engine:
             return
         row = self._row(room, session, viewer)
         work.rows[position] = row
-        if self._due and (bits & signs.OUTCOME or self.viewers.due.view[row]):
-            self._serve()  # before this event changes what is to be read, or resolves what is to be served
+        if self._due and bits & signs.OUTCOME:
+            self._serve()  # before this event resolves what is to be served
         self._take_of_row(work, position, row, effects)
 
     def _take_of_row(self, work: _Work, position: int, row: int, effects: Effects) -> None:
@@ -827,9 +873,7 @@ class Engine:
         row, bits = work.rows[part], work.bits[part]
         viewers = self.viewers
         of_viewer = row >= 0
-        if self._due and (
-            bool((bits[of_viewer] & signs.OUTCOME).any()) or bool(viewers.due.array[row[of_viewer]].any())
-        ):
+        if self._due and bool((bits[of_viewer] & signs.OUTCOME).any()):
             self._serve()
         closer = self._closer(work, part)
         positions = np.flatnonzero(of_viewer)
@@ -858,14 +902,34 @@ class Engine:
         False: they are to be taken one by one, as where a session begins or ends, or a room has events of several
         sessions. Nothing was noted then, but a session that they begin may have been begun.
         """
+        sessions = self._sessions_of(work, start, end, begin=True)
+        if sessions is None:
+            return False
+        part, found, which, heard = slice(start, end), sessions.found, sessions.which, sessions.heard
+        weight = work.weights[0, part][heard]
+        before = [session.rate for _, session in found]
+        numbers = [session.number for _, session in found]
+        self._rates = _Rates(np.flatnonzero(heard) + start, which, weight, numbers, before)
+        rates = np.array(before)
+        np.add.at(rates, which, weight)  # in the order of events, as one after another would
+        for (room, session), latest, rate in zip(found, sessions.latest, rates.tolist(), strict=True):
+            if latest > session.last_at:
+                session.last_at = latest
+            session.rate = rate
+            self._note_of_session(room, session, latest)
+        self._find_rows(work, part, heard, found, which)
+        return True
+
+    def _sessions_of(self, work: _Work, start: int, end: int, *, begin: bool) -> _Found | None:
+        """Return the session of each event; None as in :meth:`_find_sessions`. Without ``begin`` none is begun or made present."""
         part = slice(start, end)
         heard = (work.bits[part] & signs.SILENT) == 0
-        at, weight = work.at[part][heard], work.weights[0, part][heard]
+        at = work.at[part][heard]
         if not at.size:
-            return False
+            return None
         different, which = work.sessions(part, heard)
         if not work.same_session and len({key[:2] for key in different}) != len(different):
-            return False
+            return None
         low = np.full(len(different), NEVER)
         high = np.zeros(len(different), np.int64)
         np.minimum.at(low, which, at)
@@ -873,26 +937,22 @@ class Engine:
         first = np.empty(len(different), np.int64)
         first[which[::-1]] = at[::-1]  # the last to be written is the first
         found: list[tuple[RoomState, Session]] = []
-        for (platform, name, named), begun, earliest, latest in zip(
-            different, first.tolist(), low.tolist(), high.tolist(), strict=True
+        latest = high.tolist()
+        for (platform, name, named), begun, earliest, last in zip(
+            different, first.tolist(), low.tolist(), latest, strict=True
         ):
-            room = self._rooms.get((platform, name)) or self._room(platform, name)
-            session = room.sessions.holding(named, begun, earliest, latest)
+            room = self._rooms.get((platform, name))
+            if room is None:
+                if not begin:
+                    return None
+                room = self._room(platform, name)
+            if not begin and not room.sessions.present(named):
+                return None
+            session = room.sessions.holding(named, begun, earliest, last)
             if session is None:
-                return False
+                return None
             found.append((room, session))
-        before = [session.rate for _, session in found]
-        numbers = [session.number for _, session in found]
-        self._rates = _Rates(np.flatnonzero(heard) + start, which, weight, numbers, before)
-        rates = np.array(before)
-        np.add.at(rates, which, weight)  # in the order of events, as one after another would
-        for (room, session), latest, rate in zip(found, high.tolist(), rates.tolist(), strict=True):
-            if latest > session.last_at:
-                session.last_at = latest
-            session.rate = rate
-            self._note_of_session(room, session, latest)
-        self._find_rows(work, part, heard, found, which)
-        return True
+        return _Found(found, which, heard, latest)
 
     def _find_rows(
         self,
@@ -950,11 +1010,22 @@ class Engine:
 
     def _choose_together(self, work: _Work, positions: Rows) -> None:
         """Take note of the products that some events of viewers name; ``positions`` ascend."""
-        if not work.choices.size or not positions.size:
+        if work.choices.size and positions.size:
+            among = np.zeros(len(work.rows), np.bool_)
+            among[positions] = True
+            self._choose_between(work, int(positions[0]), int(positions[-1]) + 1, among)
+
+    def _choose_between(
+        self, work: _Work, start: int, end: int, among: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take note of the products that the events from ``start`` up to ``end`` name, or only those ``among`` which they are."""
+        if not work.choices.size:
             return
-        low, high = np.searchsorted(work.choices, (positions[0], positions[-1] + 1)).tolist()
-        for position in np.intersect1d(work.choices[low:high], positions, assume_unique=True).tolist():
-            self.viewers.choose(int(work.rows[position]), work.products[position])
+        low, high = np.searchsorted(work.choices, (start, end)).tolist()
+        for position in work.choices[low:high].tolist():
+            row = int(work.rows[position])
+            if row >= 0 and (among is None or among[position]):
+                self.viewers.choose(row, work.products[position])
 
     def _warm(self, rows: Rows) -> None:
         """Let cold viewers be warm, by points."""
@@ -977,6 +1048,156 @@ class Engine:
             self._touched.update(zip(fresh.tolist(), first.tolist(), strict=True))
         if self._watching:
             self._active.update(rows.tolist())
+
+    # ------------------------------------------------------------------ compiled
+
+    def _made_taker(self) -> "Taker | None":
+        """Return what takes events in C, where there is a kernel and the points table is one that it knows."""
+        board, options, policy = self.board, self.options, self.policy
+        if kernel.compiled is None or not board.of_session:
+            return None
+        settings = (
+            policy.cap,
+            policy.hot,
+            policy.warm,
+            policy.hot_leave,
+            policy.warm_leave,
+            options.crowd.budget,
+            options.snapshot_every_ms,
+            _BUCKETS,
+            INTENT_BOUND,
+            COUNT_BOUND,
+            signs.SILENT,
+            signs.ENTER,
+            signs.QUESTION,
+            signs.OUTCOME | signs.VISIT,
+        )
+        rules = (
+            np.array(settings, np.int64),
+            *board.rules_by_column(),
+            np.array(features.SPAN_OF, np.int64),
+            np.array([mask for _, mask in INTENTS], np.int64),
+        )
+        touched = None if self.model is None else self._touched
+        taker: Taker = kernel.compiled.Taker(rules, touched, self._active if self._watching else None)
+        return taker
+
+    def _take_compiled(self, taker: "Taker", work: _Work, start: int, end: int, effects: Effects) -> None:
+        """Take the events between two marks: in C what most of them change, and here what is rare."""
+        position = start
+        while position < end:
+            if position >= work.found_until:
+                alone = work.alone
+                place = int(np.searchsorted(alone, position))
+                until = int(alone[place]) if place < len(alone) else len(work.rows)
+                if until == position or not self._find_ahead(work, position, end, until):
+                    for each in range(position, min(end, max(until, position + 1))):
+                        self._take(work, each, effects)
+                    position = min(end, max(until, position + 1))
+                    continue
+            stop = min(end, work.found_until)
+            self._take_found(taker, work, position, stop, effects)
+            position = stop
+
+    def _find_ahead(self, work: _Work, position: int, end: int, until: int) -> bool:
+        """Find the sessions and the rows of events from a position on: until somebody may leave memory or a session may be closed,
+        which is at the marks of learning, or where that cannot be told so early, to the stretch's end."""
+        chunk = (
+            int(np.searchsorted(work.now, (int(work.now[position]) // LEARN_MS + 1) * LEARN_MS))
+            if position >= work.near_until
+            else end
+        )
+        far = min(until, chunk)
+        sessions = None
+        if far > end:
+            sessions = self._sessions_of(work, position, far, begin=False)
+            if sessions is None:
+                work.near_until = chunk
+        if sessions is None:
+            far = min(far, end)
+            sessions = self._sessions_of(work, position, far, begin=True)
+        if sessions is None:
+            return False
+        part = slice(position, far)
+        for (room, session), latest in zip(sessions.found, sessions.latest, strict=True):
+            self._note_of_session(room, session, latest)
+        self._find_rows(work, part, sessions.heard, sessions.found, sessions.which)
+        if not work.which.size:
+            work.which = np.full(len(work.rows), -1)
+        work.which[part][sessions.heard] = sessions.which
+        work.found = [session for _, session in sessions.found]
+        work.found_until = far
+        work.given_ms = -1
+        return True
+
+    def _take_found(self, taker: "Taker", work: _Work, position: int, stop: int, effects: Effects) -> None:
+        """Take events whose sessions and rows are found."""
+        assert self._fading is not None
+        if self._taker_rows != self.viewers.capacity:
+            self._taker_rows = self.viewers.capacity
+            taker.bind(self._taker_columns())
+        self._fading.flush()
+        if work.given_ms != work.landmark_ms:
+            work.given_ms = work.landmark_ms
+            taker.of_frame(
+                (
+                    work.at,
+                    work.now,
+                    work.bits,
+                    work.sign,
+                    work.facts,
+                    work.amount,
+                    work.rows,
+                    work.weights,
+                    work.hits,
+                    work.columns,
+                    work.fan,
+                    work.staff,
+                )
+            )
+            taker.of_part(work.found, work.which)
+        while True:
+            told = taker.take(position, stop, self.events)
+            begin, position, why = position, told >> 2, told & 3
+            self._choose_between(work, begin, position + (why == _REGRADE))
+            if not why:
+                return
+            self._position, self.now = position, int(work.now[position])
+            row = int(work.rows[position])
+            if why == _REGRADE:
+                self._regrade(row, effects)
+            else:
+                if self._due and int(work.bits[position]) & signs.OUTCOME:
+                    self._serve()
+                self._take_of_row(work, position, row, effects)
+                self._fading.flush()
+            position += 1
+
+    def _taker_columns(self) -> tuple[NDArray[Any], ...]:
+        assert self._fading is not None
+        viewers = self.viewers
+        columns = (
+            viewers.first_at,
+            viewers.last_at,
+            viewers.entered_at,
+            viewers.left_at,
+            viewers.observed_ms,
+            viewers.observed,
+            viewers.enters,
+            viewers.fan,
+            viewers.fan_before,
+            viewers.staff,
+            viewers.alike,
+            viewers.grade,
+            viewers.grade_by_points,
+            viewers.bucket,
+        )
+        return (
+            *(column.array for column in columns),
+            *self.board.columns(),
+            self._fading.array(),
+            *(column.array for column in viewers.intents),
+        )
 
     # ------------------------------------------------------------------ time
 
@@ -1024,10 +1245,14 @@ class Engine:
 
     def _mark(self, mark: int, effects: Effects) -> None:
         if self._touched:
+            assert self._fading is not None
             rows = np.array(sorted(self._touched, key=self._touched.__getitem__), np.int64)
+            due = self.viewers.due.array
+            if due[rows].any():  # snapshots of a row are served one after the other
+                self._serve()
             facts, points = self.viewers.facts_at(rows, mark), self._points_of(rows, mark)
-            self._due.append((rows, mark, facts, points))
-            self.viewers.due.array[rows] = 1
+            self._due.append(_Due(rows, mark, facts, points, self._fading.array()[rows]))
+            due[rows] = 1
             self._touched.clear()
         if self._active:
             near = list(self._active) if self.options.exploration > 0.0 else []
@@ -1238,15 +1463,14 @@ class Engine:
         if not self._due or self.model is None:
             return
         assert self._fading is not None
-        rows = np.concatenate([rows for rows, *_ in self._due])
-        marks = np.repeat(
-            np.array([mark for _, mark, *_ in self._due]), [len(rows) for rows, *_ in self._due]
-        )
-        told = standing(np.concatenate([facts for _, _, facts, _ in self._due]))
-        points = np.concatenate([points for *_, points in self._due])
-        self._due.clear()
+        due, self._due = self._due, []
+        rows = np.concatenate([each.rows for each in due])
+        marks = np.repeat(np.array([each.mark for each in due]), [len(each.rows) for each in due])
+        told = standing(np.concatenate([each.facts for each in due]))
+        points = np.concatenate([each.points for each in due])
         self.viewers.due.array[rows] = 0
-        inputs = features.assemble(self._fading.read(rows, marks), told)
+        fading = self._fading.faded(np.concatenate([each.fading for each in due]), marks)
+        inputs = features.assemble(fading, told)
         sessions = self.viewers.session.array[rows]
         rooms = self._room_names(sessions.tolist())
         served = self.model.serve(inputs, rooms, points)
@@ -1377,6 +1601,7 @@ class Engine:
     def load(self, images: Mapping[str, Image]) -> None:
         """Take over images of an engine that began with the same options, policy and model; this one has applied nothing yet."""
         self._load(images["engine"])
+        self._taker_rows = -1
         self.viewers.load(images["viewers"])
         if self._fading is not None:
             self._make_room()
@@ -1421,7 +1646,7 @@ class Engine:
                 "touched": [[row, number] for row, number in self._touched.items()],
                 "active": sorted(self._active),
                 "exploration": self._exploration.state(),
-                "due": [[rows.tolist(), mark, points.tolist()] for rows, mark, _, points in self._due],
+                "due": [[each.rows.tolist(), each.mark, each.points.tolist()] for each in self._due],
                 "crowd": self._crowd.state(),
                 "said": [[rows.tolist(), sketches.tolist()] for rows, sketches in self._said],
                 "speakers": list(self._speakers),
@@ -1429,9 +1654,10 @@ class Engine:
             },
             arrays={
                 "fading": np.zeros((0, 0), np.float32) if fading is None else fading.image(self.viewers.end),
-                "due": np.concatenate([facts for _, _, facts, _ in self._due])
+                "due": np.concatenate([each.facts for each in self._due]) if self._due else np.zeros((0, 0)),
+                "due_fading": np.concatenate([each.fading for each in self._due])
                 if self._due
-                else np.zeros((0, 0)),
+                else np.zeros((0, 0), np.float32),
                 "visits": np.fromiter(chain.from_iterable(room.visits.values() for room in rooms), np.int64),
                 "buyers": np.fromiter(chain.from_iterable(room.buyers.values() for room in rooms), np.int64),
             },
@@ -1470,8 +1696,9 @@ class Engine:
         self._row_of_lead = {lead: row for row, lead in self._leads.items()}
         self._hot_at = dict(meta["hot_at"])
         self._hot_by_probability = set(meta["hot_by_probability"])
-        self._touched = dict(meta["touched"])
-        self._active = set(meta["active"])
+        # The kernel holds both.
+        self._touched.update(meta["touched"])
+        self._active.update(meta["active"])
         self._exploration.load(meta["exploration"])
         self._crowd.load(meta["crowd"])
         self._said = [(np.array(rows, np.int64), np.array(said, np.int64)) for rows, said in meta["said"]]
@@ -1479,8 +1706,9 @@ class Engine:
         self.grouped = meta["grouped"]
         start = 0
         for rows, mark, points in meta["due"]:
-            facts = image.arrays["due"][start : start + len(rows)]
-            self._due.append((np.array(rows, np.int64), mark, facts, np.array(points, np.int64)))
+            part = slice(start, start + len(rows))
+            facts, fading = image.arrays["due"][part], image.arrays["due_fading"][part]
+            self._due.append(_Due(np.array(rows, np.int64), mark, facts, np.array(points, np.int64), fading))
             start += len(rows)
 
     # ------------------------------------------------------------------ reading

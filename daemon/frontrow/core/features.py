@@ -88,8 +88,8 @@ _COMMENT_FEEDS: tuple[tuple[int, str], ...] = (
 )
 
 _HALF_LIVES = np.array([half_life for _, half_life in _FADING])
-_SPAN_OF = tuple(SPANS.index(half_life) for _, half_life in _FADING)  # which of SPANS a column has
-_SPANS_OF = np.array(_SPAN_OF)
+SPAN_OF = tuple(SPANS.index(half_life) for _, half_life in _FADING)  # which of SPANS a column has
+_SPANS_OF = np.array(SPAN_OF)
 _WIDTH = len(_FADING)
 _TINY = 2.0**-100  # single precision has all its digits down to 2**-126
 _FURTHEST = 64.0  # half-lives; an hour of the shortest is 60
@@ -168,7 +168,7 @@ class FadingColumns:
         """Let one event add ``amount`` to columns; ``weights`` are its own of :func:`fading_weights`, per half-life."""
         for column in columns:
             self._cells.append(row * _WIDTH + column)
-            self._weights.append(amount * weights[_SPAN_OF[column]])
+            self._weights.append(amount * weights[SPAN_OF[column]])
 
     def add_many(
         self, rows: Numbers, kinds: Numbers, tables: Numbers, amounts: Numbers, weights: Numbers

@@ -209,6 +209,22 @@ class PointsBoard:
             rule.per == "session" and rule.points >= 0 for rule in policy.rules
         )
 
+    @property
+    def of_session(self) -> bool:
+        """Whether what a viewer did in one session alone decides, by occurrences that do not fade."""
+        return self._plain and not self.beyond
+
+    def rules_by_column(self) -> tuple[NDArray[Any], ...]:
+        """Return of each rule at how many occurrences it counts one, how many of these at most, the points and their bound; then
+        the rules about watching and the times beyond which they hold (ms)."""
+        watched = np.array(self._watched, np.int64)
+        bounds = np.array(self.watch_bounds_ms, np.float64)
+        return self._at_least, self._repeat, self._points, self._caps, watched, bounds
+
+    def columns(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the sums of worths by row, where :attr:`of_session` holds, and the occurrences by row and rule."""
+        return self._raw.array, self._counts
+
     def grow(self, rows: int) -> None:
         """Make room for at least so many rows, with nothing in them."""
         for column in (self._raw, *self._faded.values()):

@@ -141,6 +141,10 @@ class Sessions:
             return None
         return self._named(named, first)
 
+    def present(self, named: str | None) -> bool:
+        """Return whether :meth:`holding` would begin nothing and change nothing for a run of this session, as far as it is named."""
+        return self.current is not None and (named is None or self._by_id.get(named) is self.current)
+
     def since(self, at: int) -> list[Session]:
         """Return the sessions that had an event at event time ``at`` or later."""
         return [session for session in self._by_id.values() if session.last_at >= at]
