@@ -263,3 +263,36 @@ async def test_a_customer_is_thanked_by_text_message_and_the_number_is_stored_no
             assert NUMBER not in msgspec.json.encode(sent.alert).decode() and sent.state == "sent"
         finally:
             store.close()
+
+
+async def test_a_message_that_nobody_took_is_not_one_that_a_customer_had(tmp_path: Path) -> None:
+    """Its dead letter, sent again when the account works, makes it one after all; a restart knows both."""
+    refused = b'{"Code":"isv.SMS_TEMPLATE_ILLEGAL","Message":"no such template"}'
+    async with scripted_server() as provider:
+        provider.otherwise = Reply(body=refused)
+        config = write_config(tmp_path, ORGANISATION + NURTURE + f'url = "{provider.url}"\n')
+        async with running(config) as daemon:
+            await lead_of(daemon, form("v1"))
+            crm = Caller(daemon, Role.CRM)
+            assert await result_of(crm, "refused") == {"thanks": {"refused": 1}}
+            [withheld] = (await crm.get("touches/preview")).json()["withheld"]
+            assert (withheld["reason"], "死信" in withheld["zh"]) == ("refused", True)
+        async with running(config) as daemon:
+            crm, manager = Caller(daemon, Role.CRM), Caller(daemon, Role.MANAGER)
+            assert await result_of(crm, "refused") == {"thanks": {"refused": 1}}
+            provider.otherwise = Reply(body=b'{"Code":"OK","BizId":"9006"}')
+            [letter] = (await manager.get("outbox?state=dead")).json()["letters"]
+            assert (await manager.post(f"outbox/{letter['id']}/resend")).status_code in (200, 202)
+            assert await result_of(crm, "sent") == {"thanks": {"sent_already": 1}}
+
+
+async def result_of(crm: Caller, wanted: str) -> Any:
+    """Return the preview's counts, once the one message has this result."""
+    async with asyncio.timeout(20):
+        while True:
+            preview = (await crm.get("touches/preview")).json()
+            if preview["withheld"]:
+                found = (await crm.get(f"customers/{preview['withheld'][0]['customer']}")).json()["touches"]
+                if [each["result"] for each in found] == [wanted]:
+                    return (await crm.get("touches/preview")).json()["counts"]
+            await asyncio.sleep(0.01)

@@ -137,3 +137,11 @@ def test_by_an_organisation_that_was_imported_they_are_warned_of(
     code, [line] = checked(tmp_path, more, capsys)
     assert code == DONE
     assert "there is no team 'b'" in line and line.endswith("(a warning)")
+
+
+def test_a_broadcast_of_a_room_that_there_is_not_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = checked(tmp_path, '[[centre.broadcasts]]\nrooms = ["demo", "othr"]\n', capsys)
+    assert code == WRONG
+    assert any("centre.broadcasts[0].rooms" in line and "'othr'" in line and "other" in line for line in told)

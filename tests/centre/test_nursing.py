@@ -3,14 +3,22 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontrow.core.centre.book import LeadRow, Told, TouchRow
 from frontrow.core.centre.nursing import SLICE_MS
-from frontrow.core.centre.nurture import DAY_MS, TOUCH_CHANNELS, Occasion, TouchLimits, TouchRule
-from frontrow.core.centre.policy import policy_data
+from frontrow.core.centre.nurture import (
+    DAY_MS,
+    TOUCH_CHANNELS,
+    BroadcastRule,
+    Occasion,
+    TouchLimits,
+    TouchRule,
+)
+from frontrow.core.centre.policy import RoomPlace, policy_data
 from frontrow.storage.centre.care import CareReads
 from tests.support.centre import START, STORE, Scene, a_policy
 
@@ -395,3 +403,107 @@ def test_an_occasion_that_is_none_is_refused(scene: Scene) -> None:
     for data in ({}, {"kind": "party"}, {"kind": "campaign", "occasion": "", "opens_at": 1, "ends_at": 2}):
         scene.say("occasion_change", 0, data=data)
     assert scene.centre.refused["occasion_change"] == 3
+
+
+# ---- what comes back
+
+
+def came_back(scene: Scene, rule: str, result: str, at: int) -> None:
+    row = next(row for row in scene.rows(TouchRow) if row.rule == rule)
+    scene.act("touch_result", row.lead, at, data={"touch": row.touch, "result": result})
+
+
+def test_what_its_receiver_refused_counts_against_no_bound_and_is_not_tried_again() -> None:
+    """A wrong template must not keep a customer from what they would have got."""
+    limits = TouchLimits(send=True, quiet_hours=(), per_week=1)
+    scene = nursing(INVITE, OFFER, limits=limits)
+    lead = scene.form("v1", "13800001111")
+    agree(scene, "v1", 0)
+    for kind in ("invitation", "campaign"):
+        times = {"opens_at": START + HOUR, "ends_at": START + 3 * HOUR}
+        scene.say("occasion_change", 0, data={"kind": kind, "occasion": kind, **times})
+    scene.pass_time(HOUR)
+    assert sent(scene) == [("invite", HOUR)], "one a week"
+    came_back(scene, "invite", "refused", HOUR + 1)
+    scene.pass_time(2 * HOUR)
+    assert sent(scene) == [("invite", HOUR), ("offer", HOUR + 1)]
+    assert [line.kind for line in scene.timeline(lead)][-2:] == ["nurture_refused", "nurture"]
+    came_back(scene, "invite", "sent", 2 * HOUR)  # somebody sent the dead letter again
+    came_back(scene, "invite", "refused", 2 * HOUR)  # and another receiver would not have it
+    assert {row.rule: row.result for row in scene.rows(TouchRow)} == {"invite": "sent", "offer": "waiting"}
+
+
+def test_turns_go_on_behind_one_that_was_refused_and_a_cap_counts_what_was_taken() -> None:
+    capped = msgspec.structs.replace(READING, cap=1)
+    scene = nursing(capped)
+    scene.form("v1", "13800001111")
+    agree(scene, "v1", 0)
+    scene.pass_time(8 * DAY_MS)
+    came_back(scene, "reading", "refused", 8 * DAY_MS)
+    scene.pass_time(60 * DAY_MS)
+    assert sent(scene) == [("reading", 7 * DAY_MS), ("reading", 21 * DAY_MS)]
+
+
+def test_a_result_of_no_message_changes_nothing() -> None:
+    scene = nursing(WELCOME)
+    lead = scene.form("v1", "13800001111")
+    for data in (
+        {},
+        {"touch": "T1", "result": "sent"},
+        {"touch": scene.rows(TouchRow)[0].touch, "result": "?"},
+    ):
+        scene.act("touch_result", lead, HOUR, data=data)
+    assert scene.centre.refused["touch_result"] == 3
+    assert [row.result for row in scene.rows(TouchRow)] == ["waiting"]
+
+
+# ---- broadcasts that begin
+
+
+def begins(scene: Scene, at: int, *, began: int | None = None, room: str = "r1") -> None:
+    start = START + (at if began is None else began)
+    event = scene.event("room_start", at, platform="douyin", room=room, session=f"s{at}")
+    scene.apply([msgspec.structs.replace(event, at=start)])
+
+
+@pytest.fixture
+def live() -> Scene:
+    """A scene whose room r1, of skin care, invites customers as it begins."""
+    rule = BroadcastRule(rooms=("demo",), lines=("beauty/skincare",))
+    places = (RoomPlace(platform="douyin", room="r1", id="demo"),)
+    scene = nursing(INVITE, limits=TouchLimits(send=True, quiet_hours=()), broadcasts=(rule,), rooms=places)
+    for number, product in enumerate(("保湿面霜", "哑光口红", None)):
+        scene.form(f"v{number}", f"1380000111{number}")
+        scene.hot(f"v{number}", number, product=product)
+        agree(scene, f"v{number}", 10)
+    return scene
+
+
+def test_a_broadcast_that_begins_invites_whom_its_rule_says(live: Scene) -> None:
+    begins(live, HOUR)
+    begins(live, HOUR + 1)
+    begins(live, HOUR + 2, room="r2")
+    live.pass_time(2 * HOUR)
+    assert sent(live) == [("invite", HOUR)], "who likes skin care, once, though the feed told it again"
+    begins(live, DAY_MS)
+    live.pass_time(DAY_MS + HOUR)
+    assert sent(live) == [("invite", HOUR), ("invite", DAY_MS)], "the next broadcast is another one"
+
+
+def test_nobody_is_invited_to_what_has_been_over_for_long(live: Scene) -> None:
+    """A journal that is read late, or a feed that delivers late, tells of broadcasts of yesterday."""
+    begins(live, DAY_MS, began=HOUR)
+    live.pass_time(2 * DAY_MS)
+    assert sent(live) == []
+
+
+def test_a_rule_of_a_rooms_broadcasts_is_for_them_alone(live: Scene) -> None:
+    rules = tuple(
+        msgspec.structs.replace(INVITE, name=name, occasion=occasion)
+        for name, occasion in (("mine", "room:demo"), ("other", "room:r2"))
+    )
+    policy = msgspec.structs.replace(live.centre.policy, touch_rules=rules)
+    live.say("policy_change", 20, data={"policy": policy_data(policy), "version": "2"})
+    begins(live, HOUR)
+    live.pass_time(2 * HOUR)
+    assert sent(live) == [("mine", HOUR)]

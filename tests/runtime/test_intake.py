@@ -288,7 +288,7 @@ ORDER = [  # the policy's order: every kind of an earlier line goes before any o
         "product_on_show", "host_change", "lead_claim", "lead_release", "lead_outcome", "lead_note", "lead_transfer",
         "lead_assign", "lead_approve", "lead_stage", "lead_touch", "lead_review", "lead_recycle", "contact_reveal",
         "clean_result", "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer",
-        "channel_change", "cost_change", "touch_sent", "occasion_change", "number_change", "tick", "policy_change",
+        "channel_change", "cost_change", "touch_sent", "touch_result", "occasion_change", "number_change", "tick", "policy_change",
         "model_change", "request_mark",
     },
 ]  # fmt: skip

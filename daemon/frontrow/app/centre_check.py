@@ -69,6 +69,11 @@ def check_centre(config: Config, path: Path, at: int) -> Checked:
             where.add(
                 ("rooms", number, "store"), f"there is no store {room.store!r}", nearest(room.store, stores)
             )
+    ids = [room.id for room in config.rooms]
+    for number, rule in enumerate(config.centre.broadcasts):
+        for name in sorted(set(rule.rooms) - set(ids)):
+            where_rooms: KeyPath = ("centre", "broadcasts", number, "rooms")
+            mistakes.add(where_rooms, f"there is no room {name!r}", nearest(name, ids))
     return Checked(tuple(mistakes.mistakes), tuple(warnings.mistakes))
 
 

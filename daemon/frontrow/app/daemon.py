@@ -30,7 +30,7 @@ from frontrow.app.observing import Observer
 from frontrow.app.parts import Lexicons, make_engine, make_lexicons
 from frontrow.app.promoting import Promoting
 from frontrow.app.retaining import kept_days, retain
-from frontrow.app.touching import CustomerSink
+from frontrow.app.touching import CustomerSink, TouchOutbox
 from frontrow.config import Config, SinkConfig
 from frontrow.core import kernel
 from frontrow.core.alerts import LeadAlert, alert_key
@@ -45,7 +45,7 @@ from frontrow.runtime.desk import Desk
 from frontrow.runtime.forms import Hosting, form_routes
 from frontrow.runtime.http import BoundedHttp
 from frontrow.runtime.intake import Intake
-from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxWorker
+from frontrow.runtime.outbox import OutboxPolicy, OutboxRow, OutboxStore, OutboxWorker
 from frontrow.runtime.panel import Panels
 from frontrow.runtime.people import People
 from frontrow.runtime.pipeline import Applied, Pipeline, Route, tick
@@ -362,7 +362,12 @@ class Daemon:
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:
             opened = [self._open_sink(sink, http, centre) for sink in sinks]
             workers += [
-                self._worker(sink, adapter, store, observer)
+                self._worker(
+                    sink,
+                    adapter,
+                    StoreOutbox(store) if centre is None else TouchOutbox(StoreOutbox(store), intake),
+                    observer,
+                )
                 for sink, adapter in zip(sinks, opened, strict=True)
             ]
             server = _Server(
@@ -560,11 +565,11 @@ class Daemon:
         return CustomerSink(opened, centre.reach, clock=self._clock, phone_region=region)
 
     def _worker(
-        self, sink: SinkConfig, adapter: Sink, store: StoreThread, observer: Observer
+        self, sink: SinkConfig, adapter: Sink, outbox: OutboxStore, observer: Observer
     ) -> OutboxWorker:
         kind = SINKS[sink.kind]
         return OutboxWorker(
-            StoreOutbox(store),
+            outbox,
             adapter,
             sink.id,
             OutboxPolicy(

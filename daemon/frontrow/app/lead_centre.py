@@ -98,6 +98,7 @@ def make_policy(config: Config, pack: Pack) -> CentrePolicy:
             )
             for each in centre.occasions
         ),
+        broadcasts=centre.broadcasts,
     )
 
 

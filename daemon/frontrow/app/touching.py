@@ -2,9 +2,11 @@
 
 What the outbox keeps names nobody. Between the decision and the sending a customer may have taken their consent back, or been
 erased, or quiet hours may have begun; then nothing goes out. Text messages go through the provider's interface; on other
-channels a program of the owner's is told that a message is due. Frontrow itself writes to nobody on any platform.
+channels a program of the owner's is told that a message is due. Frontrow itself writes to nobody on any platform. What became
+of a message is an event again, so that the lead centre knows what a customer has really had.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,13 +17,21 @@ from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import Addressee, CustomerTouch, Delivery, LeadAlert
 from frontrow.core.centre.book import Contact
 from frontrow.core.centre.clock import quiet_until
+from frontrow.core.centre.nursing import REFUSED, SENT
 from frontrow.core.centre.nurture import TOUCH_CHANNELS, CustomerFacts, TouchChannel, TouchLimits
 from frontrow.core.contact import form_facts
 from frontrow.core.errors import SinkBusy, SinkRefused
-from frontrow.core.ports import Clock, Sink
+from frontrow.core.events import Event
+from frontrow.core.ports import Clock, Intake, Sink
+from frontrow.runtime.intake import QueueFull
+from frontrow.runtime.outbox import OutboxRow, OutboxStore
 from frontrow_connectors.sinks.registry import SINKS
 from frontrow_connectors.sinks.sms.options import SmsOptions
 
+FEED = "outbox"
+JOURNALLED_WITHIN_S = 5.0  # what became of a message
+AGAIN_MS = 60_000  # until a message is looked at again whose end could not be journalled
+TOLD_AS = "touch."  # and the message's name: what the outbox keeps it by
 CUSTOMER = "customer"  # stands for the seller's id where a message has a customer for its addressee
 
 
@@ -110,6 +120,76 @@ class CustomerSink:
                 raise SinkRefused("the customer's number is not there any more")
             to = Addressee(seller=CUSTOMER, mobile=number.e164)
         return msgspec.structs.replace(alert, touch=touch, to=to)
+
+
+class TouchOutbox:
+    """An outbox that tells the journal what became of messages to customers. Fits :class:`frontrow.runtime.outbox.OutboxStore`."""
+
+    def __init__(self, outbox: OutboxStore, intake: Intake) -> None:
+        self._outbox = outbox
+        self._intake = intake
+        self._touches: dict[int, OutboxRow] = {}  # that wait, of those that were looked at
+
+    async def due(self, sink: str, now: int, limit: int) -> list[OutboxRow]:
+        rows = await self._outbox.due(sink, now, limit)
+        self._touches.update((row.id, row) for row in rows if row.alert.touch is not None)
+        return rows
+
+    async def next_due(self, sink: str) -> int | None:
+        return await self._outbox.next_due(sink)
+
+    async def begun(self, sink: str, ids: Sequence[int], at: int) -> None:
+        await self._outbox.begun(sink, ids, at)
+
+    async def begun_since(self, sink: str, since: int) -> list[int]:
+        return await self._outbox.begun_since(sink, since)
+
+    async def told_since(self, sink: str, since: int) -> list[tuple[str, int]]:
+        return await self._outbox.told_since(sink, since)
+
+    async def delivered(self, ids: Sequence[int], at: int, receipt: str) -> None:
+        # First the receipt: a message that waits counts as sent anyhow, and one that was sent must not go out again.
+        await self._outbox.delivered(ids, at, receipt)
+        await self._told(ids, SENT, at)
+
+    async def postpone(self, ids: Sequence[int], due_at: int, error: str) -> None:
+        await self._outbox.postpone(ids, due_at, error)
+
+    async def dead(self, ids: Sequence[int], at: int, error: str) -> None:
+        # First the journal: what is not known there waits in the outbox, also over a crash, and is refused again.
+        if await self._told(ids, REFUSED, at):
+            await self._outbox.dead(ids, at, error)
+        else:
+            await self._outbox.postpone(ids, at + AGAIN_MS, error)
+
+    async def _told(self, ids: Sequence[int], result: str, at: int) -> bool:
+        """Journal what became of messages, and return whether it is durable."""
+        rows = [self._touches[id] for id in ids if id in self._touches]
+        if rows:
+            try:
+                async with asyncio.timeout(JOURNALLED_WITHIN_S):
+                    for row in rows:
+                        await (await self._intake.put([_result(row, result, at)], feed=FEED))
+            except (QueueFull, TimeoutError):
+                return False
+        for row in rows:
+            del self._touches[row.id]
+        return True
+
+
+def _result(row: OutboxRow, result: str, at: int) -> Event:
+    alert, touch = row.alert, row.alert.touch
+    assert touch is not None
+    name = touch.name.removeprefix(TOLD_AS)
+    return Event(
+        id=f"touch_result-{name}-{row.sink}-{result}",
+        platform=alert.platform,
+        room=alert.room,
+        kind="touch_result",
+        at=at,
+        lead=alert.lead,
+        data={"touch": name, "result": result},
+    )
 
 
 def _forbidden(found: Reached, touch: CustomerTouch, now: int) -> str | None:

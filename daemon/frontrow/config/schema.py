@@ -16,7 +16,7 @@ from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
 from frontrow.core.centre.clock import SlaPolicy
 from frontrow.core.centre.forms import Form
-from frontrow.core.centre.nurture import DEFAULT_TOUCH_RULES, TouchLimits, TouchRule
+from frontrow.core.centre.nurture import DEFAULT_TOUCH_RULES, BroadcastRule, TouchLimits, TouchRule
 from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.centre.policy import IdentityLimits, check_names
 from frontrow.core.centre.quality import ValidationRules
@@ -233,7 +233,8 @@ class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the store. ``pack`` is the trade: one
     that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they are the whole organisation; else it is what was imported.
     ``fallback`` is the pool for leads that no rule takes. ``blacklist`` are keyed hashes of numbers that are nobody's customer.
-    ``touch_rules`` say what customers hear of us and when, within ``touch``, which sends nothing until ``send`` is true.
+    ``touch_rules`` say what customers hear of us and when, within ``touch``, which sends nothing until ``send`` is true; ``broadcasts`` say to
+    which broadcasts customers are invited as they begin.
     """
 
     enabled: bool = True
@@ -251,6 +252,7 @@ class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     touch: TouchLimits = TouchLimits()
     touch_rules: tuple[TouchRule, ...] = DEFAULT_TOUCH_RULES
     occasions: tuple[OccasionConfig, ...] = ()
+    broadcasts: tuple[BroadcastRule, ...] = ()
     units: tuple[Unit, ...] = ()
     sellers: tuple[Seller, ...] = ()
 

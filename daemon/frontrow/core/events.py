@@ -56,7 +56,7 @@ PEOPLE_KINDS = frozenset({
 # What is known of people, stores and channels beside the rooms.
 CENTRE_KINDS = frozenset({
     "identity_link", "identity_unlink", "consent", "person_erase", "org_change", "store_transfer", "channel_change",
-    "cost_change", "touch_sent", "occasion_change", "number_change",
+    "cost_change", "touch_sent", "touch_result", "occasion_change", "number_change",
 })  # fmt: skip
 # request_mark: that something was asked for under a key, see runtime/repeating.py.
 DAEMON_KINDS = frozenset({"tick", "policy_change", "model_change", "request_mark"}) | CENTRE_KINDS

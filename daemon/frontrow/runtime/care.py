@@ -251,7 +251,7 @@ class Care:
             },
             "consents": _consents(found),
             "touches": [
-                {"rule": row.rule, "channel": row.channel, "text": row.text or None, "at": row.at, "by": row.by}
+                {"rule": row.rule, "channel": row.channel, "text": row.text or None, "at": row.at, "by": row.by, "result": row.result}
                 for row in found.touches
             ],
         }  # fmt: skip

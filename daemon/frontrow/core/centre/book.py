@@ -300,7 +300,8 @@ class CleanTask:
 
 @dataclass(slots=True)
 class TouchRow:
-    """A message of nurture that went to an identity's customer. ``by`` is who sent it: we, or a program of the owner's."""
+    """A message of nurture that went to an identity's customer. ``by`` is who sent it: we, or a program of the owner's. ``result`` is what
+    has come back of it: "waiting", "sent", or "refused", by every receiver that it was for."""
 
     touch: str
     kind: str  # of the identity …
@@ -313,6 +314,7 @@ class TouchRow:
     at: int
     capped: bool
     by: str
+    result: str = "waiting"
 
 
 class Book(Protocol):

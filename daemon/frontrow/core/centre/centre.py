@@ -78,7 +78,16 @@ PLATFORM, ROOM = "frontrow", "centre"  # where the centre's own events stand
 RELEVANT = (
     PEOPLE_KINDS
     | CENTRE_KINDS
-    | {"policy_change", "form_submit", "booking", "order_paid", "order_refunded", "follow", "fan_club"}
+    | {
+        "policy_change",
+        "room_start",
+        "form_submit",
+        "booking",
+        "order_paid",
+        "order_refunded",
+        "follow",
+        "fan_club",
+    }
 )
 NUMBER_LISTS = ("blacklist", "staff", "test")
 CLOCK = "clock"  # the actor of what timers do
@@ -111,6 +120,7 @@ class Centre:
         self._handlers: Mapping[str, Callable[[Event, int], None]] = {
             "policy_change": self._on_policy,
             "org_change": self._on_organisation,
+            "room_start": self._on_room_start,
             "form_submit": self._on_form,
             "booking": self._on_booking,
             "order_paid": self._on_order,
@@ -125,6 +135,7 @@ class Centre:
             "clean_result": self._on_cleaned,
             "cost_change": self._on_costs,
             "touch_sent": self._on_touch_sent,
+            "touch_result": self._on_touch_result,
             "occasion_change": self._on_occasion,
             "number_change": self._on_numbers,
             "lead_approve": self._on_approve,
@@ -1471,6 +1482,12 @@ class Centre:
     def _on_touch_sent(self, event: Event, at: int) -> None:
         id = event_key(event)
         self._nurse.heard(self._row(event), id, event.data or {}, at)
+
+    def _on_touch_result(self, event: Event, at: int) -> None:
+        self._nurse.came_back(self._row(event), event.data or {}, at)
+
+    def _on_room_start(self, event: Event, at: int) -> None:
+        self._nurse.begins(event.platform, event.room, min(event.at, at), at)
 
     def _on_occasion(self, event: Event, at: int) -> None:
         self._nurse.plan(event.data or {}, at)

@@ -50,10 +50,12 @@ LOOK, SWEEP = (
 )  # kinds of timers: of a lead whose customer is to be looked at, and of all customers
 SWEEPS = "sweeps"  # the state in which those that are under way are kept
 OURS = "frontrow"  # who has sent a message
+WAITING, SENT, REFUSED = "waiting", "sent", "refused"  # what has come back of it
 OCCASIONS = "occasions"  # the state in which those that were told of are kept
 SLICE = 100  # customers to whom an occasion is brought at once …
 SLICE_MS = 2_000  # … and the engine time until the next ones: leads are not kept waiting by a campaign
 CONTACT = "contact"  # the purpose of whoever leaves a number to be called
+CLOCK = "clock"  # the actor of what nobody did
 SERVICE = "service"  # and of an answer to that, which needs no other consent
 
 
@@ -144,7 +146,13 @@ def history_of(book: Reads, facts: CustomerFacts) -> list[SentTouch]:
 def _sent(row: TouchRow, customer: str) -> SentTouch:
     channel: TouchChannel = row.channel  # type: ignore[assignment]  # a column of channels
     return SentTouch(
-        rule=row.rule, customer=customer, channel=channel, about=row.about, at=row.at, capped=row.capped
+        rule=row.rule,
+        customer=customer,
+        channel=channel,
+        about=row.about,
+        at=row.at,
+        capped=row.capped,
+        refused=row.result == REFUSED,
     )
 
 
@@ -313,10 +321,32 @@ class Nurse:
         if any(each.touch == name for each in self._book.touches_of(row.customer)):
             return  # told again, or of what we have decided ourselves
         self._book.put(
-            TouchRow(name, identity.kind, identity.key, row.lead, rule, channel, "", about, at, capped, by)
+            TouchRow(
+                name, identity.kind, identity.key, row.lead, rule, channel, "", about, at, capped, by, SENT
+            )
         )
         self._hands.note(row, "nurture", by, at, {"rule": rule, "channel": channel})
         self._hands.changed(row)
+
+    def came_back(self, row: LeadRow, data: Mapping[str, Any], at: int) -> None:
+        """Note what became of a message to the customer of a lead. Taken by one of several receivers, it was sent.
+
+        Raises:
+            EventInvalid: There is no such message, or it does not say what became of it.
+        """
+        name, result = data.get("touch"), data.get("result")
+        touch = next((each for each in self._book.touches_of(row.customer) if each.touch == name), None)
+        if touch is None or result not in (SENT, REFUSED):
+            raise EventInvalid("it tells of no message")
+        if touch.result == result or touch.result == SENT:
+            return
+        touch.result = str(result)
+        self._book.put(touch)
+        if result == REFUSED:
+            told = {"rule": touch.rule, "channel": touch.channel, "text": touch.text or None}
+            self._hands.note(row, "nurture_refused", CLOCK, at, told)
+            self._hands.changed(row)
+            self.stir(row.customer, at)  # what it stood in the way of may go out now
 
     # ------------------------------------------------------------------ occasions
 
@@ -336,6 +366,21 @@ class Nurse:
         known.value = {**kept, name: msgspec.to_builtins(told)}
         book.put(known)
         self._announce(told, at)
+
+    def begins(self, platform: str, room: str, began: int, at: int) -> None:
+        """Hear that a broadcast has begun in a room at ``began`` (UTC ms): an occasion, where a rule says so. While one of the room lasts, another
+        beginning is the same one: a feed that was cut off tells it again."""
+        policy = self._hands.policy()
+        id = policy.room_id(platform, room)
+        rule = policy.broadcast_of(id)
+        ends_at = began + 1000 * (0 if rule is None else rule.for_s)
+        name = room_occasion(id)
+        lasting = {each.named for each in occasions_of(self._book, ()) if each.ends_at > at}
+        if rule is None or ends_at <= at or name in lasting:
+            return
+        lines = [line.split("/") for line in rule.lines]
+        told = {"kind": "invitation", "occasion": f"{name}@{began}", "opens_at": began, "ends_at": ends_at}
+        self.plan(told | {"lines": lines}, at)
 
     def policy_changed(self, before: CentrePolicy, at: int) -> None:
         """Hear of another policy: who gets what may be different for everybody."""
@@ -377,6 +422,11 @@ class Nurse:
             self._book.put(TimerRow("", SWEEP, timer.number, timer.due_at + SLICE_MS))
         known.value = rest
         self._book.put(known)
+
+
+def room_occasion(room: str) -> str:
+    """Return what the occasions are named that a room's broadcasts make as they begin, each behind an @ the moment."""
+    return f"room:{room}"[: MAX_NAME - 20]
 
 
 def touch_id(rule: str, identity: ids.Identity, about: str) -> str:

@@ -167,9 +167,24 @@ class Occasion(Struct, frozen=True, kw_only=True):
     ends_at: int
     lines: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def named(self) -> str:
+        """Its name as rules say it; what stands behind an @ tells several of one name apart."""
+        return self.occasion.partition("@")[0]
+
+
+class BroadcastRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That customers are invited to a broadcast of some ``rooms`` (configured ids, empty: every room) when it begins, and for ``for_s`` from
+    then on. ``lines`` are the product lines that it is about, as paths (beauty/skincare), empty: everything. The first rule for a room holds."""
+
+    rooms: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
+    lines: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
+    for_s: Annotated[int, Meta(ge=60, le=86_400)] = 1_800
+
 
 class SentTouch(Struct, frozen=True, kw_only=True):
-    """A message that went out at ``at`` (UTC ms), as a ``touch_sent`` event tells of it. ``capped`` as its rule said."""
+    """A message that went out at ``at`` (UTC ms), as a ``touch_sent`` event tells of it. ``capped`` as its rule said. ``refused``: nobody took
+    it, so that it counts against no bound; but nothing is written about the same again."""
 
     rule: str
     customer: str
@@ -177,6 +192,7 @@ class SentTouch(Struct, frozen=True, kw_only=True):
     about: str
     at: int
     capped: bool = True
+    refused: bool = False
 
 
 class Touch(Struct, frozen=True, kw_only=True):
@@ -209,7 +225,7 @@ class Touch(Struct, frozen=True, kw_only=True):
 
 WithheldReason = Literal[
     "not_due", "do_not_contact", "opted_out", "no_consent", "no_channel", "stopped", "in_talks", "too_late", "sent_already",
-    "rule_cap", "week_cap", "channel_cap", "quiet_hours",
+    "refused", "rule_cap", "week_cap", "channel_cap", "quiet_hours",
 ]  # fmt: skip
 WITHHELD: Mapping[WithheldReason, tuple[str, str]] = {
     "not_due": ("未到时机或不在范围", "not due, or not for them"),
@@ -221,6 +237,7 @@ WITHHELD: Mapping[WithheldReason, tuple[str, str]] = {
     "in_talks": ("销售正在沟通", "their seller is talking with them"),
     "too_late": ("已过时效", "too late for it"),
     "sent_already": ("已发送过", "has had it"),
+    "refused": ("接收方未接受，见死信", "its receiver did not take it, see the dead letters"),
     "rule_cap": ("已达此规则上限", "has had it as often as the rule allows"),
     "week_cap": ("本周已达上限", "has had enough messages this week"),
     "channel_cap": ("此渠道本周已达上限", "has had enough on this channel this week"),
@@ -299,30 +316,40 @@ class _History:
 
     def __init__(self, sent: Iterable[SentTouch]) -> None:
         self._of: defaultdict[str, list[SentTouch]] = defaultdict(list)
-        self._abouts: set[tuple[str, str, str]] = set()
+        self._abouts: dict[tuple[str, str, str], bool] = {}  # whether all were refused
         for each in sent:
             self.add(each)
 
     def add(self, sent: SentTouch) -> None:
         self._of[sent.customer].append(sent)
-        self._abouts.add((sent.rule, sent.about, sent.customer))
-        if sent.about.startswith(_CONTACT):
-            # Customers are joined and parted; the telephone that rang stays the same.
-            self._abouts.add((sent.rule, sent.about, ""))
+        # Customers are joined and parted; the telephone that rang stays the same.
+        for whose in (sent.customer, "") if sent.about.startswith(_CONTACT) else (sent.customer,):
+            key = (sent.rule, sent.about, whose)
+            self._abouts[key] = self._abouts.get(key, True) and sent.refused
 
-    def has(self, rule: TouchRule, customer: str, about: str) -> bool:
+    def had(self, rule: TouchRule, customer: str, about: str) -> WithheldReason | None:
+        """Return why a rule does not write about something once more, or None: it has not yet."""
         whose = "" if about.startswith(_CONTACT) else customer
-        return (rule.name, about, whose) in self._abouts
+        refused = self._abouts.get((rule.name, about, whose))
+        return None if refused is None else "refused" if refused else "sent_already"
 
     def of_rule(self, rule: TouchRule, customer: str) -> list[int]:
+        """Return when a rule wrote, what was refused too: its turns are counted by them."""
         return sorted(each.at for each in self._of.get(customer, ()) if each.rule == rule.name)
+
+    def taken(self, rule: TouchRule, customer: str) -> int:
+        """Return how many of a rule's messages were not refused."""
+        return sum(each.rule == rule.name and not each.refused for each in self._of.get(customer, ()))
 
     def in_week(self, customer: str, at: int, channel: TouchChannel | None = None) -> list[int]:
         """Return when messages that count went out in the seven days before, oldest first."""
         return sorted(
             each.at
             for each in self._of.get(customer, ())
-            if each.capped and each.at > at - WEEK_MS and (channel is None or each.channel == channel)
+            if each.capped
+            and not each.refused
+            and each.at > at - WEEK_MS
+            and (channel is None or each.channel == channel)
         )
 
 
@@ -384,7 +411,7 @@ def _abouts(
             for occasion in occasions:
                 if (
                     occasion.kind == rule.point
-                    and rule.occasion in ("", occasion.occasion)
+                    and rule.occasion in ("", occasion.occasion, occasion.named)
                     and occasion.opens_at <= at < occasion.ends_at
                     and (not occasion.lines or _interested(customer, occasion.lines))
                 ):
@@ -424,9 +451,9 @@ def _withheld(
         reason = "no_channel"
     elif customer.status in rule.stops:
         reason = "stopped"
-    elif past.has(rule, customer.customer, about):
-        reason = "sent_already"
-    elif rule.cap and len(past.of_rule(rule, customer.customer)) >= rule.cap:
+    elif (had := past.had(rule, customer.customer, about)) is not None:
+        reason = had
+    elif rule.cap and past.taken(rule, customer.customer) >= rule.cap:
         reason = "rule_cap"
     elif rule.point == "welcome" and at > (customer.contact_at or 0) + 1000 * (rule.delay_s + rule.fresh_s):
         reason = "too_late"

@@ -14,6 +14,7 @@ from frontrow.core.centre.identities import DEFAULT_MAX_VIEWERS, DEFAULT_THRESHO
 from frontrow.core.centre.nurture import (
     DEFAULT_TOUCH_RULES,
     TOUCH_CHANNELS,
+    BroadcastRule,
     Occasion,
     TouchChannel,
     TouchLimits,
@@ -58,7 +59,7 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``pack`` is the trade: stages, outcomes, product lines. ``order_outcome`` is the outcome that an order stands for, None: none.
     ``blacklist`` are keyed hashes of numbers that are nobody's customer. ``touch_channels`` are those on which anything can be sent;
-    ``occasions`` the broadcasts and campaigns that are planned.
+    ``occasions`` the broadcasts and campaigns that are planned, ``broadcasts`` say to which customers are invited as they begin.
 
     Raises:
         ValueError: Two touch rules have one name, by which it is known what somebody had.
@@ -82,6 +83,7 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     touch_rules: tuple[TouchRule, ...] = DEFAULT_TOUCH_RULES
     touch_channels: tuple[TouchChannel, ...] = TOUCH_CHANNELS
     occasions: tuple[Occasion, ...] = ()
+    broadcasts: tuple[BroadcastRule, ...] = ()
 
     def __post_init__(self) -> None:
         check_names(self.touch_rules)
@@ -109,6 +111,10 @@ class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Return a room's configured id, or the platform's name of one that is not configured."""
         known = self._rooms.get((platform, room))
         return room if known is None else known.id
+
+    def broadcast_of(self, room: str) -> BroadcastRule | None:
+        """Return the rule by which customers are invited to a room of this id, or None: nobody is."""
+        return next((rule for rule in self.broadcasts if not rule.rooms or room in rule.rooms), None)
 
     def store_of_room(self, platform: str, room: str) -> str | None:
         """Return the store that a room's leads are of, or None: rules say."""
