@@ -21,7 +21,7 @@ from frontrow.core.centre.assignment import Rule as AssignmentRule
 from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.clock import QuietHours
 from frontrow.core.centre.forms import Form
-from frontrow.core.centre.nurture import TouchRule
+from frontrow.core.centre.nurture import BroadcastRule, TouchRule
 from frontrow.core.centre.organisation import Seller, Unit
 from frontrow.core.points import Rule
 from frontrow_connectors.contract import Connector
@@ -117,7 +117,7 @@ def tables_of(section: str, data: Any) -> Iterator[tuple[str, Mapping[str, Any],
 ELEMENTS: Mapping[str, type[Struct]] = {
     "points.rules": Rule, "centre.rules": AssignmentRule, "centre.units": Unit, "centre.sellers": Seller,
     "centre.sla.quiet_hours": QuietHours, "centre.touch.quiet_hours": QuietHours, "centre.touch_rules": TouchRule,
-    "centre.occasions": OccasionConfig,
+    "centre.occasions": OccasionConfig, "centre.broadcasts": BroadcastRule,
 }  # fmt: skip
 # Of a rule that says where a lead goes only one may be given; the comment names the others.
 EXCLUSIVE = {"centre.rules": {"pool", "by"}}

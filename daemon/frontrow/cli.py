@@ -449,7 +449,7 @@ def export(
 ) -> int:
     """Write leads, their timelines or the indicators to a file, beside a running daemon or without one.
 
-    Numbers are masked. With --contacts they are whole, and who asked for them and what for is written down first.
+    Numbers are masked. With --contacts they are whole, and who asked for them and what for is in the journal first.
     """
     from frontrow.app.exporting import export as write
     from frontrow.app.exporting import moment, open_vault, revealing
@@ -468,8 +468,14 @@ def export(
         reveal = None
         if contacts:
             vault = stack.enter_context(contextlib.closing(open_vault(loaded)))
-            at, id = SystemClock().now(), secrets.token_hex(8)
-            reveal = revealing(vault, by=by or _login(), purpose=purpose.strip(), at=at, id=id)
+            reveal = revealing(
+                loaded,
+                vault,
+                by=by or _login(),
+                purpose=purpose.strip(),
+                clock=SystemClock(),
+                id=secrets.token_hex(8),
+            )
         count = write(
             loaded,
             what,

@@ -1,5 +1,6 @@
 """Leads, timelines and indicators as files, read back by who would open them."""
 
+import asyncio
 import base64
 import contextlib
 import csv
@@ -15,16 +16,31 @@ import pytest
 import sqlalchemy as sa
 
 from frontrow import cli
+from frontrow.app.exporting import export, open_vault, revealing
+from frontrow.app.lead_centre import database_url
+from frontrow.app.parts import load_config
+from frontrow.app.rebuilding import rebuild
+from frontrow.clock import SystemClock
 from frontrow.core.centre.book import Contact, Entry, LeadRow
 from frontrow.core.centre.identities import Identity
 from frontrow.core.centre.sealing import PURPOSE
+from frontrow.runtime.access import Role
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import open_database
-from frontrow.storage.centre.exports import FIGURE_COLUMNS, LEAD_COLUMNS, TIMELINE_COLUMNS
+from frontrow.storage.centre.exports import (
+    FIGURE_COLUMNS,
+    LEAD_COLUMNS,
+    TIMELINE_COLUMNS,
+    ExportImpossible,
+)
+from frontrow.storage.store import Store
 from frontrow.storage.vault import Vault
 from frontrow.storage.vault import path_beside as vault_beside
+from tests.app.test_daemon import hot
+from tests.app.test_desk import ORGANISATION, Person
 from tests.centre.test_indicators import START, company, lead
+from tests.support.daemons import running, write_config
 
 CELLS = ("=1+2", "+86", "-3", "@sum", "\t=1", "\r=1", "＝1", "李想,\"小王\"\n下一行", "𠮷", "0123")  # fmt: skip
 NUMBER = "13800138000"
@@ -50,6 +66,7 @@ def config(tmp_path: Path) -> Path:
             row = replace(row, words=CELLS[number % len(CELLS)], name="李**", masked=masked)
         rows.append(row)
     fill(tmp_path, rows)
+    Store.open(tmp_path / "store.db").close()
     return path
 
 
@@ -195,13 +212,67 @@ def test_whole_numbers_need_a_purpose_and_leave_a_trace(run: Any, tmp_path: Path
     assert not out.exists()
     assert run("leads", "--out", str(out), "--contacts", "--purpose", "call back", "--by", "chen") == 0
     assert [row["phone"] for row in read_csv(out)] == ["'+8613800138000", "", "", "", "", ""]
-    engine = open_database(f"sqlite:///{tmp_path / 'store-centre.db'}")
+    store = Store.open_to_read(tmp_path / "store.db")
+    found = [event for _, frame in store.frames_with("contact_reveal") for event in frame.events()]
+    store.close()
+    assert [(each.lead, (each.data or {})["by"], (each.data or {})["purpose"]) for each in found] == [
+        (name, "chen", "call back") for name in "ABC"
+    ]
+
+
+def test_without_a_journal_that_could_keep_it_no_number_is_given(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store.db").unlink()
+    out = tmp_path / "leads.csv"
+    assert run("leads", "--out", str(out), "--contacts", "--purpose", "call back") == 1
+    assert "there is no store" in capsys.readouterr().err
+    assert not out.exists() or NUMBER not in out.read_text("utf-8-sig")
+
+
+async def test_beside_a_daemon_it_is_asked_and_a_database_that_is_lost_gives_it_again(tmp_path: Path) -> None:
+    path = write_config(tmp_path, ORGANISATION)
+    loaded = load_config(path, {})
+    out = tmp_path / "leads.csv"
+
+    def exported(url: str) -> int:
+        with contextlib.closing(open_vault(loaded)) as vault:
+            asked: dict[str, Any] = {
+                "by": "chen",
+                "purpose": "call back",
+                "clock": SystemClock(),
+                "id": "0123456789abcdef",
+            }
+            return export(loaded, "leads", "csv", out, reveal=revealing(loaded, vault, url=url, **asked))
+
+    async with running(path) as daemon:
+        await daemon.ingest(hot(consent=True, fields={"手机号": NUMBER}))
+        manager = Person(daemon, None, Role.MANAGER)
+        lead = await manager.first_lead()
+        assert await asyncio.to_thread(exported, daemon.url) == 1
+        assert [row["phone"] for row in read_csv(out)] == [f"'+86{NUMBER}"]
+        line = (await manager.get(f"/api/v1/leads/{lead}")).json()["timeline"][-1]
+        assert (line["kind"], line["actor"], line["data"]) == (
+            "contact_reveal",
+            "chen",
+            {"purpose": "call back"},
+        )
+        refused = await manager.post(
+            "/api/v1/exports/contacts", export="0" * 16, leads=[lead], by="x", purpose="y"
+        )
+        assert refused.status_code == 403, "for administrators"
+        with pytest.raises(ExportImpossible, match="cannot be written down"):
+            await asyncio.to_thread(exported, "http://127.0.0.1:9")
+
+    for name in ("", "-wal", "-shm"):
+        (tmp_path / f"frontrow-centre.db{name}").unlink(missing_ok=True)
+    assert database_url(loaded).endswith("/frontrow-centre.db")
+    rebuild(loaded, since="now", progress=lambda done, of: None)
+    engine = open_database(database_url(loaded))
     with engine.connect() as db:
-        found = db.execute(
-            sa.select(tables.accesses.c.lead, tables.accesses.c.by, tables.accesses.c.purpose)
-        ).all()
+        columns = (tables.accesses.c.lead, tables.accesses.c.by, tables.accesses.c.purpose)
+        assert db.execute(sa.select(*columns)).all() == [(lead, "chen", "call back")]
     engine.dispose()
-    assert sorted(tuple(row) for row in found) == [(name, "chen", "call back") for name in "ABC"]
 
 
 def test_who_wants_no_contact_is_exported_without_a_number(run: Any, tmp_path: Path) -> None:

@@ -9,17 +9,24 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from frontrow.app.asking import Refusal, posted
 from frontrow.app.lead_centre import database_url
 from frontrow.config import Config
-from frontrow.core.centre.book import Access, LeadRow
+from frontrow.core.centre.book import LeadRow
 from frontrow.core.centre.identities import Identity
 from frontrow.core.centre.indicators import CATALOGUE, Question, QuestionRefused
+from frontrow.core.centre.reveals import reveal_events
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import form_facts
-from frontrow.storage.centre import exports, tables
-from frontrow.storage.centre.database import WRITES, open_database
+from frontrow.core.errors import StoreLocked
+from frontrow.core.frames import Frame
+from frontrow.core.ports import Clock
+from frontrow.storage.centre import exports
+from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk
 from frontrow.storage.centre.indicators import query
+from frontrow.storage.lock import StoreLock
+from frontrow.storage.store import Commit, Store
 from frontrow.storage.vault import Vault, master_key, path_beside
 
 What = Literal["leads", "timeline", "indicators"]
@@ -90,11 +97,12 @@ def open_vault(config: Config) -> Vault:
 
 
 def revealing(
-    vault: Vault, *, by: str, purpose: str, at: int, id: str
+    config: Config, vault: Vault, *, by: str, purpose: str, clock: Clock, id: str, url: str = ""
 ) -> Callable[[sa.Engine], exports.Reveal]:
-    """Return what gives numbers whole: who sees them, and what for, is in the access log before the first is read.
+    """Return what gives numbers whole: who sees them, and what for, is in the journal before the first is read.
 
-    ``id`` names this export; ``at`` is now (UTC ms). Of customers who want no contact no number is given.
+    ``id`` names this export; ``url`` is where the daemon listens, empty: as the configuration says. Of customers who want no contact no
+    number is given. What is returned raises ExportImpossible where the journal cannot be written.
     """
 
     def of(engine: sa.Engine) -> exports.Reveal:
@@ -102,16 +110,9 @@ def revealing(
 
         def reveal(leads: Sequence[LeadRow]) -> list[str | None]:
             contacts = [None if lead.do_not_contact else desk.contact(lead.customer) for lead in leads]
-            seen = [lead for lead, contact in zip(leads, contacts, strict=True) if contact is not None]
-            accesses = [
-                Access(f"export/{id}/{lead.lead}", lead.lead, lead.customer, by, purpose, at) for lead in seen
-            ]
-            if accesses:
-                with engine.connect().execution_options(**{WRITES: True}) as db, db.begin():
-                    db.execute(
-                        sa.insert(tables.accesses),
-                        [{name: getattr(each, name) for name in Access.__slots__} for each in accesses],
-                    )
+            seen = [lead.lead for lead, contact in zip(leads, contacts, strict=True) if contact is not None]
+            if seen:
+                _journal(config, id, seen, by=by, purpose=purpose, clock=clock, url=url)
             found: list[str | None] = []
             for contact in contacts:
                 sealed = None if contact is None else contact.sealed
@@ -126,6 +127,42 @@ def revealing(
         return reveal
 
     return of
+
+
+def _journal(
+    config: Config, export: str, leads: Sequence[str], *, by: str, purpose: str, clock: Clock, url: str
+) -> None:
+    """Write into the journal who gets the numbers of leads: through the daemon that works on it, or where none does, here."""
+    path = config.storage.path
+    if not path.exists():
+        raise exports.ExportImpossible(
+            f"{path}: there is no store whose journal could keep who sees the numbers"
+        )
+    lock = StoreLock(path)
+    try:
+        lock.acquire("an export")
+    except StoreLocked as locked:
+        wish = {"export": export, "leads": list(leads), "by": by, "purpose": purpose}
+        try:
+            done = posted(config, locked, "exports/contacts", wish, dict[str, int], clock=clock, url=url)
+        except StoreLocked as away:
+            raise exports.ExportImpossible(f"who sees the numbers cannot be written down: {away}") from away
+        if isinstance(done, Refusal):
+            raise exports.ExportImpossible(
+                f"the daemon does not write down who sees the numbers: {done.reason}"
+            ) from None
+        return
+    try:
+        store = Store.open(path, create=False)
+        try:
+            store.settle()
+            at = clock.now()
+            events = reveal_events(export, leads, by=by, purpose=purpose, at=at)
+            store.append([Commit(Frame.of(events), (), (), at)])
+        finally:
+            store.close()
+    finally:
+        lock.release()
 
 
 def _number(fields: bytes) -> str | None:

@@ -4,7 +4,7 @@ What was decided is decided again, the same. Nobody is told of it again: the new
 journal, and what comes after that is the daemon's to follow and to tell when it starts. Where the old one has followed another journal, as
 after a restore, or cannot be read, it goes to the journal's end: what is in there was told when it came.
 
-Who saw whole numbers in an export is taken over from the old one. Lost are duplicates that were heard in the rooms: they are in no journal.
+Who saw whole numbers in an export before that was journalled is taken over from the old one. Lost are duplicates that were heard in the rooms: they are in no journal.
 """
 
 import contextlib
@@ -128,7 +128,7 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
 
 
 def _carry_over(old: str, new: str) -> None:
-    """Take over who saw whole numbers in an export, which is in no journal."""
+    """Take over who saw whole numbers in an export before that was journalled."""
     c = tables.accesses.c
     source, target = engine_of(address_of(old)), engine_of(address_of(new))
     try:

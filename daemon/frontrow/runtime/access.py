@@ -42,6 +42,7 @@ class Right(enum.StrEnum):
     CLEANING = "cleaning"
     CUSTOMERS = "customers"
     NURTURE = "nurture"
+    EXPORT = "export"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {

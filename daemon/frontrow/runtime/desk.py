@@ -20,6 +20,7 @@ from frontrow.core.centre.centre import FROM_POOL
 from frontrow.core.centre.identities import VIEWER
 from frontrow.core.centre.inbox import View
 from frontrow.core.centre.packs import Pack
+from frontrow.core.centre.reveals import reveal_events
 from frontrow.core.centre.sight import EVERYTHING, NOTHING, Sight, sight_of
 from frontrow.core.centre.stages import CLOSED, Refusal
 from frontrow.core.contact import mask_numbers
@@ -77,6 +78,17 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     follow_up_at: Annotated[int, Meta(ge=0, le=4_102_444_800_000)] | None = None
     value: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] | None = None
     purpose: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class ExportWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose numbers go whole into a file: an ``export`` of this name, asked for by ``by``."""
+
+    export: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    leads: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(min_length=1, max_length=1_000)
+    ]
+    by: Annotated[str, Meta(min_length=1, max_length=64)]
+    purpose: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class Reads(Protocol):
@@ -457,6 +469,15 @@ class Desk:
         if fields is None:
             raise NotThere
         return fields
+
+    async def exported(self, wish: ExportWish) -> None:
+        """Keep who gets whole numbers in a file; done when it is durable and on the leads' timelines.
+
+        Raises:
+            NotApplied: It is journalled, and the centre's database is away.
+        """
+        now = self._clock.now()
+        await self.journal(reveal_events(wish.export, wish.leads, by=wish.by, purpose=wish.purpose, at=now))
 
     async def _after(self, reader: Reader, lead: str) -> dict[str, Any]:
         """Return a lead that its reader may not see any more as little as is left to say of it."""

@@ -14,10 +14,10 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from frontrow.core.centre.inbox import FAR, LAST, VIEWS, View, place_of
 from frontrow.core.errors import DatabaseAway
 from frontrow.core.ports import Clock
-from frontrow.runtime.access import Access
+from frontrow.runtime.access import Access, Right
 from frontrow.runtime.answers import Http, problem, token_of
 from frontrow.runtime.applying import NotApplied
-from frontrow.runtime.desk import ACTS, Desk, NotAllowed, NotNow, NotThere, Reader, Wish
+from frontrow.runtime.desk import ACTS, Desk, ExportWish, NotAllowed, NotNow, NotThere, Reader, Wish
 from frontrow.runtime.door import RETRY_AFTER_S, Door, Refused
 from frontrow.runtime.repeating import KeyReused
 
@@ -124,6 +124,16 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
         except NotApplied:
             raise door.not_applied() from None
 
+    @post("/api/v1/exports/contacts", status_code=200, summary="Whole numbers go into a file", tags=["leads"])
+    async def exported(request: Http) -> dict[str, Any]:
+        """For ``frontrow export --contacts``, which asks before it reads the first number. Administrators only."""
+        grant = await door.grant(request)
+        if not grant.allows(Right.EXPORT, ""):
+            raise door.forbidden(NotAllowed("Only administrators take whole numbers out."))
+        wish = await door.wish(request, ExportWish)
+        await answered(desk.exported(wish))
+        return {"leads": len(wish.leads)}
+
     @get("/api/v1/trade", summary="Outcomes, reasons and stages of the trade", tags=["leads"])
     async def trade(request: Http) -> dict[str, Any]:
         """What a page needs to offer outcomes and to name stages, in Chinese and English."""
@@ -169,7 +179,7 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
             return
         await _serve(desk, reader, socket)
 
-    return [inbox, lead, do, trade, colleagues, sales_socket]
+    return [inbox, lead, do, exported, trade, colleagues, sales_socket]
 
 
 # Refusals of what was left out of a request, not of the lead's state.
