@@ -413,7 +413,9 @@ def came_back(scene: Scene, rule: str, result: str, at: int) -> None:
     scene.act("touch_result", row.lead, at, data={"touch": row.touch, "result": result})
 
 
-def test_what_its_receiver_refused_counts_against_no_bound_and_is_not_tried_again() -> None:
+def test_what_its_receiver_refused_counts_against_no_bound_and_is_not_tried_again(
+    nursing: Nursing,
+) -> None:
     """A wrong template must not keep a customer from what they would have got."""
     limits = TouchLimits(send=True, quiet_hours=(), per_week=1)
     scene = nursing(INVITE, OFFER, limits=limits)
@@ -433,7 +435,9 @@ def test_what_its_receiver_refused_counts_against_no_bound_and_is_not_tried_agai
     assert {row.rule: row.result for row in scene.rows(TouchRow)} == {"invite": "sent", "offer": "waiting"}
 
 
-def test_turns_go_on_behind_one_that_was_refused_and_a_cap_counts_what_was_taken() -> None:
+def test_turns_go_on_behind_one_that_was_refused_and_a_cap_counts_what_was_taken(
+    nursing: Nursing,
+) -> None:
     capped = msgspec.structs.replace(READING, cap=1)
     scene = nursing(capped)
     scene.form("v1", "13800001111")
@@ -444,7 +448,9 @@ def test_turns_go_on_behind_one_that_was_refused_and_a_cap_counts_what_was_taken
     assert sent(scene) == [("reading", 7 * DAY_MS), ("reading", 21 * DAY_MS)]
 
 
-def test_a_result_of_no_message_changes_nothing() -> None:
+def test_a_result_of_no_message_changes_nothing(
+    nursing: Nursing,
+) -> None:
     scene = nursing(WELCOME)
     lead = scene.form("v1", "13800001111")
     for data in (
@@ -467,7 +473,7 @@ def begins(scene: Scene, at: int, *, began: int | None = None, room: str = "r1")
 
 
 @pytest.fixture
-def live() -> Scene:
+def live(nursing: Nursing) -> Scene:
     """A scene whose room r1, of skin care, invites customers as it begins."""
     rule = BroadcastRule(rooms=("demo",), lines=("beauty/skincare",))
     places = (RoomPlace(platform="douyin", room="r1", id="demo"),)

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
+import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from frontrow.core.centre.book import CleanTask, Contact, Entry, LeadRow, RawLead
 from frontrow.core.centre.centre import transfer_state
@@ -18,7 +21,6 @@ from frontrow.core.errors import DatabaseAway
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import row_of, select_rows
 
-FEW = 16  # teams that are asked for one by one
 _l = tables.leads.c
 _CHUNK = 500
 
@@ -57,17 +59,14 @@ class Desk:
         """
         found: list[LeadRow] = []
         with self.reading() as db:
-            # Open leads that are due, open ones that are not, closed ones: each stretch lies in an index in its order.
-            for where, order in _stretches(view, after):
-                left = limit - len(found)
-                if left <= 0:
+            for stretch, behind in _stretches(view, after):
+                if len(found) == limit:
                     break
-                here: dict[str, LeadRow] = {}
-                # One query for each index: an OR over them would read them all.
-                for part in _parts(sight, view):
-                    query = select_rows(LeadRow, part, where).order_by(*order).limit(left)
-                    here.update((row.lead, row) for row in map(_lead_of, db.execute(query)))
-                found += sorted(here.values(), key=place)[:left]
+                query = _first_of(db.dialect.name, stretch, _parts(sight, view), sight.manages)
+                asked = {**behind, "seller": sight.seller, "most": limit - len(found)}
+                if "teams" in _parts(sight, view):
+                    asked["teams"] = _list_of(db.dialect.name, sorted(sight.teams))
+                found += sorted(map(_lead_of, db.execute(query, asked)), key=place)
         return found
 
     def lead(self, lead: str) -> LeadRow | None:
@@ -194,35 +193,103 @@ def _lead_of(row: sa.Row[Any]) -> LeadRow:
     return row_of(LeadRow, row)
 
 
-def _stretches(view: View, after: tuple[int, int] | None) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Return the stretches of a view that lie behind a place, in order: which leads, and how they are ordered."""
+# The stretches of which views are made, in order, each in the order of an index: open leads that are due, open ones that are not, closed ones.
+_Stretch = Literal["due", "undated", "closed"]
+_Part = Literal["everything", "held", "pooled", "teams"]  # what somebody sees, each for one index
+
+
+def _stretches(view: View, after: tuple[int, int] | None) -> list[tuple[_Stretch, dict[str, int]]]:
+    """Return the stretches of a view that lie behind a place, each with the place in it."""
     at, number = (-1, -1) if after is None else after
-    found: list[tuple[Any, tuple[Any, ...]]] = []
+    found: list[tuple[_Stretch, dict[str, int]]] = []
     if view != "closed":
         if at < FAR:
-            due = sa.and_(_OPEN, sa.tuple_(_l.due_at, _l.number) > sa.tuple_(at, number))
-            found.append((due, (_l.due_at, _l.number)))
+            found.append(("due", {"at": at, "number": number}))
         if at <= FAR:
-            undated = sa.and_(_OPEN, _l.due_at.is_(None), _l.number > (number if at == FAR else -1))
-            found.append((undated, (_l.number,)))
+            found.append(("undated", {"number": number if at == FAR else -1}))
     if view in ("closed", "all"):
         before = (LAST - at, FAR - number) if at > FAR else (FAR, FAR)
-        closed = sa.and_(_CLOSED, sa.tuple_(_l.closed_at, _l.number) < sa.tuple_(*before))
-        found.append((closed, (_l.closed_at.desc(), _l.number.desc())))
+        found.append(("closed", {"at": before[0], "number": before[1]}))
     return found
 
 
-def _parts(sight: Sight, view: View) -> list[Any]:
-    """Return conditions that together hold for what somebody sees, each for one index."""
-    held = sa.and_(_l.holder == sight.seller, _l.awaits_approval.is_(False))
+def _parts(sight: Sight, view: View) -> tuple[_Part, ...]:
+    """Return the parts of what somebody sees in a view."""
+    mine: tuple[_Part, ...] = () if sight.seller is None else ("held",)
     if view == "mine":
-        return [held] if sight.seller is not None else []
+        return mine
     if sight.everything:
-        return [sa.true()]
-    parts: list[Any] = []
-    if sight.seller is not None:
-        parts += [held, sa.and_(_l.pool.is_not(None), _l.holder.is_(None))]
-    teams = sorted(sight.teams)
-    each = [_l.team == team for team in teams] if len(teams) <= FEW else [_l.team.in_(teams)]
-    parts += each if sight.manages else [sa.and_(of_team, _l.holder.is_(None)) for of_team in each]
-    return parts
+        return ("everything",)
+    return (*mine, *(("pooled",) if mine else ()), *(("teams",) if sight.teams else ()))
+
+
+@cache
+def _first_of(dialect: str, stretch: _Stretch, parts: tuple[_Part, ...], manages: bool) -> sa.Select[Any]:
+    """Return a query of the ``most`` first leads of a stretch behind a place that are in any of some parts; they come in no order.
+
+    The first of each part are found in an index, which has its leads in the stretch's order, and only those that are the first of all
+    are read: an OR over the parts would read all that each of them has. Made once: to put it together takes longer than to ask it.
+    """
+    most = sa.bindparam("most", type_=sa.Integer)
+    found = [
+        sa.select(_found_of(_CONDITIONS[part], stretch).limit(most).subquery())
+        for part in parts
+        if part != "teams"
+    ]
+    if "teams" in parts:
+        found.append(_of_teams(dialect, stretch, manages, most))
+    if not found:
+        return select_rows(LeadRow, sa.false())
+    c = sa.union(*found).subquery("found").c
+    order = (c.at.desc(), c.number.desc()) if stretch == "closed" else (c.at, c.number)
+    return select_rows(LeadRow, _l.number.in_(sa.select(c.number).order_by(*order).limit(most)))
+
+
+_CONDITIONS: dict[_Part, Any] = {
+    "everything": sa.true(),
+    "held": sa.and_(_l.holder == sa.bindparam("seller"), _l.awaits_approval.is_(False)),
+    "pooled": sa.and_(_l.pool.is_not(None), _l.holder.is_(None)),
+}
+
+
+def _found_of(condition: Any, stretch: _Stretch) -> sa.Select[Any]:
+    """Return a query of the places of a stretch for whose leads a condition holds, in order."""
+    number = sa.bindparam("number", type_=sa.BigInteger)
+    behind = sa.tuple_(sa.bindparam("at", type_=sa.BigInteger), number)
+    match stretch:
+        case "due":
+            where: Any = sa.and_(_OPEN, sa.tuple_(_l.due_at, _l.number) > behind)
+            at, order = _l.due_at, (_l.due_at, _l.number)
+        case "undated":
+            where = sa.and_(_OPEN, _l.due_at.is_(None), _l.number > number)
+            at, order = _l.number, (_l.number,)
+        case "closed":
+            where = sa.and_(_CLOSED, sa.tuple_(_l.closed_at, _l.number) < behind)
+            at, order = _l.closed_at, (_l.closed_at.desc(), _l.number.desc())
+    return sa.select(_l.number, at.label("at")).where(condition, where).order_by(*order)
+
+
+def _of_teams(dialect: str, stretch: _Stretch, manages: bool, most: Any) -> sa.Select[Any]:
+    """Return a query of the first places of each of the ``teams``: each is asked for by itself, so that it takes as long however many leads
+    they have, and a region's some hundred teams no longer than their number."""
+    nobodys = [] if manages else [_l.holder.is_(None)]
+    if dialect == "postgresql":
+        given = sa.bindparam("teams", type_=postgresql.ARRAY(tables.Words))
+        team = (
+            sa.func.unnest(given).table_valued(sa.column("value", tables.Words)).render_derived(name="team")
+        )
+        of_team = sa.and_(_l.team == team.c.value, *nobodys)
+        each = _found_of(of_team, stretch).limit(most).lateral()
+        return sa.select(each.c.number, each.c.at).select_from(team).join(each, sa.true())
+    # SQLite knows no LATERAL, but looks a list in IN up anew for each team.
+    listed = sa.func.json_each(sa.bindparam("teams", type_=sa.Text)).table_valued("value", name="team")
+    first = _found_of(sa.and_(_l.team == listed.c.value, *nobodys), stretch).limit(most)
+    lead = tables.leads.alias("of_team")
+    at = {"due": lead.c.due_at, "undated": lead.c.number, "closed": lead.c.closed_at}[stretch]
+    numbers = first.with_only_columns(_l.number).correlate(listed)
+    return sa.select(lead.c.number, at.label("at")).select_from(listed).join(lead, lead.c.number.in_(numbers))
+
+
+def _list_of(dialect: str, values: list[str]) -> Any:
+    """Return a list as a parameter."""
+    return values if dialect == "postgresql" else orjson.dumps(values).decode()
