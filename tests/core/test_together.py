@@ -188,6 +188,28 @@ def test_a_policy_whose_points_can_fall_gives_the_same_in_any_cut(
     assert either_way == outcome_of(seed, 97, {}, policy)
 
 
+@pytest.mark.parametrize("rules", [(), (Rule(name="gone", signal="gift", points=7, per="day"),)])
+def test_scores_by_column_are_those_of_objects(rules: tuple[Rule, ...]) -> None:
+    """``crowd`` has staff, fans, long visits, questions and some who are hot by probability."""
+    for seed, stream in STREAMS.items():
+        options = {"grade_by": "points_or_probability", "hot_probability": 0.3}
+        under_test = make(options, Policy(rules=(*DEFAULT_RULES, *rules)))
+        run(under_test, seed, 0, len(stream), 512)
+        viewers = under_test.viewers
+        rows = [row for room in under_test.rooms for session in room.sessions for row in session.rows]
+        viewers.alike.array[rows[::7]] = 3
+        at_once = under_test.scores_as_json(rows, under_test.now)
+        scores = under_test.scores(rows, under_test.now)
+        assert at_once.viewers == [score.viewer for score in scores]
+        assert at_once.points == [score.points for score in scores]
+        assert at_once.grades == [score.grade for score in scores]
+        assert at_once.probabilities == [score.probability if score.ready else None for score in scores]
+        assert at_once.reasons == [msgspec.json.encode(score.reasons)[1:-1] for score in scores]
+        assert {b"watched", b"same_words"} <= {
+            reason.name.encode() for score in scores for reason in score.reasons
+        }
+
+
 def kept(images: dict[str, Image]) -> dict[str, Image]:
     """Return images as they come back from a file: JSON, bytes and texts, nothing shared."""
     return {

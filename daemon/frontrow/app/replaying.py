@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +17,8 @@ from frontrow.app.inputs import is_journal
 from frontrow.app.models import registry_beside
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config
-from frontrow.core.engine import Effects, Engine, ViewerScore
+from frontrow.core.engine import Effects, Engine, ScoreColumns, ViewerScore
 from frontrow.core.errors import FrontrowError
-from frontrow.core.explaining import as_json
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock
 from frontrow.core.preparing import Preparer
@@ -74,33 +74,38 @@ class _Run:
             self.leads.append((key, _encode(lead)))
         self.see(effects.closed)
 
-    def see(self, scores: Sequence[ViewerScore], features: Sequence[bytes] | None = None) -> None:
-        """Take the lines of viewers; ``features`` are reasons that are no part of the scores yet, as JSON."""
-        name, lines, head = None, {}, b""
-        for place, score in enumerate(scores):
-            if (
-                score.platform,
-                score.room,
-                score.session,
-            ) != name:  # most often once: a session's stand together
-                name = score.platform, score.room, score.session
-                lines = self.viewers.setdefault(name, {})
-                head = _encode(dict(zip(("platform", "room", "session"), name, strict=True)))[:-1]
-            reasons = _encode(score.reasons)
-            if features is not None and not score.staff:
-                reasons = b"%b%b%b]" % (reasons[:-1], b"," if score.reasons else b"", features[place])
-            # Written out: a structure for each viewer, encoded, takes longer.
-            lines[score.viewer] = (
-                b'%b,"viewer":%b,"points":%d,"grade":"%b","probability":%b,"reasons":%b}\n'
-                % (
-                    head,
-                    _encode(score.viewer),
-                    score.points,
-                    score.grade.encode(),
-                    _encode(score.probability if score.ready else None),
-                    reasons,
-                )
-            )
+    def see(self, scores: Sequence[ViewerScore]) -> None:
+        """Take the lines of viewers."""
+        for score in scores:
+            lines, head = self._of_session((score.platform, score.room, score.session))
+            told = score.probability if score.ready else None
+            reasons = _encode(score.reasons)[1:-1]
+            lines[score.viewer] = _line(head, score.viewer, score.points, score.grade, told, reasons)
+
+    def see_all(self, session: tuple[str, str, str], scores: ScoreColumns) -> None:
+        """Take the lines of viewers of one session."""
+        lines, head = self._of_session(session)
+        lines.update(zip(scores.viewers, map(_line, repeat(head), *scores), strict=True))
+
+    def _of_session(self, name: tuple[str, str, str]) -> tuple[dict[str, bytes], bytes]:
+        """Return the lines of a session by viewer, and what each begins with."""
+        head = _encode(dict(zip(("platform", "room", "session"), name, strict=True)))[:-1]
+        return self.viewers.setdefault(name, {}), head
+
+
+def _line(
+    head: bytes, viewer: str, points: int, grade: str, probability: float | None, reasons: bytes
+) -> bytes:
+    # Written out: a structure for each viewer, encoded, takes longer.
+    told = b"null" if probability is None else _encode(probability)
+    return b'%b,"viewer":%b,"points":%d,"grade":"%b","probability":%b,"reasons":[%b]}\n' % (
+        head,
+        _encode(viewer),
+        points,
+        grade.encode(),
+        told,
+        reasons,
+    )
 
 
 _encode = msgspec.json.Encoder().encode
@@ -256,8 +261,10 @@ def _rest(run: _Run) -> None:
                 rows = session.rows.tolist()
                 for start in range(0, len(rows), SCORED_AT_ONCE):
                     part = rows[start : start + SCORED_AT_ONCE]
-                    scores, parts = run.engine.scores_and_parts(part, session.last_at)
-                    run.see(scores, None if parts is None else as_json(parts))
+                    run.see_all(
+                        (room.platform, room.room, session.id),
+                        run.engine.scores_as_json(part, session.last_at),
+                    )
 
 
 def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:

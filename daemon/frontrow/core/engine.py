@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from frontrow.core import features, kernel, signs
 from frontrow.core.alerts import Reason
 from frontrow.core.crowd import Crowd, CrowdRules
-from frontrow.core.explaining import Parts, as_reasons, largest_parts
+from frontrow.core.explaining import as_json, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
@@ -58,6 +58,7 @@ LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
 SAME_WORDS = "same_words"  # the reason of those who share a group's points; no rule of the table
 ALIKE_BOUND = 65_535  # others who say the same that are counted
 JUDGED_AT_ONCE = 50  # viewers who are judged again at one mark; less than 10 ms
+KNOWN_REASONS = 65_536  # whose JSON is kept
 FEW = 24  # events up to which one after another is faster than all at once
 
 Numbers = NDArray[Any]
@@ -165,6 +166,17 @@ class ViewerScore:
     fan: bool
     staff: bool
     ready: bool = False  # whether the model was, then: a number that is not believed is not to be shown
+
+
+class ScoreColumns(NamedTuple):
+    """Viewers' scores, one value each: as in :class:`ViewerScore`, but for ``probabilities`` that are believed alone, and ``reasons``, which
+    are JSON values with commas between them."""
+
+    viewers: list[str]
+    points: list[int]
+    grades: list[Grade]
+    probabilities: list[float | None]
+    reasons: list[bytes]
 
 
 def utc_day(_room: Key, at: int) -> int:
@@ -460,6 +472,7 @@ class Engine:
         self._speakers: dict[int, None] = {}
         self._taker: Taker | None = self._made_taker()
         self._taker_rows = -1  # for how many it knows the columns
+        self._reasons_known: dict[tuple[int, ...], bytes] = {}  # by occurrences and intents
         self.grouped = 0  # how often a viewer was found to be one of a group
 
     # ------------------------------------------------------------------ applying
@@ -1755,31 +1768,20 @@ class Engine:
 
         Without ``features`` the reasons are those of the points alone.
         """
-        found, parts = self.scores_and_parts(rows, at, reasons=reasons, features=features)
-        if parts is not None:
-            for score, part in zip(found, as_reasons(parts), strict=True):
-                if not score.staff:
-                    score.reasons += part
-        return found
-
-    def scores_and_parts(
-        self, rows: Sequence[int], at: int, *, reasons: bool = True, features: bool = True
-    ) -> tuple[list[ViewerScore], Parts | None]:
-        """Return :meth:`scores` with the points' reasons alone and, where there are any, the parts of the logits beside them."""
         if not rows:
-            return [], None
+            return []
         viewers = self.viewers
         which = np.array(rows, np.int64)
         numbers: list[int] = viewers.session.array[which].tolist()
         probabilities: list[float | None] = [None] * len(rows)
-        parts: Parts | None = None
+        parts: list[list[Reason]] = [[]] * len(rows)
         if self.model is not None:
             weights = self.model.weights()
             inputs = self.inputs(rows, at)
             rooms = self._room_names(numbers)
             probabilities = self.model.probabilities(weights.logits(inputs), rooms).tolist()
             if reasons and features:
-                parts = largest_parts(weights, inputs)
+                parts = as_reasons(largest_parts(weights, inputs))
         rules: Sequence[Sequence[int]] = [()] * len(rows)
         if reasons:
             rules = self.board.occurrences(which)
@@ -1795,10 +1797,11 @@ class Engine:
             viewers.last_at.array[which].tolist(),
             viewers.fan.array[which].tolist(),
             viewers.staff.array[which].tolist(),
+            parts,
             strict=True,
         )
         found: list[ViewerScore] = []
-        for row, number, viewer, points, probability, occurrences, last_at, fan, staff in columns:
+        for row, number, viewer, points, probability, occurrences, last_at, fan, staff, part in columns:
             room, session = where[number], self._sessions[number]
             found.append(
                 ViewerScore(
@@ -1810,7 +1813,7 @@ class Engine:
                     points=0 if staff else points,
                     grade=GRADES[COLD if staff else self._grade_at(row, points)],
                     probability=None if staff else probability,
-                    reasons=[] if staff or not reasons else self._rule_reasons(row, occurrences, at),
+                    reasons=[] if staff or not reasons else self._rule_reasons(row, occurrences, at) + part,
                     last_at=last_at,
                     hot_at=self._hot_at.get(row),
                     lead=self._leads.get(row),
@@ -1819,7 +1822,38 @@ class Engine:
                     ready=ready,
                 )
             )
-        return found, parts
+        return found
+
+    def scores_as_json(self, rows: Sequence[int], at: int) -> ScoreColumns:
+        """Return what :meth:`scores` does by column, and of the reasons their JSON: for whoever writes down many."""
+        viewers, which = self.viewers, np.array(rows, np.int64)
+        staff = viewers.staff.array[which] > 0
+        points = self._points_of(which, at)
+        grades = grades_after(viewers.grade_by_points.array[which], points, self.policy)
+        by_probability = self._hot_by_probability
+        grades[[place for place, row in enumerate(rows) if row in by_probability]] = HOT
+        grades[staff] = COLD
+        reasons = self._rule_reasons_as_json(which, at)
+        told: list[float] | None = None
+        if self.model is not None:
+            weights, inputs = self.model.weights(), self.inputs(rows, at)
+            if self.model.ready:
+                rooms = self._room_names(viewers.session.array[which].tolist())
+                told = self.model.probabilities(weights.logits(inputs), rooms).tolist()
+            parts = as_json(largest_parts(weights, inputs))
+            reasons = [
+                b"%b,%b" % (rule, part) if rule else part for rule, part in zip(reasons, parts, strict=True)
+            ]
+        nobody = staff.tolist()
+        return ScoreColumns(
+            viewers=viewers.directory.viewers(which),
+            points=np.where(staff, 0, points).tolist(),
+            grades=[GRADES[grade] for grade in grades.tolist()],
+            probabilities=[None] * len(rows)
+            if told is None
+            else [None if gone else each for gone, each in zip(nobody, told, strict=True)],
+            reasons=[b"" if gone else each for gone, each in zip(nobody, reasons, strict=True)],
+        )
 
     def inputs(self, rows: Sequence[int], at: int) -> Matrix:
         """Return what the model is given of some rows at engine time ``at``; shape (rows, features)."""
@@ -1876,6 +1910,38 @@ class Engine:
             lost = self.points(row, at) - self.board.points(row, at)
             found.append(Reason(kind="rule", name=SAME_WORDS, points=lost, count=alike))
         return found
+
+    def _rule_reasons_as_json(self, rows: Rows, at: int) -> list[bytes]:
+        """Return each row's rule reasons as JSON values with commas between them. Most viewers have the same few."""
+        viewers, known = self.viewers, self._reasons_known
+        occurrences = self.board.occurrences(rows)
+        if not self.board.of_session or len(known) > KNOWN_REASONS:
+            known.clear()
+        found: list[bytes] = []
+        own = viewers.alike.array[rows] > 0
+        for rule in self.board.watched_rules:
+            own |= self.board.counts_of(rule, rows) > 0
+        intents = np.stack([column.array[rows] for column in viewers.intents], axis=1).tolist()
+        each = zip(
+            rows.tolist(), occurrences, intents, (own | (not self.board.of_session)).tolist(), strict=True
+        )
+        for row, counts, asked, apart in each:
+            if apart:  # what is told depends on more than on counts
+                found.append(_encoded(self._rule_reasons(row, counts, at)))
+                continue
+            key = (*counts, *asked)
+            reasons = known.get(key)
+            if reasons is None:
+                reasons = known[key] = _encoded(self._rule_reasons(row, counts, at))
+            found.append(reasons)
+        return found
+
+
+def _encoded(reasons: Iterable[Reason]) -> bytes:
+    return b",".join(map(_encode, reasons))
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _attic_key(session: Session, viewer: str) -> bytes:
