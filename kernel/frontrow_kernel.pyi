@@ -25,6 +25,16 @@ def crowd_partners(
     chance: Callable[[int], float],
     /,
 ) -> tuple[int, float, dict[int, int]]: ...
+def directory_rows(
+    rows: Any,
+    sessions: Any,
+    viewers: list[str],
+    table: Any,
+    shift: int,
+    heads: Any,
+    session_of: Any,
+    /,
+) -> list[int]: ...
 def regression_steps(
     weights: Any,
     squares: Any,

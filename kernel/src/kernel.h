@@ -11,6 +11,7 @@
 #define KERNEL_INTERFACE 4
 
 extern PyMethodDef crowd_methods[];
+extern PyMethodDef directory_methods[];
 extern PyMethodDef regression_methods[];
 extern PyMethodDef columns_methods[];
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frontrow.core import kernel
 from frontrow.core.columns import FIRST_ROWS, Column, zeros
 
 Rows = NDArray[np.int64]
@@ -61,6 +62,7 @@ class Directory:
     def __init__(self, hash_of: Callable[[str], int] = hash) -> None:
         """Make an empty directory. ``hash_of`` gives equal numbers, signed and of 64 bits, for equal texts."""
         self._hash_of = hash_of
+        self._kernel = kernel.compiled if hash_of is hash else None
         self.session = Column(np.int32, fill=NOBODY)  # by row: its session's number, or NOBODY
         self._hold(zeros((FIRST_ROWS, _WORDS), np.uint64))
         self._odd: dict[int, str] = {}
@@ -100,6 +102,14 @@ class Directory:
 
     def rows_of(self, sessions: Rows, viewers: Sequence[str]) -> Rows:
         """Return the row of each viewer in its session, or NOBODY; ``sessions`` are their numbers."""
+        if self._kernel is not None:
+            found = np.empty(len(viewers), np.int64)
+            numbers = np.ascontiguousarray(sessions, np.int64)
+            for place in self._kernel.directory_rows(
+                found, numbers, list(viewers), self._table, self._shift, self._heads, self.session.array
+            ):
+                found[place] = self.row_of(int(numbers[place]), viewers[place])
+            return found
         if len(viewers) <= _FEW:
             each = map(self.row_of, sessions.tolist(), viewers)
             return np.fromiter(each, np.int64, len(viewers))
