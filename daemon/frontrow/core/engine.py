@@ -5,18 +5,19 @@ recorded or learnt from is decided at *marks*, the multiples of 250 ms of engine
 points; never where a frame ends. So however a stream is cut into frames, the leads, the labels and the weights are
 the same, byte for byte.
 
-A frame is taken in *stretches*, the events between two marks. Within a stretch the viewers do not depend on one
+A frame is taken in *stretches*, the events between two marks. With the compiled kernel they are taken one after another in C
+(:meth:`Engine._take_compiled`), which comes back for each event that does what is rare: that somebody's grade changes, that
+somebody leaves or buys. Without it, viewers of a stretch do not depend on one
 another, so most of them are updated all at once, column by column (:meth:`Engine._take_stretch`). Whoever needs a
-closer look (whose grade changes, who leaves, who buys) is taken event by event (:meth:`Engine._take`), and so are
-short stretches; both ways give the same, to the bit.
+closer look is taken event by event (:meth:`Engine._take`), and so are short stretches. All ways give the same, to the bit.
 
-What happens at a mark is computed as late as it can be: a viewer's snapshot is due at the mark after its event, but
-its numbers are read only when the viewer is touched again or when something is to be learnt. Until then nothing that
-it reads can change, and many snapshots are read together.
+What happens at a mark is computed as late as it can be: all that a viewer's snapshot reads is kept as it is at the mark
+after its event, but numbers are made of it only when something is to be learnt, or heard, or decided. Many snapshots are read together.
 """
 
 import math
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
@@ -203,7 +204,8 @@ class _Work:
         self.facts: Numbers = np.array(frame.facts, np.int64)
         self.amount = signs.amounts(self.bits, frame.counts, frame.values)
         self.sketches: Rows = np.array(frame.sketches, np.int64)
-        self.said: Rows = np.flatnonzero(self.sketches)
+        self.said: list[int] = np.flatnonzero(self.sketches).tolist()
+        self.heard = 0  # how many of them were taken note of
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
         self.test = True in frame.tests
@@ -454,7 +456,6 @@ class Engine:
         ] = []  # leads of the frame that is being applied, until the next mark in it
         # While viewers are taken out of many: where we are, and the rates of sessions as they were there.
         self._position = 0
-        self._stretch = 0
         self._work: _Work | None = None
         self._rates: _Rates | None = None
         self.events = 0  # how many were applied so far
@@ -467,7 +468,8 @@ class Engine:
         self._watching = model is not None and (options.grade_by != "points" or options.exploration > 0.0)
         self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
         self._crowd = Crowd(options.crowd)
-        self._said: list[tuple[Rows, Rows]] = []  # rows and what they said since the last mark, as sketches
+        # What was said since the last mark: rows and sketches.
+        self._said: tuple[list[int], list[int]] = [], []
         # Hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
         self._taker: Taker | None = self._made_taker()
@@ -492,7 +494,7 @@ class Engine:
         effects.unknown = int(np.count_nonzero(work.bits & signs.UNKNOWN))
         promotions = promotions_of(kept) if (work.bits & signs.SILENT).any() else ()
         for start, end in work.stretches(self.now):
-            self._position, self._stretch = start - 1, start
+            self._position = start - 1
             if work.now[start] > self.now:
                 self._advance(int(work.now[start]), effects)
             if promotions:
@@ -507,7 +509,7 @@ class Engine:
             else:
                 self._take_stretch(work, start, end, effects)
             self.now = int(work.now[end - 1])
-            if work.said.size:
+            if work.heard < len(work.said):
                 self._note_words(work, start, end)
         self._write_leads(effects)
         self._work = None
@@ -770,41 +772,44 @@ class Engine:
 
     def _note_words(self, work: _Work, start: int, end: int) -> None:
         """Keep what viewers said in a stretch until the next mark."""
-        low, high = np.searchsorted(work.said, (start, end)).tolist()
-        said = work.said[low:high]
-        said = said[work.rows[said] >= 0]
-        if work.test:
-            said = said[~np.array(work.frame.tests)[said]]
-        if said.size:
-            self._said.append((work.rows[said], work.sketches[said]))
+        low = work.heard
+        work.heard = bisect_left(work.said, end, low)
+        places = work.said[low : work.heard]
+        if not places:
+            return
+        rows, sketches = self._said
+        for place, row in zip(places, work.rows[places].tolist(), strict=True):
+            if row >= 0 and not (work.test and work.frame.tests[place]):
+                rows.append(row)
+                sketches.append(work.frame.sketches[place])
 
     def _hear_words(self) -> None:
         """Take what was said since the last mark. What is judged of a group is so the same however frames are cut."""
-        if not self._said or not self.options.crowd.partners:
-            self._said.clear()
+        rows, sketches = self._said
+        self._said = [], []
+        if not rows or not self.options.crowd.partners:
             return
-        rows = np.concatenate([rows for rows, _ in self._said])
-        sketches = np.concatenate([sketches for _, sketches in self._said])
-        self._said.clear()
         viewers = self.viewers
-        others = viewers.staff.array[rows] == 0
-        rows, sketches = rows[others], sketches[others]
-        if not rows.size:
-            return
-        self._crowd.hear(
-            viewers.session.array[rows].tolist(), viewers.directory.viewers(rows), sketches.tolist()
+        staff = viewers.staff.view
+        if any(staff[row] for row in rows):
+            others = [place for place, row in enumerate(rows) if not staff[row]]
+            rows, sketches = [rows[place] for place in others], [sketches[place] for place in others]
+        numbers, grades, alike = viewers.session.view, viewers.grade.view, viewers.alike.view
+        named = (
+            viewers.directory.viewers(np.array(rows, np.int64))
+            if len(rows) > FEW
+            else [viewers.directory.viewer(row) for row in rows]
         )
-        judged = (viewers.grade.array[rows] == HOT) | (viewers.alike.array[rows] > 0)
-        self._speakers.update(dict.fromkeys(rows[judged].tolist()))
+        self._crowd.hear([numbers[row] for row in rows], named, sketches)
+        self._speakers.update((row, None) for row in rows if grades[row] == HOT or alike[row])
 
     def _just_said(self, row: int) -> list[int]:
         """Return the sketches of what a viewer has said since the last mark, up to the event that is taken."""
-        found = list(chain.from_iterable(said[rows == row].tolist() for rows, said in self._said))
+        found = [sketch for its, sketch in zip(*self._said, strict=True) if its == row]
         if (work := self._work) is not None:
-            low, high = np.searchsorted(work.said, (self._stretch, self._position + 1)).tolist()
-            said = work.said[low:high]
-            said = said[work.rows[said] == row]
-            found += [work.frame.sketches[place] for place in said.tolist() if not work.frame.tests[place]]
+            until = bisect_right(work.said, self._position, work.heard)
+            said = [place for place in work.said[work.heard : until] if work.rows[place] == row]
+            found += [work.frame.sketches[place] for place in said if not work.frame.tests[place]]
         return found
 
     def _joins_group(self, row: int, just_said: Sequence[int] = ()) -> bool:
@@ -1259,13 +1264,20 @@ class Engine:
     def _mark(self, mark: int, effects: Effects) -> None:
         if self._touched:
             assert self._fading is not None
-            rows = np.array(sorted(self._touched, key=self._touched.__getitem__), np.int64)
-            due = self.viewers.due.array
-            if due[rows].any():  # snapshots of a row are served one after the other
+            touched = sorted(self._touched, key=self._touched.__getitem__)
+            rows = np.array(touched, np.int64)
+            due = self.viewers.due
+            if len(touched) < FEW:
+                again = any(due.view[row] for row in touched)
+                points = np.array([self.points(row, mark) for row in touched], np.int64)
+            else:
+                again = bool(due.array[rows].any())
+                points = self._points_of(rows, mark)
+            if again:  # snapshots of a row are served one after the other
                 self._serve()
-            facts, points = self.viewers.facts_at(rows, mark), self._points_of(rows, mark)
+            facts = self.viewers.facts_at(rows, mark)
             self._due.append(_Due(rows, mark, facts, points, self._fading.array()[rows]))
-            due[rows] = 1
+            due.array[rows] = 1
             self._touched.clear()
         if self._active:
             near = list(self._active) if self.options.exploration > 0.0 else []
@@ -1661,7 +1673,7 @@ class Engine:
                 "exploration": self._exploration.state(),
                 "due": [[each.rows.tolist(), each.mark, each.points.tolist()] for each in self._due],
                 "crowd": self._crowd.state(),
-                "said": [[rows.tolist(), sketches.tolist()] for rows, sketches in self._said],
+                "said": [list(part) for part in self._said],
                 "speakers": list(self._speakers),
                 "grouped": self.grouped,
             },
@@ -1714,7 +1726,8 @@ class Engine:
         self._active.update(meta["active"])
         self._exploration.load(meta["exploration"])
         self._crowd.load(meta["crowd"])
-        self._said = [(np.array(rows, np.int64), np.array(said, np.int64)) for rows, said in meta["said"]]
+        rows, sketches = meta["said"]
+        self._said = rows, sketches
         self._speakers = dict.fromkeys(meta["speakers"])
         self.grouped = meta["grouped"]
         start = 0
