@@ -49,7 +49,9 @@ def regression_steps(
 def event_layout(
     fields: tuple[tuple[object, ...], ...], kind: int, needs: tuple[tuple[str, int], ...], /
 ) -> Any: ...
-def read_events(layout: Any, block: bytes, read_one: Callable[[bytes], Any], /) -> tuple[Any, ...] | None: ...
+def read_events(
+    layout: Any, block: bytes, read_one: Callable[[bytes], Any], is_array: bool, /
+) -> tuple[Any, ...] | None: ...
 
 class Taker:
     def __init__(

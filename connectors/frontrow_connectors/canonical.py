@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from frontrow.core.decoding import decode_columns_at_once
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import (
     INNER_KINDS,
@@ -19,6 +20,7 @@ from frontrow.core.events import (
     decode_block,
     decode_event,
 )
+from frontrow.core.frames import Frame
 from frontrow_connectors.contract import FeedContext
 
 BOM = b"\xef\xbb\xbf"
@@ -39,6 +41,20 @@ def decode_payload(body: bytes, room: RoomRef) -> Batch:
         raise EventInvalid("an empty payload")
     batch = _decode_one(body) if body.startswith(b"{") else None
     return of_room(decode_batch(body) if batch is None else batch, room)
+
+
+def decode_frame(body: bytes, room: RoomRef) -> Frame | None:
+    """Return the frame of a body all of whose events are to be taken, not prepared; else None, or where there is no kernel.
+
+    What comes back is the frame of what :func:`decode_payload` gives. None says only that the body must be given to that.
+    """
+    frame = decode_columns_at_once(body.removeprefix(BOM).strip())
+    if frame is None:
+        return None
+    plain = not len(frame) or (
+        frame.only_room() == (room.platform, room.room) and INNER_KINDS.isdisjoint(frame.kinds)
+    )
+    return frame if plain else None
 
 
 def decode_plain(payloads: Sequence[bytes], room: RoomRef) -> list[Event] | None:

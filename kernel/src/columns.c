@@ -1,7 +1,7 @@
 /* From JSON to columns: events of the common form, read once and never an object.
 
 What is not of the common form (an escape in a string, a nested value, a number with an exponent, a key that is unknown or
-there twice, whatever is broken or out of its bounds) is left to Python, a line at a time. So nothing is refused here, and
+there twice, whatever is broken or out of its bounds) is left to Python, an event at a time. So nothing is refused here, and
 what is taken is what msgspec takes, with the same values. Fields, types and bounds are told by Python; none stands here. */
 
 #include "kernel.h"
@@ -211,8 +211,11 @@ not of the common form. */
 
 static inline void skip_spaces(Reading *reading)
 {
-    while (reading->at < reading->end && (*reading->at == ' ' || *reading->at == '\t' || *reading->at == '\r')) {
-        reading->at++;
+    for (; reading->at < reading->end; reading->at++) {
+        char next = *reading->at;
+        if (next != ' ' && next != '\t' && next != '\r' && next != '\n') {
+            return;
+        }
     }
 }
 
@@ -652,29 +655,52 @@ static void clear_values(Values *values)
     }
 }
 
-/* Read one line, up to `stop`, which is its end. 1, 0 if it is no event, or -1 with an exception. */
-static int read_line(Reading *reading, const char *stop, PyObject *read_one)
+/* Where the object that begins here ends, if it is one; else anywhere, or NULL. Whoever reads what lies between says which. */
+static const char *object_end(const char *at, const char *end)
+{
+    Py_ssize_t depth = 0;
+
+    for (; at < end; at++) {
+        if (*at == '{' || *at == '[') {
+            depth++;
+        } else if (*at == '}' || *at == ']') {
+            depth--;
+        } else if (*at == '"') {
+            for (at++; at < end && *at != '"'; at++) {
+                at += *at == '\\';
+            }
+        }
+        if (depth <= 0) {
+            return at < end ? at + 1 : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Read one event, which is all up to `stop`; or, where that is NULL, an object. 1, 0 if it is none, or -1 with an exception. */
+static int read_event(Reading *reading, const char *stop, PyObject *read_one)
 {
     Values values;
     const char *begin = reading->at, *end = reading->end;
 
     values.given = 0;
-    reading->end = stop;
+    reading->end = stop == NULL ? end : stop;
     int read = read_fields(reading, &values);
-    if (read > 0) {
+    if (read > 0 && stop != NULL) {
         skip_spaces(reading);
-        read = reading->at == stop && says_something(reading->layout, &values);
+        read = reading->at == stop;
     }
+    read = read > 0 ? says_something(reading->layout, &values) : read;
     reading->end = end;
     if (read == 0) {
         clear_values(&values);
-        read = read_by(read_one, begin, stop, reading->layout, &values);
+        reading->at = stop == NULL ? object_end(begin, end) : stop;
+        read = reading->at == NULL ? 0 : read_by(read_one, begin, reading->at, reading->layout, &values);
     }
     if (read > 0 && add_event(reading, &values) < 0) {
         read = -1;
     }
     clear_values(&values);
-    reading->at = stop;
     return read;
 }
 
@@ -683,12 +709,39 @@ static int read_lines(Reading *reading, PyObject *read_one)
     for (;;) {
         size_t left = (size_t)(reading->end - reading->at);
         const char *stop = left ? memchr(reading->at, '\n', left) : NULL;
-        int read = read_line(reading, stop == NULL ? reading->end : stop, read_one);
+        int read = read_event(reading, stop == NULL ? reading->end : stop, read_one);
         if (read <= 0 || stop == NULL) {
             return read;
         }
         reading->at = stop + 1;
     }
+}
+
+static int read_array(Reading *reading, PyObject *read_one)
+{
+    int read, first = 1;
+
+    if (!takes(reading, "[", 1)) {
+        return 0;
+    }
+    for (;; first = 0) {
+        skip_spaces(reading);
+        if (first && takes(reading, "]", 1)) {
+            break;
+        }
+        if ((read = read_event(reading, NULL, read_one)) <= 0) {
+            return read;
+        }
+        skip_spaces(reading);
+        if (takes(reading, "]", 1)) {
+            break;
+        }
+        if (!takes(reading, ",", 1)) {
+            return 0;
+        }
+    }
+    skip_spaces(reading);
+    return reading->at == reading->end;
 }
 
 static PyObject *columns_of(Reading *reading)
@@ -719,16 +772,20 @@ static PyObject *columns_of(Reading *reading)
 }
 
 PyDoc_STRVAR(read_doc,
-    "read_events(layout, block, read_one)\n--\n\n"
-    "Return the events of NDJSON lines as columns, and the dictionary of what is seldom; None where a line is no event.\n"
-    "read_one gives the event of a line (bytes) that is not of the common form, or None if it is none.");
+    "read_events(layout, block, read_one, is_array)\n--\n\n"
+    "Return the events of NDJSON lines, or of a JSON array, as columns, and the dictionary of what is seldom; None where a line\n"
+    "or an element is no event. read_one gives the event of one (bytes) that is not of the common form, or None if it is none.");
 
 static PyObject *read_events(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Py_buffer block;
 
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "a layout, a block and a function are wanted");
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "a layout, a block, a function and whether it is an array are wanted");
+        return NULL;
+    }
+    int is_array = PyObject_IsTrue(args[3]);
+    if (is_array < 0) {
         return NULL;
     }
     Reading reading = {.layout = PyCapsule_GetPointer(args[0], "frontrow_kernel.layout")};
@@ -740,7 +797,7 @@ static PyObject *read_events(PyObject *Py_UNUSED(module), PyObject *const *args,
     reading.seldom = PyDict_New();
     PyObject *found = NULL;
     if (reading.seldom != NULL) {
-        int read = read_lines(&reading, args[2]);
+        int read = is_array ? read_array(&reading, args[2]) : read_lines(&reading, args[2]);
         if (read >= 0) {
             found = read ? columns_of(&reading) : Py_NewRef(Py_None);
         }

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from frontrow.core.errors import EventInvalid, SignatureInvalid
 from frontrow.core.events import Event, RoomRef, decode_event, encode_event
+from frontrow.core.frames import Frame
 from frontrow.telemetry.metrics import reason_class
 from frontrow_connectors.bilibili import decoder as bilibili
-from frontrow_connectors.canonical import decode_payload, decode_plain
+from frontrow_connectors.canonical import decode_frame, decode_payload, decode_plain
 from frontrow_connectors.contract import HookRequest
 from frontrow_connectors.douyin_push import DouyinPushOptions, DouyinPushReceiver
 from frontrow_connectors.douyin_push.decoder import SIGNED_HEADERS, decode_push, signature
-from frontrow_connectors.file.decoder import FileReject, read_batches
+from frontrow_connectors.file.decoder import FileReject, read_batches, read_frames
 from frontrow_connectors.form import FormOptions, FormReceiver
 from frontrow_connectors.mqtt import decoder as mqtt
 from frontrow_connectors.twitch_eventsub import decoder as eventsub
@@ -43,11 +44,20 @@ Outcome = tuple[Sequence[Event], Sequence[str]]  # what was taken, and why the r
 def of_file(data: bytes) -> Outcome:
     rejects: list[FileReject] = []
     batches = read_batches(io.BufferedReader(io.BytesIO(data)), file="f", on_reject=rejects.append)
-    return [event for batch in batches for event in batch], [reject.reason for reject in rejects]
+    events = [event for batch in batches for event in batch]
+    again: list[FileReject] = []
+    frames = read_frames(io.BufferedReader(io.BytesIO(data)), file="f", on_reject=again.append)
+    assert repr(Frame.joined(frames)) == repr(Frame.joined([Frame.of(events)]))
+    assert again == rejects
+    return events, [reject.reason for reject in rejects]
 
 
 def of_payload(data: bytes) -> Outcome:
+    frame = decode_frame(data, ROOM)  # columns at once, or nothing is said of any of it
     batch = decode_payload(data, ROOM)
+    if frame is not None:
+        assert repr(frame) == repr(Frame.of(batch.events))
+        assert not batch.rejected
     return batch.events, [each.reason for each in batch.rejected]
 
 

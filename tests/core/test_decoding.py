@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frontrow.core import kernel
-from frontrow.core.decoding import decode_columns
+from frontrow.core.decoding import decode_columns, decode_columns_at_once
 from frontrow.core.errors import EventInvalid
-from frontrow.core.events import EARLIEST_MS, KINDS, LATEST_MS, MAX_VALUE, Event, decode_event
+from frontrow.core.events import EARLIEST_MS, KINDS, LATEST_MS, MAX_VALUE, Event, decode_batch, decode_event
 from frontrow.core.frames import SELDOM, Frame
 from tests.core.test_frames import COMMON, GIVEN
 
@@ -109,6 +109,36 @@ def test_the_kernel_takes_and_refuses_what_python_does(block: list[bytes]) -> No
     assert same(decode_columns(joined), expected(joined))
 
 
+@st.composite
+def arrays(draw: st.DrawFn) -> bytes:
+    """A JSON array of events, or nearly; sometimes with something damaged between them."""
+    elements = draw(st.lists(st.one_of(lines(), lines(), damaged()), max_size=4))
+    space = draw(st.sampled_from([b"", b" ", b"\n", b"\r\n\t"]))
+    joint = draw(st.sampled_from([b",", b",", b",", b",,", b"", b"\x0b"]))
+    close = draw(st.sampled_from([b"]", b"]", b"]", b"", b"]]", b",]", b"] {}"]))
+    return b"[" + space + (space + joint + space).join(elements) + space + close
+
+
+@pytest.mark.usefixtures("kernel_present")
+@given(arrays())
+@example(b"[]")
+@example(b"[ ]")
+@example(b"[")
+@example(b"[{}]")
+def test_an_array_is_taken_at_once_where_nothing_is_to_be_said_of_it(body: bytes) -> None:
+    try:
+        batch = decode_batch(body)
+        wanted = None if batch.rejected else Frame.of(batch.events)
+    except EventInvalid:
+        wanted = None
+    assert same(decode_columns_at_once(body.strip()), wanted)
+
+
+@pytest.mark.usefixtures("each_way")
+def test_an_array_in_a_file_is_no_event() -> None:
+    assert decode_columns(b"[" + json.dumps(PLAIN).encode() + b"]") is None
+
+
 @pytest.mark.usefixtures("each_way")
 def test_every_field_comes_into_its_column() -> None:
     lines = [json.dumps(each, ensure_ascii=False).encode() for each in (PLAIN, EVERYTHING, PLAIN)]
@@ -142,6 +172,6 @@ def test_a_line_of_another_form_does_not_keep_the_others_from_the_kernel(
 def test_the_kernel_is_not_given_what_it_cannot_read() -> None:
     assert kernel.compiled is not None
     with pytest.raises(TypeError):
-        kernel.compiled.read_events(None, b"{}")
-    with pytest.raises(ValueError):
         kernel.compiled.read_events(None, b"{}", decode_event)
+    with pytest.raises(ValueError):
+        kernel.compiled.read_events(None, b"{}", decode_event, False)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frontrow.core.events import KINDS, MAX_COUNT, Event
+from frontrow.core.frames import Frame
 from frontrow.core.ports import Receipt
 from frontrow.runtime.intake import EVENT_BYTES, FEWEST_EVENTS, TURN, Intake, NotStored, QueueFull, Taken
 from tests.support.clock import ManualClock, settle
@@ -85,6 +86,21 @@ async def test_a_batch_larger_than_the_queue_is_taken_when_nothing_waits() -> No
     with pytest.raises(QueueFull):
         queue.put_nowait(likes(1, start=50), feed="f")
     assert len(queue.take(10).events) == 50
+
+
+async def test_frames_and_events_of_a_lane_keep_their_order() -> None:
+    """What was decoded to columns at once and what needed a closer look are taken as one sequence."""
+    queue = intake(100)
+    first = queue.put_nowait(Frame.of(likes(3)), feed="f", text_bytes=300)
+    rest = [queue.put_nowait(likes(2, start=3), feed="f"), queue.put_nowait(likes(1, start=5), feed="f")]
+    rest.append(queue.put_nowait(Frame.of(likes(4, start=6)), feed="f"))
+    assert queue.queued == 10
+    taken = queue.take(100)
+    assert ids(taken) == [f"r1-{n}" for n in range(10)]
+    assert [len(frame) for frame in taken.frames()] == [3, 3, 4]
+    taken.acknowledge([1, 9])
+    assert (await first).duplicates == 1
+    assert [(await done).accepted for done in rest] == [2, 1, 3]
 
 
 async def test_bytes_are_bounded_as_events_are() -> None:

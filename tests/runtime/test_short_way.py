@@ -11,7 +11,7 @@ from frontrow.core.events import Event, RoomRef, encode_event
 from frontrow.runtime.access import Access, Role, TokenRow, token_hash
 from frontrow.runtime.intake import Intake
 from frontrow.runtime.server import MAX_BATCH, Services, application
-from frontrow_connectors.canonical import decode_payload
+from frontrow_connectors.canonical import decode_frame, decode_payload
 from tests.support.clock import ManualClock
 from tests.support.rooms import START, event
 
@@ -56,6 +56,7 @@ class Front:
                 panels=absent,
                 rooms={"demo": room},
                 decode=decode,
+                columns=decode_frame if decode is decode_payload else lambda _body, _room: None,
                 admit=lambda batch, _feed: batch,
                 hook=absent,
                 hook_request=absent,
@@ -186,6 +187,7 @@ CASES: dict[str, tuple[int, bytes, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("what", CASES)
 async def test_both_ways_answer_and_count_the_same(what: str) -> None:
     status, body, how = CASES[what]

@@ -16,7 +16,6 @@ import pytest
 from frontrow.app.daemon import StoreJournal, StoreOutbox
 from frontrow.app.observing import Observer
 from frontrow.core.engine import Effects, Engine
-from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.ports import Attic
@@ -161,8 +160,8 @@ class ForgetsLabels(Engine):
 class TellsBeforeItStores(Pipeline):
     """Shows on panels what is not durable yet."""
 
-    def _apply(self, events: Sequence[Event], seen_ats: Sequence[int]) -> Applied:
-        applied = super()._apply(events, seen_ats)
+    def _apply(self, frame: Frame, seen_ats: Sequence[int]) -> Applied:
+        applied = super()._apply(frame, seen_ats)
         self._on_durable([applied])
         return applied
 

@@ -59,7 +59,7 @@ from frontrow.storage.store import Alert, Commit
 from frontrow.storage.vault import Vault, master_key
 from frontrow.storage.vault import path_beside as vault_beside
 from frontrow.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics
-from frontrow_connectors.canonical import decode_payload
+from frontrow_connectors.canonical import decode_frame, decode_payload
 from frontrow_connectors.contract import HookRequest
 from frontrow_connectors.sinks.contract import SinkContext
 from frontrow_connectors.sinks.registry import SINKS
@@ -612,6 +612,8 @@ class Daemon:
             panels=panels,
             rooms=rooms,
             decode=decode_payload,
+            # The channels look at each event by itself.
+            columns=lambda body, room: None if feeds.gate.stands else decode_frame(body, room),
             admit=feeds.gate.admit,
             hook=feeds.receiver,
             hook_request=HookRequest,

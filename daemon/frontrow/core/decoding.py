@@ -1,7 +1,7 @@
 """From bytes to columns: lines of JSON become a frame, and no event is an object on the way where that can be avoided.
 
 The compiled kernel reads events of the common form straight into columns: flat objects of known keys, texts without escapes, plain
-numbers. It refuses nothing: a line of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
+numbers. It refuses nothing: an event of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
 be said. What it takes is what msgspec takes; it is told of fields, types and bounds by :class:`Event`'s own annotations.
 """
 
@@ -32,7 +32,20 @@ def decode_columns(block: bytes) -> Frame | None:
     if kernel.compiled is None:
         events = decode_block(block)
         return None if events is None else Frame.of(events)
-    found = kernel.compiled.read_events(_layout(), block, _event_or_none)
+    return _read(block, is_array=False)
+
+
+def decode_columns_at_once(body: bytes) -> Frame | None:
+    """Return the frame of a JSON array of events or of NDJSON lines, not prepared; None where anything is to be said of any of them.
+
+    ``body`` has no space around it. None is also what it returns without a kernel, where columns come later and cost the same.
+    """
+    return None if kernel.compiled is None else _read(body, is_array=body.startswith(b"["))
+
+
+def _read(block: bytes, *, is_array: bool) -> Frame | None:
+    assert kernel.compiled is not None
+    found = kernel.compiled.read_events(_layout(), block, _event_or_none, is_array)
     if found is None:
         return None
     *columns, seldom = found

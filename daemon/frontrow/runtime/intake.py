@@ -28,6 +28,7 @@ from typing import Protocol
 import msgspec
 
 from frontrow.core.events import DAEMON_KINDS, MAX_COUNT, PEOPLE_KINDS, Event
+from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock, Receipt
 
 TURN = 256  # events of one lane before the next lane's turn
@@ -134,15 +135,37 @@ class Entry:
 class Taken:
     """Events on their way to the journal, in order, and whose they are."""
 
-    events: list[Event] = field(default_factory=list)
+    batches: list[Frame | list[Event]] = field(default_factory=list)
     seen_ats: list[int] = field(default_factory=list)  # arrivals, UTC ms
     parts: list[tuple[Entry, int]] = field(default_factory=list)  # whose events, how many in a row
     merged: list[Entry] = field(default_factory=list)  # an event of each is in one of these
 
+    def __len__(self) -> int:
+        return len(self.seen_ats)
+
+    def add(self, events: Sequence[Event] | Frame, arrived_at: int) -> None:
+        """Take events in; a frame is to be nobody else's."""
+        if isinstance(events, Frame):
+            self.batches.append(events)
+        elif self.batches and isinstance(self.batches[-1], list):
+            self.batches[-1] += events
+        else:
+            self.batches.append(list(events))
+        self.seen_ats += [arrived_at] * len(events)
+
+    def frames(self) -> Iterator[Frame]:
+        """All of them as frames, which nobody has prepared."""
+        return (batch if isinstance(batch, Frame) else Frame.of(batch) for batch in self.batches)
+
+    @property
+    def events(self) -> list[Event]:
+        """All of them as objects: for those who are not in a hurry."""
+        return [event for frame in self.frames() for event in frame.events()]
+
     def acknowledge(self, duplicates: Sequence[int]) -> None:
         """Tell the senders that all is durable; ``duplicates`` are the ascending positions of what was known."""
         if duplicates:
-            known = iter((*duplicates, len(self.events)))
+            known = iter((*duplicates, len(self)))
             position = next(known)
             end = 0
             for entry, count in self.parts:
@@ -174,9 +197,9 @@ class Lane:
         self.bytes = 0
         self.credit = 0
         self.turn = asyncio.Lock()  # one at a time, so that a feed's batches keep their order while they wait
-        self._batches: deque[tuple[Entry, Sequence[Event], int]] = deque()
+        self._batches: deque[tuple[Entry, Sequence[Event] | Frame, int]] = deque()
 
-    def add(self, entry: Entry, events: Sequence[Event], size: int) -> None:
+    def add(self, entry: Entry, events: Sequence[Event] | Frame, size: int) -> None:
         """Queue a batch of ``size`` bytes."""
         self._batches.append((entry, events, size))
         self.events += len(events)
@@ -188,8 +211,7 @@ class Lane:
         count = len(events)
         self.events -= count
         self.bytes -= size
-        into.events += events
-        into.seen_ats += [entry.arrived_at] * count
+        into.add(events, entry.arrived_at)
         into.parts.append((entry, count))
         return count
 
@@ -262,8 +284,7 @@ class ThinLane(Lane):
                 oldest, queue = waiting[0].number, waiting
         item = self._forget(queue.popleft())
         entry = item.entry
-        into.events.append(item.event)
-        into.seen_ats.append(entry.arrived_at)
+        into.add((item.event,), entry.arrived_at)
         into.merged += item.merged
         if into.parts and into.parts[-1][0] is entry:
             into.parts[-1] = (entry, into.parts[-1][1] + 1)
@@ -351,7 +372,7 @@ class Intake:
         """
         if not events:
             return self._nothing()
-        lane = self._lane(events[0], feed)
+        lane = self._lane(events, feed)
         size = _size(events)
         if lane.turn.locked() or not self._fits(lane, len(events), size):
             async with lane.turn:
@@ -361,18 +382,18 @@ class Intake:
         return self._add(lane, events, size)
 
     def put_nowait(
-        self, events: Sequence[Event], *, feed: str, text_bytes: int | None = None
+        self, events: Sequence[Event] | Frame, *, feed: str, text_bytes: int | None = None
     ) -> "asyncio.Future[Receipt]":
-        """Queue events at once. ``text_bytes`` is the length of what they were decoded from, where that is known: it
+        """Queue events at once; a frame is to be nobody else's, all of one room and not prepared. ``text_bytes`` is the length of what they were decoded from, where that is known: it
         bounds what a sender chooses as well as their length as JSON, which takes as long to learn as a fifth of the
         decoding.
 
         Raises:
             QueueFull: The feed's lane has no room, or the intake is closed. Nothing was taken.
         """
-        if not events:
+        if not len(events):
             return self._nothing()
-        lane = self._lane(events[0], feed)
+        lane = self._lane(events, feed)
         size = _size(events) if text_bytes is None else text_bytes + EVENT_BYTES * len(events)
         if lane.turn.locked() or not self._fits(lane, len(events), size):
             raise QueueFull
@@ -439,9 +460,12 @@ class Intake:
         free = (self._capacity if lane.events > TURN else self._most_events) - self._events
         return lane.events > free + 1 or lane.bytes > self._most_bytes - self._bytes
 
-    def _lane(self, event: Event, feed: str) -> Lane:
+    def _lane(self, events: Sequence[Event] | Frame, feed: str) -> Lane:
         # Rooms and feeds are configured ones, so lanes are few and stay.
-        key = (False, feed, event.platform, event.room)
+        if isinstance(events, Frame):
+            key = (False, feed, events.platforms[0], events.rooms[0])
+        else:
+            key = (False, feed, events[0].platform, events[0].room)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane()
@@ -457,7 +481,7 @@ class Intake:
             and lane.bytes + size <= self._most_bytes - self._bytes
         )
 
-    def _add(self, lane: Lane, events: Sequence[Event], size: int) -> "asyncio.Future[Receipt]":
+    def _add(self, lane: Lane, events: Sequence[Event] | Frame, size: int) -> "asyncio.Future[Receipt]":
         if self._closed:
             raise QueueFull
         entry = self._entry(len(events))
@@ -489,11 +513,11 @@ class Intake:
     def take(self, most: int) -> Taken:
         """Return the next ``most`` events or so, by turns of the lanes: whole batches, so the last may exceed it."""
         taken = Taken()
-        while self._turns and len(taken.events) < most:
+        while self._turns and len(taken) < most:
             lane = self._turns[0]
             lane.credit += TURN
             # A batch is not divided, so credit may fall below nothing; the lane then waits for as many turns.
-            while lane.credit > 0 and lane.events and len(taken.events) < most:
+            while lane.credit > 0 and lane.events and len(taken) < most:
                 before = lane.bytes
                 count = lane.move(taken)
                 lane.credit -= count
@@ -536,7 +560,7 @@ def _with_more(first: Event, more: Event) -> Event:
     return msgspec.structs.replace(first, count=min(count, MAX_COUNT))
 
 
-def _size(events: Sequence[Event]) -> int:
+def _size(events: Sequence[Event] | Frame) -> int:
     """Return what events are counted as: their length as JSON, which bounds all that a sender chooses, and the objects.
 
     Costs 0.4 µs an event. Objects made of JSON take more than their text, dictionaries of many small values ten times

@@ -139,8 +139,8 @@ class Pipeline:
         self._settled = True
         now = self._clock.monotonic()
         # Small commits tell how long a commit takes, and nothing of how many events could be stored.
-        if len(taken.events) * 2 >= most:
-            self._intake.served(len(taken.events), now - began)
+        if len(taken) * 2 >= most:
+            self._intake.served(len(taken), now - began)
         taken.acknowledge(duplicates)
         self._observer.acknowledged([now - entry.arrived for entry, _ in taken.parts])
         self._on_durable(frames)
@@ -150,12 +150,12 @@ class Pipeline:
         """Return what came of each frame, and the positions of all duplicates among what was taken."""
         frames: list[Applied] = []
         duplicates: list[int] = []
-        size = self._frame_events
-        for start in range(0, len(taken.events), size):
-            end = start + size
-            applied = self._apply(taken.events[start:end], taken.seen_ats[start:end])
+        start = 0
+        for frame in Frame.cut(taken.frames(), self._frame_events):
+            applied = self._apply(frame, taken.seen_ats[start : start + len(frame)])
             frames.append(applied)
             duplicates += [start + position for position in applied.effects.duplicates]
+            start += len(frame)
             # A frame takes milliseconds; let sockets and panels have the loop in between.
             await asyncio.sleep(0)
         return frames, duplicates
@@ -167,10 +167,10 @@ class Pipeline:
         await self._journal.commit(frames, self._clock.now())
         self._observer.committed(self._clock.monotonic() - began)
 
-    def _apply(self, events: Sequence[Event], seen_ats: Sequence[int]) -> Applied:
+    def _apply(self, frame: Frame, seen_ats: Sequence[int]) -> Applied:
         began = self._clock.monotonic()
-        frame = self._preparer.frame(events)
         frame.seen_ats = seen_ats  # when it came here, whatever the sender says
+        self._preparer.prepare(frame)
         effects = self._engine.apply(frame)
         alerts = self._alerts(effects)
         self._people.note(effects.kept, effects.rows)

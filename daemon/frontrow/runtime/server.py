@@ -25,7 +25,8 @@ from msgspec import Struct
 from frontrow import __version__
 from frontrow.core.contact import mask_numbers
 from frontrow.core.errors import CommitFailed, DatabaseAway, EventInvalid, SignatureInvalid
-from frontrow.core.events import MAX_ID, Batch, Event, RoomRef
+from frontrow.core.events import MAX_ID, Batch, Event, Rejected, RoomRef
+from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.letters import LetterRefused, LetterView, State
 from frontrow.core.ports import Clock, Receipt
@@ -178,6 +179,9 @@ class Services:
     panels: Panels
     rooms: Mapping[str, RoomRef]
     decode: Callable[[bytes, RoomRef], Batch]
+    columns: Callable[
+        [bytes, RoomRef], Frame | None
+    ]  # of a body of which all may be taken; None: ask decode and admit
     admit: Callable[[Batch, str], Batch]
     hook: Callable[[str, str], tuple[HookReceiver, RoomRef, str] | None]
     hook_request: Callable[[Mapping[str, str], Mapping[str, str], bytes, int, bool], Any]
@@ -225,7 +229,11 @@ def application(services: Services) -> ASGIApp:
         return problem(429, "More comes than can be stored; try again.", retry)
 
     def taken(
-        take: Callable[..., Awaitable[Receipt]], events: Sequence[Event], feed: str, route: str, **more: Any
+        take: Callable[..., Awaitable[Receipt]],
+        events: Sequence[Event] | Frame,
+        feed: str,
+        route: str,
+        **more: Any,
     ) -> "asyncio.Future[Receipt]":
         """Queue events by ``take``, one of the intake's ways in; return what is done once they are durable."""
         try:
@@ -252,17 +260,15 @@ def application(services: Services) -> ASGIApp:
                 # Asked before it is decoded: to refuse must cost next to nothing.
                 if not services.intake.has_room(known.platform, known.room, feed=LIVE_FEED):
                     raise overloaded("ingest")
-                batch = _decoded(services, body, known)
-                done = taken(
-                    services.intake.put_nowait, batch.events, LIVE_FEED, "ingest", text_bytes=len(body)
-                )
+                events, rejected = _decoded(services, body, known)
+                done = taken(services.intake.put_nowait, events, LIVE_FEED, "ingest", text_bytes=len(body))
         except TooManyWait:
             raise overloaded("ingest") from None
         receipt = await durable(done, "ingest")
         return IngestAnswer(
             receipt.accepted,
             receipt.duplicates,
-            [Refused(each.index, each.reason) for each in batch.rejected],
+            [Refused(each.index, each.reason) for each in rejected],
         )
 
     @post("/ingest/{room:str}", status_code=200, summary="Canonical events in", tags=["feeds"])
@@ -711,19 +717,25 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _decoded(services: Services, body: bytes, known: RoomRef) -> Batch:
-    """Return a request's events, everything that could not be taken counted."""
-    try:
-        batch = services.admit(services.decode(body, known), LIVE_FEED)
-    except EventInvalid as error:
-        services.counters.rejected(LIVE_FEED, known, str(error))
-        raise problem(400, str(error)) from error
-    if len(batch.events) > MAX_BATCH:
+def _decoded(
+    services: Services, body: bytes, known: RoomRef
+) -> tuple[Sequence[Event] | Frame, Sequence[Rejected]]:
+    """Return a request's events, and what could not be taken, all of it counted."""
+    rejected: Sequence[Rejected] = ()
+    events: Sequence[Event] | Frame | None = services.columns(body, known)
+    if events is None:
+        try:
+            batch = services.admit(services.decode(body, known), LIVE_FEED)
+        except EventInvalid as error:
+            services.counters.rejected(LIVE_FEED, known, str(error))
+            raise problem(400, str(error)) from error
+        events, rejected = batch.events, batch.rejected
+    if len(events) > MAX_BATCH:
         services.counters.refused("ingest", "batch too large")
         raise problem(413, f"At most {MAX_BATCH} events in one request.")
-    for refused in batch.rejected:
+    for refused in rejected:
         services.counters.rejected(LIVE_FEED, known, refused.reason)
-    return batch
+    return events, rejected
 
 
 async def _serve_panel(services: Services, socket: WebSocket[Any, Any, Any], room: str) -> None:
