@@ -14,6 +14,7 @@ extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
 extern PyMethodDef regression_methods[];
 extern PyMethodDef columns_methods[];
+extern PyMethodDef texts_methods[];
 
 int add_taking(PyObject *module); /* the type Taker */
 

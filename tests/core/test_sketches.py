@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrow.core.sketches import BITS, NOTHING, exact_of, near_of, sketches_of
+from tests.support.kernels import without_kernel
 
 
 def sketch(text: str) -> int:
@@ -52,6 +53,13 @@ def test_a_long_text_with_a_word_added_is_near_and_another_one_is_not() -> None:
 @pytest.mark.parametrize("text", ["", "1", "666", "👍👍", "哈哈哈哈", "啊", "？？？", "138 1624 7753", "\n"])
 def test_what_is_hardly_a_word_has_no_sketch(text: str) -> None:
     assert sketch(text) == NOTHING
+
+
+@given(st.lists(st.text(max_size=12) | st.text(st.sampled_from("aA啊ａ1\n𠮷😀\udc00\0")), max_size=12))
+def test_the_kernel_sketches_as_python_does(texts: list[str]) -> None:
+    sketches = sketches_of(texts)
+    with without_kernel():
+        assert sketches_of(texts) == sketches
 
 
 @given(st.lists(st.text(max_size=12), max_size=12))

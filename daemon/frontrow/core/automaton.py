@@ -11,6 +11,7 @@ import numpy as np
 from ahocorasick_rs import AhoCorasick, Implementation
 from numpy.typing import NDArray
 
+from frontrow.core import kernel
 from frontrow.core.translation import Translation, codes_of
 
 Numbers = NDArray[np.int64]
@@ -35,8 +36,31 @@ class Automaton:
         numbers = self._numbers
         return [(end, numbers[which]) for which, _, end in self._find(text, overlapping=True)]
 
-    def hits_by_column(self, text: str) -> tuple[Numbers, Numbers]:
-        """Return what :meth:`hits` does as two arrays, for texts with hundreds of hits."""
+    def spread(self, text: str) -> tuple[Numbers, list[tuple[int, str, list[tuple[int, int]]]]]:
+        """Return the low 16 bits of all numbers found in each part of a text, whose parts have NUL between them, joined by OR;
+        and of the parts where a negative one was found: which, the part, and its :meth:`hits`. The bits of those say nothing."""
+        masks = np.zeros(text.count("\0") + 1, np.int64)
+        if kernel.compiled is not None:
+            found = self._find(text, overlapping=True)
+            return masks, kernel.compiled.spread_hits(found, self._by_string, text, masks)
+        ends, numbers = self._hits_by_column(text)
+        if not len(ends):
+            return masks, []
+        gaps = np.flatnonzero(codes_of(text) == 0)
+        index = np.searchsorted(gaps, ends)  # of the part that each hit is in
+        np.bitwise_or.at(masks, index, numbers & 0xFFFF)
+        ruled = np.unique(index[numbers < 0])
+        firsts, lasts = np.searchsorted(index, ruled), np.searchsorted(index, ruled, "right")
+        starts = np.zeros(len(masks), np.int64)
+        starts[1:] = gaps + 1
+        hits = list(zip((ends - starts[index]).tolist(), numbers.tolist(), strict=True))
+        apart = text.split("\0")
+        return masks, [
+            (which, apart[which], hits[first:last])
+            for which, first, last in zip(ruled.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
+        ]
+
+    def _hits_by_column(self, text: str) -> tuple[Numbers, Numbers]:
         found = self._find(text, overlapping=True)
         columns = np.fromiter(chain.from_iterable(found), np.int64, 3 * len(found))
         return columns[2::3], self._by_string[columns[::3]]
@@ -73,8 +97,15 @@ class Sieve:
             lambda character: character if character.isascii() else stand_in(character)
         )
 
-    def sift(self, texts: Sequence[str]) -> list[int]:
-        """Return the positions of the texts that hold a pattern, in order."""
+    def sift(self, texts: Sequence[str | None]) -> list[int]:
+        """Return the positions of the texts that hold a pattern, in order; None is none."""
+        if kernel.compiled is not None:
+            taken_for = self._taken_for
+            found: list[int] = kernel.compiled.sift(list(texts), self._fits, taken_for.becomes, taken_for.meet)
+            return found
+        return self._sift([text or "" for text in texts])
+
+    def _sift(self, texts: Sequence[str]) -> list[int]:
         joined = "\0".join(texts)
         if joined.count("\0") >= len(texts):
             joined = "\0".join([text.replace("\0", " ") for text in texts])

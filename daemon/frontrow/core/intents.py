@@ -31,7 +31,6 @@ from frontrow.core.terms import (
     fold_spellings,
 )
 from frontrow.core.text import Folding, has_unspaced
-from frontrow.core.translation import codes_of
 
 
 class Intent(IntFlag):
@@ -255,23 +254,9 @@ class _Matcher:
 
     def detect_many(self, forms: str) -> Numbers:
         """Return the mask of each of the forms, which stand in one text with NUL between them."""
-        gaps = np.flatnonzero(codes_of(forms) == 0)
-        masks = np.zeros(len(gaps) + 1, np.int64)
-        ends, numbers = self._automaton.hits_by_column(forms)
-        if not len(ends):
-            return masks
-        index = np.searchsorted(gaps, ends)  # of the form that each hit is in
-        np.bitwise_or.at(masks, index, numbers & _MASK)
-        ruled = np.unique(index[numbers < 0])
-        firsts, lasts = np.searchsorted(index, ruled), np.searchsorted(index, ruled, "right")
-        starts = np.zeros(len(masks), np.int64)
-        starts[1:] = gaps + 1
-        hits = list(zip((ends - starts[index]).tolist(), numbers.tolist(), strict=True))
-        apart = forms.split("\0")
-        masks[ruled] = [
-            self._resolve(apart[which], hits[first:last])
-            for which, first, last in zip(ruled.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
-        ]
+        masks, ruled = self._automaton.spread(forms)
+        for which, form, hits in ruled:
+            masks[which] = self._resolve(form, hits)
         return masks
 
     def _mask(self, form: str, hits: list[tuple[int, int]]) -> int:

@@ -140,26 +140,17 @@ class Preparer:
 
     def _read(self, frame: Frame, facts: list[int], sketches: list[int]) -> None:
         """Do what is to be done to texts."""
-        of_room, memory = self._of_room, self._default
-        known = memory.facts
-        unread: dict[_Memory, list[tuple[int, str]]] = {}
-        kinds = frame.kinds
-        for position, text in enumerate(frame.texts):
-            if not text:
-                continue
-            if of_room:
-                memory = of_room.get((frame.platforms[position], frame.rooms[position]), self._default)
-                known = memory.facts
-            if text not in known:
-                unread.setdefault(memory, []).append((position, text))
-            elif kinds[position] == "comment":
-                mask = known[text]
-                facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
+        texts, kinds = frame.texts, frame.kinds
+        unread = self._recall(frame, facts, sketches)
         if not unread:
             return
         of_any_room = self._of_any_room
-        new = dict.fromkeys([text for written in unread.values() for _, text in written])
-        found, redacted = self._read_new([text for text in new if text not in of_any_room])
+        new = dict.fromkeys(
+            [texts[position] or "" for positions in unread.values() for position in positions]
+        )
+        found, redacted = self._read_new(
+            [text for text in new if text not in of_any_room] if of_any_room else list(new)
+        )
         short = {text: mask for text, mask in found.items() if len(text) <= REMEMBERED_LENGTH}
         for text in redacted:
             short.pop(text, None)
@@ -169,42 +160,63 @@ class Preparer:
             of_any_room |= short
             self._remembered += len(short)
             short = of_any_room
-        masked: dict[int, str] = {}
-        for memory, written in unread.items():
-            own = memory.lexicon.detect_own_many([text for _, text in written])
-            known = memory.facts
-            before = len(known)
-            for position, text in written:
-                mask = found[text]
-                if text in own:
-                    mask |= own[text]
-                if text in short:
-                    known[text] = mask
-                elif text in redacted:
-                    masked[position] = redacted[text]
+        for memory, positions in unread.items():
+            written = [texts[position] or "" for position in positions]
+            own = memory.lexicon.detect_own_many(written)
+            here = found if not own else found | {text: found[text] | mask for text, mask in own.items()}
+            for position, text in zip(positions, written, strict=True):
                 if kinds[position] == "comment":
+                    mask = here[text]
                     facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
-            self._remembered += len(known) - before
-        frame.texts = _replaced(frame.texts, masked)
+            before = len(memory.facts)
+            memory.facts.update({text: here[text] for text in written if text in short})
+            self._remembered += len(memory.facts) - before
+        if redacted:
+            named = (
+                (position, texts[position] or "") for positions in unread.values() for position in positions
+            )
+            masked = {position: redacted[text] for position, text in named if text in redacted}
+            frame.texts = _replaced(texts, masked)
         if self._remembered >= REMEMBERED:
             self.forget()
 
+    def _recall(self, frame: Frame, facts: list[int], sketches: list[int]) -> "dict[_Memory, list[int]]":
+        """Tell what is remembered of texts; return the positions of the others, by what knows their rooms' words."""
+        of_room, default, texts, kinds = self._of_room, self._default, frame.texts, frame.kinds
+        room = frame.only_room() if of_room else None
+        if room is not None or not of_room:
+            memory = default if room is None else of_room.get(room, default)
+            positions = _recall(texts, kinds, memory.facts, facts, sketches)
+            return {memory: positions} if positions else {}
+        unread: dict[_Memory, list[int]] = {}
+        for position, text in enumerate(texts):
+            if not text:
+                continue
+            memory = of_room.get((frame.platforms[position], frame.rooms[position]), default)
+            mask = memory.facts.get(text)
+            if mask is None:
+                unread.setdefault(memory, []).append(position)
+            elif kinds[position] == "comment":
+                facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
+        return unread
+
     def _read_new(self, texts: list[str]) -> tuple[dict[str, int], dict[str, str]]:
         """Return what texts are in any room (facts, and above them the sketch), and by the texts with contact data what is kept of them."""
-        found = dict(zip(texts, self._lexicon.detect_many(texts), strict=True))
+        masks = self._lexicon.detect_many(texts)
         redacted: dict[str, str] = {}
+        kept = texts
         for place in suspects(texts):
             text = texts[place]
-            valid, kept = phone_facts(text, self._region), redact_text(text)
-            if valid or kept != text:
-                found[text] |= valid
-                redacted[text] = kept
+            valid, left = phone_facts(text, self._region), redact_text(text)
+            if valid or left != text:
+                masks[place] |= valid
+                redacted[text] = left
+                if kept is texts:
+                    kept = texts.copy()
+                kept[place] = left
         # Of what is kept: from a sketch nobody is to guess a number.
-        for text, sketch in zip(
-            texts, sketches_of([redacted.get(text, text) for text in texts]), strict=True
-        ):
-            found[text] |= sketch << FACTS_BITS
-        return found, redacted
+        both = zip(masks, sketches_of(kept), strict=True)
+        return dict(zip(texts, [mask | sketch << FACTS_BITS for mask, sketch in both], strict=True)), redacted
 
     @staticmethod
     def _move_data(frame: Frame) -> None:
@@ -231,10 +243,10 @@ class Preparer:
     def _see_names(self, frame: Frame) -> None:
         """Mask what is to be masked in names."""
         # To look through all of them together costs half of asking which of them are known.
-        names = [name or "" for name in frame.names]
+        names = frame.names
         masked: dict[int, str] = {}
         for position in suspects(names):
-            name = names[position]
+            name = names[position] or ""
             if len(name) < SHORTEST_NUMBER or (frame.kinds[position] == PROMOTION and is_token(name)):
                 continue
             kept = self._kept_of_names.get(name)
@@ -247,6 +259,25 @@ class Preparer:
         frame.names = _replaced(frame.names, masked)
         if len(self._kept_of_names) >= REMEMBERED:
             self.forget()
+
+
+def _recall(
+    texts: Sequence[str | None],
+    kinds: Sequence[str],
+    known: dict[str, int],
+    facts: list[int],
+    sketches: list[int],
+) -> list[int]:
+    """Fill in the facts and sketches of comments that are known; return the positions of texts that are not."""
+    unread: list[int] = []
+    for position, text in enumerate(texts):
+        if text:
+            mask = known.get(text)
+            if mask is None:
+                unread.append(position)
+            elif kinds[position] == "comment":
+                facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
+    return unread
 
 
 def _replaced(column: Sequence[str | None], by_position: Mapping[int, str]) -> Sequence[str | None]:

@@ -20,6 +20,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from frontrow.core import kernel
+
 BITS = 24  # of each half
 NEAR = (1 << BITS) - 1  # the near half
 NOTHING = 0  # the sketch of a text without two different letters, or with none beside each other
@@ -46,6 +48,13 @@ def near_of(sketch: int) -> int:
 
 def sketches_of(texts: Sequence[str]) -> list[int]:
     """Return the sketch of each text, below 2**48."""
+    if kernel.compiled is not None:
+        found: list[int] = kernel.compiled.sketches(list(texts), _folding())
+        return found
+    return _sketches_of(texts)
+
+
+def _sketches_of(texts: Sequence[str]) -> list[int]:
     letters, text_of = _letters_of(texts)
     sketches = np.zeros(len(texts), np.uint64)
     if len(letters) > 1:

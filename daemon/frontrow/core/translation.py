@@ -24,9 +24,7 @@ class Translation:
     def __init__(self, entry: Callable[[str], str]) -> None:
         """``entry`` gives a character's translation; none has a private character of plane 15 or 16."""
         self._entry = entry
-        self._becomes = np.zeros(
-            _CODES, np.uint32
-        )  # by code point, the one it becomes and 1 more; 0: not met yet
+        self.becomes = np.zeros(_CODES, np.uint32)  # by code point, the one it becomes and 1 more; 0: not met
         # Where a character does not become one character: what the private one stands for that it becomes first.
         self._more: dict[int, str] = {}
         self._standing_for: dict[str, int] = {}
@@ -46,22 +44,23 @@ class Translation:
 
     def each(self, codes: Codes) -> Codes:
         """Return the code points that code points become, where each becomes one."""
-        found = self._becomes[codes]
+        found = self.becomes[codes]
         if not found.all():
-            self._meet(set(codes[found == 0].tolist()))
-            found = self._becomes[codes]
+            for code in set(codes[found == 0].tolist()):
+                self.meet(code)
+            found = self.becomes[codes]
         found -= 1
         return found
 
-    def _meet(self, codes: set[int]) -> None:
-        for code in codes:
-            entry = self._entry(chr(code))
-            if len(entry) == 1 and entry < chr(_STANDS_FOR_MORE):
-                becomes = ord(entry)
-            else:
-                becomes = self._standing_for.setdefault(entry, _STANDS_FOR_MORE + len(self._standing_for))
-                self._more[becomes] = entry
-            self._becomes[code] = becomes + 1
+    def meet(self, code: int) -> None:
+        """Fill in what a code point becomes."""
+        entry = self._entry(chr(code))
+        if len(entry) == 1 and entry < chr(_STANDS_FOR_MORE):
+            becomes = ord(entry)
+        else:
+            becomes = self._standing_for.setdefault(entry, _STANDS_FOR_MORE + len(self._standing_for))
+            self._more[becomes] = entry
+        self.becomes[code] = becomes + 1
 
 
 def codes_of(text: str) -> Codes:
