@@ -338,9 +338,101 @@ static PyObject *spread_hits(PyObject *Py_UNUSED(module), PyObject *const *args,
     return ruled;
 }
 
+/* ---------------------------------------------------------------- the last text of each row */
+
+#define LONGEST_KEPT 256 /* characters */
+
+/* Write the first characters of a text as UTF-8, half a surrogate pair as what it would be by itself; return how many bytes. */
+static Py_ssize_t write_utf8(PyObject *text, Py_ssize_t characters, unsigned char *out)
+{
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    unsigned char *at = out;
+
+    for (Py_ssize_t i = 0; i < characters; i++) {
+        Py_UCS4 code = PyUnicode_READ(kind, data, i);
+        if (code < 0x80) {
+            *at++ = (unsigned char)code;
+        } else if (code < 0x800) {
+            *at++ = (unsigned char)(0xc0 | code >> 6);
+            *at++ = (unsigned char)(0x80 | (code & 0x3f));
+        } else if (code < 0x10000) {
+            *at++ = (unsigned char)(0xe0 | code >> 12);
+            *at++ = (unsigned char)(0x80 | (code >> 6 & 0x3f));
+            *at++ = (unsigned char)(0x80 | (code & 0x3f));
+        } else {
+            *at++ = (unsigned char)(0xf0 | code >> 18);
+            *at++ = (unsigned char)(0x80 | (code >> 12 & 0x3f));
+            *at++ = (unsigned char)(0x80 | (code >> 6 & 0x3f));
+            *at++ = (unsigned char)(0x80 | (code & 0x3f));
+        }
+    }
+    return at - out;
+}
+
+PyDoc_STRVAR(keep_doc,
+    "keep_last(rows, texts, column, most)\n--\n\n"
+    "Put the first `most` characters of each text, as UTF-8, at its row of a list of bytes or None; row -1 is the list's last.\n"
+    "Empty texts and None change nothing, and what is there already is left.");
+
+static PyObject *keep_last(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    unsigned char written[4 * LONGEST_KEPT];
+    Py_buffer rows;
+    Py_ssize_t most;
+
+    if (count != 4 || !PyList_Check(args[1]) || !PyList_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "rows, a list of texts, a list to keep them in and a number are wanted");
+        return NULL;
+    }
+    most = PyLong_AsSsize_t(args[3]);
+    if (most < 0 || most > LONGEST_KEPT) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_ValueError, "at most %d characters are kept", LONGEST_KEPT);
+        }
+        return NULL;
+    }
+    if (hold_array(args[0], sizeof(int64_t), 0, &rows) < 0) {
+        return NULL;
+    }
+    Py_ssize_t texts = PyList_GET_SIZE(args[1]), room = PyList_GET_SIZE(args[2]);
+    int done = 0;
+    if (rows.len != texts * (Py_ssize_t)sizeof(int64_t)) {
+        PyErr_SetString(PyExc_ValueError, "as many rows as texts are wanted");
+        done = -1;
+    }
+    for (Py_ssize_t i = 0; i < texts && done == 0; i++) {
+        PyObject *text = PyList_GET_ITEM(args[1], i);
+        if (text == Py_None) {
+            continue;
+        }
+        int64_t row = ((const int64_t *)rows.buf)[i];
+        row += row < 0 ? room : 0;
+        if (!PyUnicode_Check(text) || row < 0 || row >= room) {
+            PyErr_SetString(PyExc_ValueError, "what is no text, or a row that is not there");
+            done = -1;
+            break;
+        }
+        Py_ssize_t characters = PyUnicode_GET_LENGTH(text);
+        if (characters == 0) {
+            continue;
+        }
+        Py_ssize_t length = write_utf8(text, characters < most ? characters : most, written);
+        PyObject *kept = PyList_GET_ITEM(args[2], row);
+        if (PyBytes_Check(kept) && PyBytes_GET_SIZE(kept) == length && memcmp(PyBytes_AS_STRING(kept), written, (size_t)length) == 0) {
+            continue;
+        }
+        PyObject *bytes = PyBytes_FromStringAndSize((const char *)written, length);
+        done = bytes == NULL ? -1 : PyList_SetItem(args[2], (Py_ssize_t)row, bytes);
+    }
+    PyBuffer_Release(&rows);
+    return done < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 PyMethodDef texts_methods[] = {
     {"sift", (PyCFunction)(void (*)(void))sift, METH_FASTCALL, sift_doc},
     {"sketches", (PyCFunction)(void (*)(void))sketches, METH_FASTCALL, sketches_doc},
+    {"keep_last", (PyCFunction)(void (*)(void))keep_last, METH_FASTCALL, keep_doc},
     {"spread_hits", (PyCFunction)(void (*)(void))spread_hits, METH_FASTCALL, spread_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -101,7 +101,9 @@ class Sieve:
         """Return the positions of the texts that hold a pattern, in order; None is none."""
         if kernel.compiled is not None:
             taken_for = self._taken_for
-            found: list[int] = kernel.compiled.sift(list(texts), self._fits, taken_for.becomes, taken_for.meet)
+            found: list[int] = kernel.compiled.sift(
+                list(texts), self._fits, taken_for.becomes, taken_for.meet
+            )
             return found
         return self._sift([text or "" for text in texts])
 

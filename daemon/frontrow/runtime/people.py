@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontrow.core import facts as fact
+from frontrow.core import kernel
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 
@@ -36,19 +37,21 @@ class People:
         """Take names and telling words from a frame; ``rows[i]`` is the row of event i's viewer, or -1."""
         if not len(frame):
             return
-        of_event = np.asarray(rows)
+        of_event = np.asarray(rows, np.int64)
         missing = int(of_event.max()) + 2 - len(self._names)
         if missing > 0:
             self._names[-1:] = self._words[-1:] = [None] * (missing + 1)
         names, words = self._names, self._words
-        listed = of_event.tolist()
-        for row, name in zip(listed, frame.names, strict=True):
-            if name:
-                names[row] = name[:MAX_NAME].encode("utf-8", "surrogatepass")
+        if kernel.compiled is not None:
+            kernel.compiled.keep_last(np.ascontiguousarray(of_event), list(frame.names), names, MAX_NAME)
+        else:
+            for row, name in zip(of_event.tolist(), frame.names, strict=True):
+                if name:
+                    names[row] = name[:MAX_NAME].encode("utf-8", "surrogatepass")
         for position in np.flatnonzero(np.asarray(frame.facts) & _TELLING).tolist():
             text = frame.texts[position]
             if text:
-                words[listed[position]] = text[:MAX_WORDS].encode("utf-8", "surrogatepass")
+                words[of_event[position]] = text[:MAX_WORDS].encode("utf-8", "surrogatepass")
 
     def free(self, rows: Iterable[int]) -> None:
         """Forget names and words of rows: of viewers who have left memory, before another is given their number, or who are erased."""
