@@ -814,7 +814,56 @@ static PyObject *read_events(PyObject *Py_UNUSED(module), PyObject *const *args,
     return found;
 }
 
+/* ---------------------------------------------------------------- columns of few different texts */
+
+PyDoc_STRVAR(codes_doc,
+    "code_column(column)\n--\n\n"
+    "Return a column's different values, in the order in which they come, and each one's number, of 16 bits, the low byte first.");
+
+static PyObject *code_column(PyObject *Py_UNUSED(module), PyObject *column)
+{
+    if (!PyList_Check(column)) {
+        PyErr_SetString(PyExc_TypeError, "a list is wanted");
+        return NULL;
+    }
+    Py_ssize_t length = PyList_GET_SIZE(column), last_code = -1;
+    PyObject *values = PyList_New(0), *known = PyDict_New(), *last = NULL;
+    PyObject *codes = PyBytes_FromStringAndSize(NULL, 2 * length);
+    unsigned char *out = codes == NULL ? NULL : (unsigned char *)PyBytes_AS_STRING(codes);
+
+    /* A value may have Python's own comparison, which may change the list. */
+    for (Py_ssize_t i = 0; values != NULL && known != NULL && codes != NULL && i < length; i++) {
+        PyObject *value = i < PyList_GET_SIZE(column) ? PyList_GET_ITEM(column, i) : Py_None;
+        if (value != last || last_code < 0) { /* neighbours are often one object */
+            PyObject *code = PyDict_GetItemWithError(known, value);
+            if (code == NULL) {
+                Py_ssize_t next = PyList_GET_SIZE(values);
+                if (next > 0xffff) {
+                    PyErr_SetString(PyExc_OverflowError, "more different values than 16 bits tell apart");
+                }
+                code = PyErr_Occurred() ? NULL : PyLong_FromSsize_t(next);
+                if (code == NULL || PyDict_SetItem(known, value, code) < 0 || PyList_Append(values, value) < 0) {
+                    Py_XDECREF(code);
+                    Py_CLEAR(codes);
+                    break;
+                }
+                Py_DECREF(code);
+            }
+            last_code = PyLong_AsSsize_t(code);
+            last = value;
+        }
+        out[2 * i] = (unsigned char)(last_code & 0xff);
+        out[2 * i + 1] = (unsigned char)(last_code >> 8);
+    }
+    Py_XDECREF(known);
+    PyObject *found = values != NULL && codes != NULL ? PyTuple_Pack(2, values, codes) : NULL;
+    Py_XDECREF(values);
+    Py_XDECREF(codes);
+    return found;
+}
+
 PyMethodDef columns_methods[] = {
+    {"code_column", code_column, METH_O, codes_doc},
     {"event_layout", event_layout, METH_VARARGS, layout_doc},
     {"read_events", (PyCFunction)(void (*)(void))read_events, METH_FASTCALL, read_doc},
     {NULL, NULL, 0, NULL},

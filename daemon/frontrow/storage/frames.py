@@ -19,6 +19,7 @@ import numpy as np
 import zstandard
 from msgspec import Struct
 
+from frontrow.core import kernel
 from frontrow.core.errors import StoreDamaged
 from frontrow.core.frames import PERSONAL_SELDOM, SELDOM, Frame
 from frontrow.core.sketches import BITS
@@ -230,14 +231,17 @@ def _sparse(column: Sequence[Any]) -> list[Any] | None:
 
 
 def _coded(column: Sequence[str | None]) -> _Coded:
+    if kernel.compiled is not None:
+        values, indices = kernel.compiled.code_column(_list(column))
+        return _Coded(values, indices if len(values) > 1 else b"")
     if column and column.count(column[0]) == len(column):
         return _Coded([column[0]], b"")
     codes: dict[str | None, int] = {value: code for code, value in enumerate(dict.fromkeys(column))}
     # A frame has some thousand events, so 16 bits are enough; array() says so if one day they are not.
-    indices = array("H", [codes[value] for value in column])
+    numbers = array("H", [codes[value] for value in column])
     if sys.byteorder == "big":
-        indices.byteswap()
-    return _Coded(list(codes), indices.tobytes())
+        numbers.byteswap()
+    return _Coded(list(codes), numbers.tobytes())
 
 
 def _decoded(column: _Coded, events: int) -> list[Any]:
