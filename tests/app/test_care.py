@@ -296,3 +296,20 @@ async def result_of(crm: Caller, wanted: str) -> Any:
                 if [each["result"] for each in found] == [wanted]:
                     return (await crm.get("touches/preview")).json()["counts"]
             await asyncio.sleep(0.01)
+
+
+async def test_a_number_that_people_type_when_they_have_to_is_nobodys_unless_somebody_says_so(
+    daemon: Running,
+) -> None:
+    typed = "13812345678"
+    lead = await lead_of(daemon, form("v1", typed))
+    assert lead["quality"] == "Q0"
+    crm = Caller(daemon, Role.CRM)
+    exact = await crm.post("numbers", list="test", numbers=[typed], remove=True)
+    assert exact.status_code == 200
+    shown = (await Caller(daemon, Role.MANAGER).get(f"leads/{lead['lead']}")).json()
+    assert shown["quality"] == "Q3"
+    again = await lead_of(daemon, form("v2", typed), form("v3", "13812340678"))
+    assert again["quality"] == "Q3", "it stays off the list"
+    leads = (await Caller(daemon, Role.MANAGER).get("inbox?view=all")).json()["leads"]
+    assert {each["quality"] for each in leads} == {"Q3"}

@@ -334,3 +334,15 @@ def test_what_was_merged_stays_so_when_the_lead_that_it_went_into_is_closed() ->
     data = {"a": B, "b": {"kind": "crm", "key": "c-1"}, "source": "crm", "confidence": 1.0}
     scene.say("identity_link", 4 * MINUTE, id="more", data=data)
     assert [(row.lead, row.status) for row in scene.leads()] == [(won.lead, "won")]
+
+
+def test_an_outcome_lifts_quality_and_never_lowers_it_but_to_nothing() -> None:
+    scene = Scene()
+    lead = followed(scene)
+    levels = []
+    for minute, outcome in enumerate(("no_answer", "interested", "no_answer"), start=1):
+        levels.append(scene.act("lead_outcome", lead, minute * MINUTE, seller="li", outcome=outcome).quality)
+    sold = scene.act("lead_outcome", lead, 5 * MINUTE, seller="li", outcome="won")
+    other = followed(scene, "other", 6 * MINUTE, "wang")
+    gone = scene.act("lead_outcome", other, 7 * MINUTE, seller="wang", outcome="empty_number")
+    assert (levels, sold.quality, gone.quality) == ([1, 4, 4], 5, 0)

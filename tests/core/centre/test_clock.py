@@ -22,7 +22,6 @@ from frontrow.core.centre.clock import (
     Timer,
     TimerKind,
     business_due,
-    business_elapsed_ms,
     cause_of_breach,
     consequence,
     measure,
@@ -30,6 +29,7 @@ from frontrow.core.centre.clock import (
     timers_after,
     version_of,
 )
+from tests.support.oracles import business_elapsed_ms
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -173,21 +173,13 @@ def test_commerce_has_the_outcomes_that_sellers_know(name: str) -> None:
     assert outcome is not None
     assert outcome.zh == name
     assert live(COMMERCE, CLAIM, tap(code)).status == status, "by one tap"
-    assert COMMERCE.quality_after(code, 1) == quality
+    assert (1 if outcome.quality is None else outcome.quality) == quality
 
 
 def test_what_the_model_learns_from_is_said_by_the_pack() -> None:
     assert COMMERCE.won == {"won"}
     assert COMMERCE.lost == {"not_interested", "lost", "do_not_contact"}
     assert not AUTO.won & AUTO.lost
-
-
-def test_an_outcome_lifts_quality_and_never_lowers_it_but_to_nothing() -> None:
-    assert COMMERCE.quality_after("interested", 5) == 5
-    assert COMMERCE.quality_after("no_answer", 3) == 3
-    assert COMMERCE.quality_after("empty_number", 4) == 0
-    assert COMMERCE.quality_after("of another trade", 2) == 2
-    assert AUTO.quality_after("drive_done", 4) == 5, "Q5: the test drive is done"
 
 
 DRIVE = ("drive_booked", "drive_prepared", "drive_executed", "drive_evaluated")

@@ -53,7 +53,8 @@ def prepared(*events: Event, sealer: FakeSealer | None = None) -> list[Event]:
 def test_a_form_with_consent_becomes_facts_and_a_sealed_rest() -> None:
     sealer = FakeSealer()
     [kept] = prepared(form(), sealer=sealer)
-    assert kept.data == {"phone": KEY, "country": "CN", "province": "北京", "city": "北京"}
+    region = {"country": "CN", "province": "北京", "city": "北京"}
+    assert kept.data == {"phone": KEY, **region, "test_number": True}, "nobody is reached at that number"
     assert kept.fields is not None
     assert kept.fields.keys() == {"sealed", "masked"}
     assert kept.fields["masked"] == "138****8000"

@@ -20,10 +20,10 @@ from frontrow.core.centre.stages import (
     Step,
     Workflow,
     act_of,
-    flaw,
     step,
 )
 from frontrow.core.events import PEOPLE_KINDS
+from tests.support.oracles import flaw
 from tests.support.rooms import event
 
 POLICY = SlaPolicy(protection_s=100, recycle_s=1_000, cooldown_s=50)

@@ -90,6 +90,7 @@ RELEVANT = (
     }
 )
 NUMBER_LISTS = ("blacklist", "staff", "test")
+REAL_NUMBERS = "not_test"  # those that somebody has taken off the list of test numbers
 CLOCK = "clock"  # the actor of what timers do
 REFUSALS_KEPT = 1_000
 FROM_POOL = "from_pool"  # in a timeline: the pool that a lead left, where every seller saw it
@@ -752,6 +753,8 @@ class Centre:
             form=event.form,
         )
         self._book.put(contact)
+        if data.get("test_number") is True:
+            self._list_test_number(number)
         self._consent(owner, "contact", "", True, at, event.form or "form")
         if owner != number:
             self._join(ids.Link(key, owner, number, "form", 1.0, at), at)
@@ -1503,6 +1506,16 @@ class Centre:
             test=lists.get("test", frozenset()),
         )
 
+    def _list_test_number(self, number: ids.Identity) -> None:
+        """Put a number that nobody is reached at on the list of test numbers, unless somebody has taken it off."""
+        known = self._book.state("numbers")
+        value = {} if known is None else dict(known.value)
+        if number.key in value.get(REAL_NUMBERS, ()) or number.key in value.get("test", ()):
+            return
+        value["test"] = sorted({*value.get("test", ()), number.key})
+        self._put_state("numbers", value)
+        self._numbers = self._numbers_of(self._book.state("numbers"))
+
     def _on_numbers(self, event: Event, at: int) -> None:
         """Numbers, as keyed hashes, are put on a list or taken off it; leads with them are judged again."""
         data = event.data or {}
@@ -1515,6 +1528,9 @@ class Centre:
         listed = {number.key for number in numbers}
         before = set(value.get(name, ()))
         value[name] = sorted(before - listed if off else before | listed)
+        if name == "test":
+            real = set(value.get(REAL_NUMBERS, ()))
+            value[REAL_NUMBERS] = sorted(real | listed if off else real - listed)
         self._put_state("numbers", value)
         self._numbers = self._numbers_of(self._book.state("numbers"))
         customers: set[str] = set()

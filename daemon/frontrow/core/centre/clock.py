@@ -145,7 +145,7 @@ def business_due(start: int, seconds: float, policy: SlaPolicy) -> int:
         raise ValueError("seconds must not be negative")
     at = start
     if left and policy.in_quiet_hours == "stand":
-        for quiet_from, quiet_to in _quiet_after(start, policy):
+        for quiet_from, quiet_to in quiet_after(start, policy):
             if at + left <= quiet_from:
                 break
             left -= max(0, quiet_from - at)
@@ -153,26 +153,13 @@ def business_due(start: int, seconds: float, policy: SlaPolicy) -> int:
     return at + left
 
 
-def business_elapsed_ms(start: int, end: int, policy: SlaPolicy) -> int:
-    """Return how much working time lies between two moments (UTC ms), in ms; 0 where ``end`` is not after ``start``."""
-    if end <= start:
-        return 0
-    worked = end - start
-    if policy.in_quiet_hours == "stand":
-        for quiet_from, quiet_to in _quiet_after(start, policy):
-            if quiet_from >= end:
-                break
-            worked -= max(0, min(quiet_to, end) - max(quiet_from, start))
-    return worked
-
-
 def quiet_until(at: int, hours: Hours) -> int:
     """Return when quiet hours are over, or ``at`` itself where they are not on (UTC ms)."""
-    begin, end = next(_quiet_after(at, hours), (at + 1, at))
+    begin, end = next(quiet_after(at, hours), (at + 1, at))
     return end if begin <= at else at
 
 
-def _quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
+def quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
     """Yield the quiet spans that end after ``at``, as (from, to) in UTC ms: apart from each other, in order.
 
     Endless where quiet hours are given (which leave time to work, as whoever holds them has seen to); what is quiet on one local day may touch what is quiet on the next.

@@ -251,13 +251,6 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
             and taxonomy[: len(each.line)] == each.line
         )
 
-    def quality_after(self, outcome: str, quality: int) -> int:
-        """Return a lead's quality (0 to 5) after an outcome; of an unknown one it is what it was."""
-        known = self.outcome(outcome)
-        if known is None or known.quality is None:
-            return quality
-        return 0 if known.quality == 0 else max(quality, known.quality)
-
     def churn_risk(self, outcomes: Iterable[str]) -> int:
         """Return the risk of losing a customer, 0 to 100, after all that was said of them, in order.
 

@@ -22,6 +22,7 @@ from frontrow.core.centre.identities import (
     masked_phone,
     viewer_identity,
 )
+from frontrow.core.centre.quality import is_test_number
 from frontrow.core.centre.regions import region_of_number
 from frontrow.core.contact import form_facts
 from frontrow.core.events import Event
@@ -30,6 +31,7 @@ from frontrow.core.ports import Sealer
 
 PURPOSE = "form"
 SEALED, MASKED = "sealed", "masked"  # what is in the place of a form's fields
+TEST_NUMBER = "test_number"  # the fact of a number that people type when they have to type one
 UNREADABLE = "unreadable"  # the fact of a form in whose field for a number there is none that can be called
 
 Unseal = Callable[[Identity, str, bytes], bytes | None]
@@ -41,7 +43,8 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 def seal_forms(frame: Frame, sealer: Sealer, region: str) -> None:
     """Seal the fields that a frame's forms bring with consent, and derive the facts of their numbers.
 
-    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called, and
+    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called (with ``"test_number": true``
+    where nobody is reached at it, see :func:`frontrow.core.centre.quality.is_test_number`), and
     ``{"unreadable": true}`` where it holds something else in such a number's place;
     ``event.fields`` becomes ``{"sealed"}``, in base64, and ``"masked"`` with a number. ``region`` (ISO 3166) is where
     numbers without a country's code are dialled from. The frame must be the caller's alone.
@@ -109,6 +112,7 @@ def _sealed_in(fields: Mapping[str, Any]) -> bytes | None:
         return None
 
 
-def _facts_of(number: str, key: str) -> dict[str, str]:
+def _facts_of(number: str, key: str) -> dict[str, Any]:
     region = region_of_number(number)
-    return {"phone": key, "country": region.country, "province": region.province, "city": region.city}
+    facts = {"phone": key, "country": region.country, "province": region.province, "city": region.city}
+    return facts | ({TEST_NUMBER: True} if is_test_number(number) else {})

@@ -237,28 +237,6 @@ _KINDS: Mapping[str, ActKind] = {
 }
 
 
-def flaw(state: LeadState, workflow: Workflow) -> str | None:
-    """Return what is impossible about a state, or None. No step leads to such a state; a restored one can be checked."""
-    closed = state.status in CLOSED
-    flaws = {
-        "in follow-up by nobody": state.status == "following" and state.owner is None,
-        "owned without being in follow-up": state.status in ("new", "pooled") and state.owner is not None,
-        "offered though it is not new": state.offered_to is not None and state.status != "new",
-        "awaits approval though it is not new": state.awaits_approval and state.status != "new",
-        "in follow-up without a stage": state.status == "following" and state.stage is None,
-        "in a stage that is not": state.stage is not None and state.stage not in workflow.stages,
-        "closed without an outcome": closed and state.outcome is None,
-        "without a reason": state.status in ("lost", "invalid") and state.reason is None,
-        "closed by nobody": closed and state.closed_by is None,
-        "without review": state.status in ("lost", "invalid") and state.review is None,
-        "in review though it is not lost": state.status not in ("lost", "invalid")
-        and state.review is not None,
-        "a reason for nothing": state.status not in ("lost", "invalid") and state.reason is not None,
-        "lost or won by nobody": state.status in ("won", "lost") and state.owner is None,
-    }
-    return next((name for name, is_so in flaws.items() if is_so), None)
-
-
 # ---- rules, each (state, act, workflow, policy) -> Step | Refusal
 
 
