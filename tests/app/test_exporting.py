@@ -34,12 +34,13 @@ from frontrow.storage.centre.exports import (
     TIMELINE_COLUMNS,
     ExportImpossible,
 )
-from frontrow.storage.store import Store
+from frontrow.storage.store import Alert, Store
 from frontrow.storage.vault import Vault
 from frontrow.storage.vault import path_beside as vault_beside
 from tests.app.test_daemon import hot
 from tests.app.test_desk import ORGANISATION, Person
 from tests.centre.test_indicators import START, company, lead
+from tests.support.alerts import an_alert
 from tests.support.daemons import running, write_config
 
 CELLS = ("=1+2", "+86", "-3", "@sum", "\t=1", "\r=1", "＝1", "李想,\"小王\"\n下一行", "𠮷", "0123")  # fmt: skip
@@ -203,6 +204,21 @@ def test_indicators_are_exported_with_what_they_are_made_of(run: Any, tmp_path: 
     assert rows == {'{"team":null}': ("0", "3", ""), '{"team":"hz"}': ("0", "3", "")}  # A was won after now
     assert run("indicators", "--out", str(tmp_path / "all.csv")) == 0
     assert run("indicators", "--out", str(out), "--indicator", "raw_leads", "--cut", "team") == 1
+
+
+def test_indicators_of_alerts_are_those_of_the_store(run: Any, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store.db")
+    store.outbox_add(
+        [(Alert("wecom", f"k{number}", an_alert()), START - 4_000 + number) for number in range(4)]
+    )
+    ids = [row[0] for row in store.outbox_due("wecom", START, 10)]
+    store.outbox_delivered(ids[:3], START - 1_000, "m-1")
+    store.outbox_dead(ids[3:], START - 1_000, "gone")
+    store.close()
+    out = tmp_path / "i.csv"
+    assert run("indicators", "--out", str(out), "--indicator", "alert_delivery_rate") == 0
+    [row] = read_csv(out)
+    assert (row["numerator"], row["denominator"], row["value"]) == ("3", "4", "0.75")
 
 
 def test_whole_numbers_need_a_purpose_and_leave_a_trace(run: Any, tmp_path: Path) -> None:

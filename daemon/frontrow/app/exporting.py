@@ -1,6 +1,7 @@
 """``frontrow export``: leads, their timelines and the indicators out of the lead centre's database, while the daemon runs or not."""
 
 import base64
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from frontrow.app.lead_centre import database_url
 from frontrow.config import Config
 from frontrow.core.centre.book import LeadRow
 from frontrow.core.centre.identities import Identity
-from frontrow.core.centre.indicators import CATALOGUE, Question, QuestionRefused
+from frontrow.core.centre.indicators import BY_ID, CATALOGUE, Question, QuestionRefused
 from frontrow.core.centre.reveals import reveal_events
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import form_facts
@@ -24,7 +25,7 @@ from frontrow.core.ports import Clock
 from frontrow.storage.centre import exports
 from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk
-from frontrow.storage.centre.indicators import query
+from frontrow.storage.centre.indicators import MESSAGES, Message, query
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow.storage.vault import Vault, master_key, path_beside
@@ -67,12 +68,21 @@ def export(
                         each.id for each in CATALOGUE if set(cuts) <= set(each.cuts)
                     )
                     question = Question(indicators=asked, cuts=tuple(cuts), from_at=from_at, to_at=to_at)
-                    rows = exports.figure_rows(query(db, question))
+                    rows = exports.figure_rows(query(db, question, _messages(config, question)))
                     return exports.write(out, format, exports.FIGURE_COLUMNS, rows, what)
     except QuestionRefused as error:
         raise exports.ExportImpossible(str(error)) from error
     finally:
         engine.dispose()
+
+
+def _messages(config: Config, question: Question) -> list[Message]:
+    """Return the messages of the outbox, of which some indicators are made; none where there is no store beside the database."""
+    asked = {BY_ID[name].numerator for name in question.indicators if name in BY_ID}
+    if not asked & MESSAGES or not config.storage.path.exists():
+        return []
+    with contextlib.closing(Store.open_to_read(config.storage.path)) as store:
+        return [Message(*each) for each in store.outbox_times(question.from_at, question.to_at)]
 
 
 def moment(text: str, otherwise: int) -> int:
