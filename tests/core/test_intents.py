@@ -109,6 +109,14 @@ def test_spacing_width_and_characters_do_not_change_what_is_asked(index: int, ch
     assert room.detect(text.upper()) == expected
 
 
+def test_every_sign_may_be_as_wide_as_an_ideograph() -> None:
+    """A Chinese keyboard writes ｗｈａｔ＇ｓ with an apostrophe of its own."""
+    room = default_lexicon().for_room()
+    wide = {code: code + 0xFEE0 for code in range(ord("!"), ord("~") + 1)}
+    changed = [text for text, _ in labelled() if room.detect(text.translate(wide)) != room.detect(text)]
+    assert changed == []
+
+
 def test_traditional_characters_do_not_change_what_is_asked() -> None:
     converter: Any = opencc.OpenCC("s2t")
     room = default_lexicon().for_room()

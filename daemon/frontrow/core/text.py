@@ -25,7 +25,7 @@ from frontrow.core.translation import Codes, Translation, codes_of, text_of
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _DROPPED = frozenset({"Mn", "Me", "Mc", "Cf", "Cc", "Cs", "Co", "Cn"})
 _SPACES = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85")
-_APOSTROPHES = frozenset("'\u2018\u2019\u02bc`\u00b4")
+_APOSTROPHES = frozenset("'\u2018\u2019\u02bc`\u00b4\uff07\uff40")
 
 # Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, radicals to ideographs with kana and Bopomofo
 # between them, compatibility ideographs, and the planes of the rarer ideographs.
