@@ -24,6 +24,7 @@ from frontrow.config import Config
 from frontrow.core.alerts import Addressee
 from frontrow.core.centre.book import LeadRow, Told
 from frontrow.core.centre.centre import PLATFORM, ROOM, Centre
+from frontrow.core.centre.conduct import INTERVALS
 from frontrow.core.centre.organisation import change_data
 from frontrow.core.centre.policy import policy_data
 from frontrow.core.errors import StoreDamaged, StoreLocked
@@ -98,6 +99,11 @@ def story() -> list[tuple[Event, list[Lead]]]:
         else:
             said = event("comment", number, at, viewer=viewer, name=viewer, text="多少钱")
             found.append((said, [hot_lead(viewer, START + at, session=f"s{number}")]))
+    begins = EVENTS * 2 * MINUTE
+    for tick in range(INTERVALS + 2):  # somebody who acts by the clock, and is hot before that can be seen
+        at = begins + tick * MINUTE // 4
+        said = event("comment", 1_000 + tick, at, viewer="metronome", text="多少钱")
+        found.append((said, [hot_lead("metronome", START + at, session="s-last")] if tick == 2 else []))
     return found
 
 
@@ -212,6 +218,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     asyncio.run(run())
     found = decided(url), letters(path)
     assert len(found[0]["leads"]) > 4 and len(found[1]) > 20, "else nothing is tried here"
+    assert any("clockwork" in entry for entry in found[0]["leads"]), "else nobody's conduct is looked at here"
     return found
 
 

@@ -10,16 +10,18 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from frontrow.core.centre.book import LeadRow, Position, Told
 from frontrow.core.centre.centre import Centre, Shown
+from frontrow.core.centre.conduct import Conduct, Finding
 from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.errors import StoreDamaged
 from frontrow.core.frames import Frame
@@ -28,7 +30,7 @@ from frontrow.core.ports import Clock
 from frontrow.runtime.pipeline import Applied
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
-from frontrow.storage.centre.rooms import load_rooms, save_rooms
+from frontrow.storage.centre.rooms import load_conduct, load_rooms, save_conduct, save_rooms
 from frontrow.storage.store import Alert, Store, made_order
 
 FRAMES_HELD = 64  # in memory; more are read from the journal when their turn comes
@@ -58,6 +60,7 @@ class Made:
     """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers.
 
     ``duplicates`` were heard with it or since the one before it, by (platform, room); None: it comes from the journal, which has none.
+    ``found`` is what :class:`Conduct` has seen in it.
     """
 
     seq: int
@@ -65,6 +68,7 @@ class Made:
     leads: Sequence[tuple[int, Lead]]
     shown: Mapping[str, Shown] = field(default_factory=dict)
     duplicates: Mapping[tuple[str, str], int] | None = None
+    found: Sequence[Finding] = ()
 
 
 def follow(
@@ -83,12 +87,12 @@ def follow(
     position = book.position()
     now = max(centre.now_after(each.frame) for each in made)
     due = book.next_due is not None and book.next_due <= now
-    concerned = due or any(centre.concerns(each.frame) or each.leads for each in made)
+    concerned = due or any(centre.concerns(each.frame) or each.leads or each.found for each in made)
     if concerned:
         book.begin()
         for each in made:
             if skipped is None:
-                centre.apply(each.frame, each.leads, each.shown)
+                centre.apply(each.frame, each.leads, each.shown, each.found)
             else:
                 _apply_apart(book, centre, each, skipped)
     else:
@@ -108,13 +112,18 @@ def _apply_apart(
             for place, lead in made.leads
             if place == end - 1 or (place < 0 and end == 1)
         ]
+        found = [
+            msgspec.structs.replace(each, position=each.position - begin)
+            for each in made.found
+            if each.position == end - 1 or (each.position < 0 and end == 1)
+        ]
         part = frame.part(begin, end)
-        if not leads and end < len(frame) and not centre.concerns(frame.part(end - 1, end)):
+        if not leads and not found and end < len(frame) and not centre.concerns(frame.part(end - 1, end)):
             continue
         begin = end
         try:
             with book.attempt():
-                centre.apply(part, leads, made.shown)
+                centre.apply(part, leads, made.shown, found)
         except sa.exc.OperationalError:
             raise  # the database's trouble, not the event's
         except Exception as error:
@@ -162,6 +171,7 @@ class CentreFollower:
         self._clock = clock
         self._observer = observer
         self._counts = RoomFacts() if counts is None else counts
+        self._conduct = Conduct()
         self._unheard: Counter[tuple[str, str]] = Counter()  # duplicates since the last frame
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="centre")
         self._held: deque[Made] = deque()
@@ -199,6 +209,9 @@ class CentreFollower:
         self._seq = self._written = opened[0].position().seq
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, load_rooms, opened[0].engine, self._counts)
+        await loop.run_in_executor(
+            self._thread, load_conduct, opened[0].engine, self._conduct, self._counts.seq
+        )
 
     async def close(self) -> None:
         """Write the position and close the database; idempotent."""
@@ -262,14 +275,15 @@ class CentreFollower:
     async def _count_again(self) -> None:
         """Count what was applied before a restart, and whose counts were not written: the whole journal, where the tables are new."""
         loop = asyncio.get_running_loop()
-        while self._counts.seq < self._seq:
-            made = await self._store.call(self._read, self._counts.seq)
+        while (counted := min(self._counts.seq, self._conduct.seq)) < self._seq:
+            made = await self._store.call(self._read, counted)
             await loop.run_in_executor(self._thread, self._count, made)
 
     def _count(self, made: Sequence[Made]) -> None:
         for each in made:
             if each.seq <= self._seq:
                 self._counts.take(each.seq, each.frame)
+                self._conduct.take(each.seq, each.frame, each.leads)
 
     async def _resume(self) -> None:
         """Go on from where the database says it is: of a commit whose answer was lost nobody else knows whether it was done."""
@@ -339,12 +353,17 @@ class CentreFollower:
         book, centre = self._opened
         for each in made:
             self._counts.take(each.seq, each.frame, each.duplicates)
-        if not follow(book, centre, made, mark):
-            if made[-1].seq - self._written < UNWRITTEN_FRAMES and not self._counts.due:
+        if not follow(book, centre, self._looked_at(made), mark):
+            if made[-1].seq - self._written < UNWRITTEN_FRAMES and not (
+                self._counts.due or self._conduct.due
+            ):
                 return None
             book.begin()
             return []
         return self._alerts(book, centre, centre.take_told())
+
+    def _looked_at(self, made: Sequence[Made]) -> list[Made]:
+        return [replace(each, found=self._conduct.take(each.seq, each.frame, each.leads)) for each in made]
 
     def _apply_apart(self, made: Sequence[Made], mark: bytes) -> list[tuple[Alert, int]]:
         """Apply frames of which one has an event that fails: it must not stop what comes after it."""
@@ -355,18 +374,23 @@ class CentreFollower:
             self._observer.centre_skipped()
             log.error("centre_event_skipped", seq=seq, error=type(error).__name__)
 
-        if not follow(book, centre, made, mark, skipped=skipped):
+        if not follow(book, centre, self._looked_at(made), mark, skipped=skipped):
             book.begin()
         return self._alerts(book, centre, centre.take_told())
 
     def _commit(self, seq: int) -> list[LeadRow]:
         assert self._opened is not None
-        counted = self._counts.due
+        counted, looked = self._counts.due, self._conduct.due
         if counted:
             save_rooms(self._opened[0].db, self._counts)
+        if looked:
+            save_conduct(self._opened[0].db, self._conduct)
         changed = self._opened[0].commit()
         if counted:
             self._counts.written()
+        if looked:
+            self._conduct.written()
+        self._conduct.settled(seq)
         self._written = seq
         return changed
 
@@ -376,6 +400,7 @@ class CentreFollower:
             if not self.failing:  # else nobody knows what the database holds
                 book.begin()
                 save_rooms(book.db, self._counts)
+                save_conduct(book.db, self._conduct)
                 book.commit()
         except (
             SQLAlchemyError,

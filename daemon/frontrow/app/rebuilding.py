@@ -10,7 +10,7 @@ Who saw whole numbers in an export before that was journalled is taken over from
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -19,13 +19,14 @@ from frontrow.app.lead_centre import database_url, make_policy, masked, room_fac
 from frontrow.app.parts import make_pack
 from frontrow.config import Config
 from frontrow.core.centre.centre import Centre, Shown
+from frontrow.core.centre.conduct import Conduct
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.core.frames import Frame
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.beside import Beside
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import WRITES, address_of, engine_of, open_database
-from frontrow.storage.centre.rooms import save_rooms
+from frontrow.storage.centre.rooms import save_conduct, save_rooms
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Store
 
@@ -99,7 +100,7 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
         book.begin()
         centre.load()
         book.roll_back()
-        counts, heard = room_facts(config), Heard()
+        counts, conduct, heard = room_facts(config), Conduct(), Heard()
         done = 0
         while done < until:
             made = [heard.shown(each) for each in read_made(store, done, min(FRAMES_A_STEP, until - done))]
@@ -107,6 +108,7 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
                 raise StoreDamaged(f"the journal ends at frame {done}")
             for each in made:
                 counts.take(each.seq, each.frame)
+            made = [replace(each, found=conduct.take(each.seq, each.frame, each.leads)) for each in made]
             done = made[-1].seq
             mark = store.mark(done)
             assert mark is not None  # it was read just now
@@ -115,10 +117,13 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
                 book.begin()
             if counted:
                 save_rooms(book.db, counts)
+            if done == until:
+                save_conduct(book.db, conduct)
             if counted or concerned:
                 book.commit()
             if counted:
                 counts.written()
+            conduct.settled(done)
             centre.take_told()
             progress(done, until)
         book.begin()

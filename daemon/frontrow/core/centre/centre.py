@@ -49,6 +49,7 @@ from frontrow.core.centre.clock import (
     consequence,
     timers_after,
 )
+from frontrow.core.centre.conduct import SIGNS, Finding
 from frontrow.core.centre.facts import LeadFacts, Region
 from frontrow.core.centre.meeting import Meeting, meeting
 from frontrow.core.centre.nurture import Touch
@@ -193,11 +194,16 @@ class Centre:
         self._told = [*told, *self._told]
 
     def apply(
-        self, frame: Frame, leads: Sequence[tuple[int, Lead]], shown: Mapping[str, Shown] | None = None
+        self,
+        frame: Frame,
+        leads: Sequence[tuple[int, Lead]],
+        shown: Mapping[str, Shown] | None = None,
+        found: Sequence[Finding] = (),
     ) -> None:
         """Apply the relevant events of a durable frame and the leads that it made, each (position, lead) in the order of making.
 
         ``shown`` is what may be shown of the viewers of these leads, by lead; what is missing there is looked for in the frame.
+        ``found`` are signs of these viewers' conduct, in order.
         """
         self.load()
         position = self._book.position()
@@ -207,7 +213,10 @@ class Centre:
         made: dict[int, list[Lead]] = {}
         for at, lead in leads:
             made.setdefault(at, []).append(lead)
-        for at in sorted({*events, *made}):
+        signs: dict[int, list[Finding]] = {}
+        for finding in found:
+            signs.setdefault(finding.position, []).append(finding)
+        for at in sorted({*events, *made, *signs}):
             event = events.get(at)
             if event is not None:
                 self._fire(nows[at])
@@ -215,6 +224,9 @@ class Centre:
             for lead in made.get(at, ()):
                 self._fire(lead.decided_at)
                 self._take_lead(lead, (shown or {}).get(lead.lead) or _shown(frame, at, lead.viewer))
+            for finding in signs.get(at, ()):
+                self._fire(finding.at)
+                self._suspect(finding)
         self._fire(nows[-1])
         position.now = nows[-1]
         self._save()
@@ -1423,6 +1435,20 @@ class Centre:
         if row.status == "invalid":
             row.quality = 0
 
+    def _suspect(self, finding: Finding) -> None:
+        """Let a sign of a viewer's conduct stand on their customer's leads that are not closed, and ask somebody to look."""
+        viewer = ids.viewer_identity(storable_text(finding.platform), storable_text(finding.viewer))
+        identity = self._book.identity(viewer.kind, viewer.key)
+        if identity is None or not self.policy.doubts.conduct:
+            return
+        for row in self._book.leads_of(identity.customer):
+            if row.status not in CLOSED and finding.sign not in row.flags:
+                row.flags = sorted({*row.flags, finding.sign})
+                self._settle_quality(row)
+                self._note(row, "suspected", CLOCK, finding.at, {"sign": finding.sign, **finding.told})
+                self._queue.doubt(row, finding.at)
+                self._changed(row)
+
     def _flag(self, platform: str, viewer: str | None, flag: str, kind: str, event: Event, at: int) -> None:
         """Note something of a viewer on the leads of whose customer they are; of one without a lead nothing is kept."""
         identity = None if viewer is None else self._book.identity(f"{ids.VIEWER}{platform}", viewer)
@@ -1740,7 +1766,9 @@ _EVENTS = {
 _ALWAYS_NOTED = frozenset(
     {"lead_touch", "lead_note", "lead_outcome", "lead_review", "waiting", "store_transfer"}
 )
-_FLAGS = ("staff", "bot", "spam", "crowd", "linkable", "confirmed", "booked", "test_drive_done", "ordered")
+_FLAGS = (
+    "staff", "bot", "spam", "crowd", *SIGNS, "linkable", "confirmed", "booked", "test_drive_done", "ordered",
+)  # fmt: skip
 
 
 def _state_of(row: LeadRow) -> LeadState:

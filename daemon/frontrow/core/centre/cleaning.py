@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from frontrow.core.centre.facts import NOWHERE, Region
-from frontrow.core.centre.quality import Fault
+from frontrow.core.centre.quality import SPAM_FAULTS, Fault
 
 # ---------------------------------------------------------------------- tasks
 
@@ -137,9 +137,11 @@ class Doubt(StrEnum):
 
 
 class DoubtRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``viewers_per_phone``: on how many viewers of one platform a number may be before it is nobody's own."""
+    """``viewers_per_phone``: on how many viewers of one platform a number may be before it is nobody's own. ``conduct``: whether who behaves
+    like a machine, or as one with others, is suspected (:mod:`frontrow.core.centre.conduct`)."""
 
     viewers_per_phone: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    conduct: bool = True
 
 
 class DoubtFacts(Struct, frozen=True, kw_only=True):
@@ -160,7 +162,7 @@ class DoubtFacts(Struct, frozen=True, kw_only=True):
 
 def doubts_about(facts: DoubtFacts, rules: DoubtRules) -> tuple[Doubt, ...]:
     """Return why a person should look at this lead; empty where nobody needs to."""
-    suspected = {Fault.SPAM, Fault.BOT, Fault.CROWD} & set(facts.faults)
+    suspected = SPAM_FAULTS & set(facts.faults)
     countries = {facts.declared.country, facts.of_number.country} - {""}
     contradictory = len(facts.phones) > 1 or len(countries) > 1 or {"yes", "no"} <= facts.intents
     consented = Fault.NO_CONSENT not in facts.faults

@@ -4,7 +4,7 @@ Quality says nothing of how eager a viewer is; that is the grade. It is decided 
 a number, a name or a text, since these may be destroyed.
 
 Faults are of three sorts. What somebody *knows* (staff, a test, a number on a list) makes a lead invalid whatever else is known.
-What is only *suspected* (a bot, spam, a crowd, a region by the number's prefix) gives way to a person who has confirmed the
+What is only *suspected* (a bot, spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a person who has confirmed the
 lead, to a booking and to an order. The others take a contact away, or are for the merge, and leave the lead as it is.
 """
 
@@ -37,6 +37,9 @@ class Fault(StrEnum):
     BOT = "bot"
     SPAM = "spam"
     CROWD = "crowd"  # one of many who act as one
+    ONE_LINE = "one_line"  # writes one line again and again, or two or three
+    CLOCKWORK = "clockwork"  # acts by the clock
+    IN_STEP = "in_step"  # acts in the same moments as the same few others
     OUT_OF_REGION = "out_of_region"
     FORMAT = "format"  # a contact was given, and no numbering plan has it
     DEAD_NUMBER = "dead_number"  # was called, and there is nobody
@@ -45,7 +48,8 @@ class Fault(StrEnum):
 
 
 KNOWN_FAULTS = frozenset({Fault.STAFF, Fault.TEST, Fault.STAFF_NUMBER, Fault.BLACKLIST, Fault.TEST_NUMBER})
-SUSPECTED_FAULTS = frozenset({Fault.BOT, Fault.SPAM, Fault.CROWD, Fault.OUT_OF_REGION})
+SPAM_FAULTS = frozenset({Fault.BOT, Fault.SPAM, Fault.CROWD, Fault.ONE_LINE, Fault.CLOCKWORK, Fault.IN_STEP})
+SUSPECTED_FAULTS = SPAM_FAULTS | {Fault.OUT_OF_REGION}
 CONTACT_FAULTS = frozenset({Fault.FORMAT, Fault.DEAD_NUMBER, Fault.NO_CONSENT})
 
 
@@ -87,6 +91,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 class QualityFacts(Struct, frozen=True, kw_only=True):
     """What quality is decided from.
 
+    ``one_line``, ``clockwork`` and ``in_step`` are signs of :mod:`frontrow.core.centre.conduct`.
     ``linkable``: follows, is in the fan club, or was known before this session. ``confirmed``: a person of customer service or
     sales has heard the intent. ``contact`` is None where none was given; ``region`` is what was declared, of a form or a profile.
     """
@@ -96,6 +101,9 @@ class QualityFacts(Struct, frozen=True, kw_only=True):
     bot: bool = False
     spam: bool = False
     crowd: bool = False
+    one_line: bool = False
+    clockwork: bool = False
+    in_step: bool = False
     contact: Contact | None = None
     region: Region = NOWHERE
     duplicate: bool = False
@@ -140,6 +148,9 @@ def faults_of(
         Fault.BOT: facts.bot,
         Fault.SPAM: facts.spam,
         Fault.CROWD: facts.crowd,
+        Fault.ONE_LINE: facts.one_line,
+        Fault.CLOCKWORK: facts.clockwork,
+        Fault.IN_STEP: facts.in_step,
         Fault.OUT_OF_REGION: _outside(regions, rules),
         Fault.FORMAT: contact is not None and phone is None,
         Fault.DEAD_NUMBER: contact is not None and contact.dead,

@@ -443,6 +443,11 @@ export default {
       unassigned: "given to nobody", nobody_on_shift: "nobody on shift", approval_waiting: "the manager had not confirmed", seller_no_claim: "not claimed",
       seller_claimed_untouched: "claimed, but not contacted", alert_not_delivered: "the alert did not arrive",
     },
+    sign: {
+      one_line: "May be no customer: of the last 8 comments only {lines} different ones",
+      clockwork: "May be a machine: did something every {every_s} seconds or so, 12 times in a row",
+      in_step: "May be hired: did things in the same moments as {others} others, again and again",
+    },
     cleaningReason: { suspected_spam: "may be spam", shared_phone: "one number of many people" },
     intentOf: { yes: "interested", no: "not interested", unknown: "not known" },
     entry: {
@@ -488,6 +493,7 @@ export default {
       order_refunded: "The customer was refunded",
       refundOf: "The customer was refunded {sum} yuan",
       cleaning: "To be checked: {reason}",
+      suspected: "May be no customer: {sign}",
       clean_result: "Checked: {intent}",
       contactPermit: "The customer agreed to be contacted",
       contactForbid: "The customer wants no contact",

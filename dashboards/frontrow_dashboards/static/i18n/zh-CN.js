@@ -438,6 +438,11 @@ export default {
       unassigned: "没有分给任何人", nobody_on_shift: "没有人在岗", approval_waiting: "经理没有确认", seller_no_claim: "没有领取",
       seller_claimed_untouched: "领取后没有联系", alert_not_delivered: "提醒没有送达",
     },
+    sign: {
+      one_line: "可能不是客户：最近 8 条评论只有 {lines} 种说法",
+      clockwork: "可能是机器：连续 12 次，每隔约 {every_s} 秒动一下",
+      in_step: "可能是雇来的：一再与另外 {others} 人同时行动",
+    },
     cleaningReason: { suspected_spam: "可能是骚扰", shared_phone: "多人共用一个号码" },
     intentOf: { yes: "有意向", no: "无意向", unknown: "不清楚" },
     entry: {
@@ -483,6 +488,7 @@ export default {
       order_refunded: "客户退款",
       refundOf: "客户退款 {sum} 元",
       cleaning: "需要核实：{reason}",
+      suspected: "可能不是客户：{sign}",
       clean_result: "核实结果：{intent}",
       contactPermit: "客户同意联系",
       contactForbid: "客户要求不再联系",

@@ -36,6 +36,7 @@ const KINDS = {
   breach: (say, data, { language }) => say("breach", { cause: named(language, "cause", data.cause) }),
   order_paid: (say, data, { language }) => (Number.isFinite(data.value) ? say("orderOf", { sum: money(language, data.value) }) : say("order_paid")),
   order_refunded: (say, data, { language }) => (Number.isFinite(data.value) ? say("refundOf", { sum: money(language, Math.abs(data.value)) }) : say("order_refunded")),
+  suspected: (say, data, { language }) => (language.find(`sales.sign.${data.sign}`) === null ? say("suspected", { sign: clean(data.sign ?? "") }) : language.say(`sales.sign.${data.sign}`, data)),
   cleaning: (say, data, { language }) => say("cleaning", { reason: named(language, "cleaningReason", data.reason) }),
   clean_result: (say, data, { language }) => say("clean_result", { intent: named(language, "intentOf", data.intent ?? "unknown") }),
   contact: (say, data) => say(data.decision === "permit" ? "contactPermit" : "contactForbid"),
