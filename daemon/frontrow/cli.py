@@ -1088,10 +1088,16 @@ def export_person(
     *,
     platform: Annotated[str, Parameter(help="The platform, as in events.")],
     viewer: Annotated[str, Parameter(help="The platform's id of the viewer.")],
+    one_name: Annotated[
+        bool,
+        Parameter(
+            help="This name alone; default: all names of the same customer in the lead centre.", negative=()
+        ),
+    ] = False,
     out: Annotated[Path | None, Parameter(help="A new file for it; default: standard output.")] = None,
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> int:
-    """Write all that is held of a viewer as JSON: events, contacts unsealed, consents, accesses, leads, alerts.
+    """Write all that is held of a person as JSON: events, contacts unsealed, consents, accesses, leads, alerts.
 
     Works beside a running daemon.
     """
@@ -1099,6 +1105,7 @@ def export_person(
 
     from frontrow.app.erasing import export
     from frontrow.app.parts import load_config
+    from frontrow.app.persons import known
     from frontrow.storage.vault import Vault, master_key, path_beside
     from frontrow_models.private import open_private
 
@@ -1107,11 +1114,14 @@ def export_person(
     keys, vault = path_beside(path), None
     if keys.exists():
         vault = Vault.open_to_read(keys, master_key(loaded.privacy.master_key))
+    found = known(loaded, platform, viewer, one_name=one_name)
     try:
-        held = export(path, vault, platform, viewer)
+        held = export(path, vault, platform, viewer, None if found is None else found.person)
     finally:
         if vault is not None:
             vault.close()
+    for warning in () if found is None else found.warnings():
+        print(f"frontrow person export: {warning}", file=sys.stderr)
     data = orjson.dumps(held, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if out is None:
         sys.stdout.buffer.write(data)
@@ -1132,9 +1142,21 @@ def erase_person(
     viewer: Annotated[str, Parameter(help="The platform's id of the viewer.")],
     by: Annotated[str, Parameter(help="Who erases; default: the login name.")] = "",
     reason: Annotated[str, Parameter(help="Why. It stays in the journal: no name belongs there.")] = "",
+    one_name: Annotated[
+        bool,
+        Parameter(
+            help="This name alone; default: all names of the same customer in the lead centre.", negative=()
+        ),
+    ] = False,
+    preview: Annotated[
+        bool, Parameter(help="Only show which names and leads would be covered.", negative=())
+    ] = False,
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> int:
-    """Erase a viewer: destroy their keys, and take names, words and notes out of journal, outbox and snapshots.
+    """Erase a person: destroy their keys, and take names, words and notes out of journal, outbox, snapshots and leads.
+
+    That is all viewers, numbers and forms which the lead centre takes for the same customer. Links that are not sure enough to join
+    two customers cover nobody else; ``--preview`` shows them.
 
     There is no way back. A running daemon is asked, and goes on with it when this command has ended, over restarts too.
     What stays is told in daemon/docs/privacy.md.
@@ -1142,24 +1164,36 @@ def erase_person(
     from frontrow.app.asking import ask_to_erase
     from frontrow.app.erasing import erase_at_rest, new_wish
     from frontrow.app.parts import load_config
+    from frontrow.app.persons import known
     from frontrow.storage.vault import master_key
 
     loaded = load_config(config, os.environ)
     by = by or _login()
     clock = SystemClock()
+    found = known(loaded, platform, viewer, one_name=one_name)
+    if preview:
+        print("\n".join(["no lead centre: this name alone is covered"] if found is None else found.lines()))
+        return DONE
+    whole = None if found is None else found.person
     try:
         done = erase_at_rest(
             loaded.storage.path,
             master_key(loaded.privacy.master_key),
-            lambda at: new_wish(platform, viewer, by=by, reason=reason, at=at),
+            lambda at: new_wish(platform, viewer, by=by, reason=reason, at=at, whole=whole),
             clock=clock,
         )
     except StoreLocked as locked:
-        body = {"platform": platform, "viewer": viewer, "by": by, "reason": reason}
+        body: dict[str, str | bool] = {"platform": platform, "viewer": viewer, "by": by, "reason": reason}
+        if one_name:
+            body["one_name"] = True
         begun = ask_to_erase(loaded, locked, body, clock=clock)
-        print(f"erasure {begun.id}: {begun.keys} keys are destroyed, and the daemon goes on with it")
+        print(
+            f"erasure {begun.id}: of {begun.names} names {begun.keys} keys are destroyed, and the daemon goes on with it"
+        )
     else:
-        print("\n".join(f"erasure {wish.id}: done" for wish in done))
+        for warning in () if found is None else found.warnings():
+            print(f"frontrow person erase: {warning}", file=sys.stderr)
+        print("\n".join(f"erasure {wish.id}: done, {wish.named} names" for wish in done))
     return DONE
 
 

@@ -6,6 +6,7 @@ that it listens.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ def ask_to_send_again(
 
 
 def ask_to_erase(
-    config: Config, locked: StoreLocked, body: dict[str, str], *, clock: Clock, url: str = ""
+    config: Config, locked: StoreLocked, body: Mapping[str, Any], *, clock: Clock, url: str = ""
 ) -> Begun:
     """Let the daemon begin to erase a person, and return how.
 
@@ -87,7 +88,7 @@ def posted(
     config: Config,
     locked: StoreLocked,
     path: str,
-    body: dict[str, Any] | None,
+    body: Mapping[str, Any] | None,
     answer_type: type[T],
     *,
     clock: Clock,

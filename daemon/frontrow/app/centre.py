@@ -30,6 +30,7 @@ from frontrow.core.ports import Clock
 from frontrow.runtime.pipeline import Applied
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
+from frontrow.storage.centre.database import empty_wal
 from frontrow.storage.centre.rooms import load_conduct, load_rooms, save_conduct, save_rooms
 from frontrow.storage.store import Alert, Store, made_order
 
@@ -250,6 +251,13 @@ class CentreFollower:
         async with self._stepped:
             await self._stepped.wait_for(lambda: self._seq >= seq or self.failing)
         return self._seq >= seq
+
+    async def scrub(self) -> bool:
+        """Take out of the database's files what was taken out of its rows; False: somebody reads, ask again."""
+        loop = asyncio.get_running_loop()
+        return self._opened is None or await loop.run_in_executor(
+            self._thread, empty_wal, self._opened[0].engine
+        )
 
     async def run(self) -> None:
         """Follow the journal until cancelled. A database that fails is tried again; meanwhile the journal keeps everything."""

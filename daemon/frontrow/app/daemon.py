@@ -357,6 +357,7 @@ class Daemon:
                 rooms=by_key,
             )
             await centre.open()
+            erasing.follow(centre.person, centre.forgotten)
             desk = centre.serve(intake, lambda event: engine.seen.knows(event.platform, event.room, event.id))
         metrics.gauges = lambda: self._gauges(engine, learning, intake, panels, feeds, store)
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as http:

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from frontrow.core.centre.erasing import KIND, Erasure, erase_event
+from frontrow.core.centre.erasing import KIND, LEAD, Erasure, erase_event
 from frontrow.core.centre.identities import PHONE, Identity, identity_of, viewer_identity
 from frontrow.core.centre.sealing import answers_of
 from frontrow.core.engine import Engine
@@ -28,6 +28,7 @@ from frontrow.core.ports import Clock, Intake
 from frontrow.core.preparing import Preparer
 from frontrow.runtime.people import People
 from frontrow.storage.aio import StoreThread
+from frontrow.storage.centre.care import WholePerson
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.store import Commit, Store
@@ -45,20 +46,25 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Wish(Struct, frozen=True):
-    """What is to be erased: all that came up to ``at`` (UTC ms) of some identities. ``by`` and ``reason`` are kept as facts."""
+    """What is to be erased: all that came up to ``at`` (UTC ms) of some identities. ``by`` and ``reason`` are kept as facts.
+
+    The first ``named`` identities are those that were known when it was asked for; leads, and numbers that are found later, come behind them.
+    """
 
     id: str
     identities: list[Identity]
     by: str
     reason: str
     at: int
+    named: int = 1
 
 
 class Begun(Struct, frozen=True):
-    """An erasure that will be finished whatever happens: ``id`` names it, ``keys`` were destroyed."""
+    """An erasure that will be finished whatever happens: ``id`` names it, ``keys`` were destroyed, of a person with so many ``names``."""
 
     id: str
     keys: int
+    names: int = 1
 
 
 class NoSuchStore(FrontrowError):
@@ -78,9 +84,13 @@ class Keeps(Protocol):
 WhenSettled = Callable[[Callable[[], bool]], Awaitable[bool]]
 
 
-def new_wish(platform: str, viewer: str, *, by: str, reason: str, at: int) -> Wish:
-    """Return the wish to erase a platform's viewer, with all that came of them up to ``at``."""
-    return Wish(secrets.token_hex(8), [viewer_identity(platform, viewer)], by, reason, at)
+def new_wish(
+    platform: str, viewer: str, *, by: str, reason: str, at: int, whole: WholePerson | None = None
+) -> Wish:
+    """Return the wish to erase a platform's viewer, with all that came of them up to ``at``; ``whole`` is what else they are known by."""
+    names = [viewer_identity(platform, viewer)] if whole is None else whole.identities
+    leads = [] if whole is None else [Identity(LEAD, lead) for lead in whole.leads]
+    return Wish(secrets.token_hex(8), [*names, *leads], by, reason, at, len(names))
 
 
 class Erasing:
@@ -111,24 +121,41 @@ class Erasing:
         self._when_settled = when_settled
         self._clock = clock
         self._waits_s = waits_s
+        self._person: Callable[[Identity, bool], Awaitable[WholePerson]] | None = None
+        self._centre_forgets: Callable[[], Awaitable[bool]] | None = None
         self._told: set[str] = set()
         self._telling = asyncio.Lock()
         self._asked = asyncio.Event()
 
-    async def erase(self, platform: str, viewer: str, *, by: str, reason: str) -> Begun:
-        """Begin to erase a person; return once it is certain to be finished, by :meth:`run` or after the next start.
+    def follow(
+        self,
+        person: Callable[[Identity, bool], Awaitable[WholePerson]],
+        centre_forgets: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Let the lead centre take part: ``person`` gives all that somebody is known by (True: one name alone), ``centre_forgets`` waits
+        until its database has forgotten whom the journal says to forget."""
+        self._person, self._centre_forgets = person, centre_forgets
+
+    async def erase(
+        self, platform: str, viewer: str, *, by: str, reason: str, one_name: bool = False
+    ) -> Begun:
+        """Begin to erase a person, under all names or only this; return once it is certain to be finished, by :meth:`run` or after the next start.
 
         By then their keys are destroyed, the journal says so, and nothing of theirs is shown any more.
 
         Raises:
             CommitFailed: The vault cannot be written, and nothing was begun.
             NotStored: The journal cannot be written, and the daemon ends.
+            DatabaseAway: The lead centre, which knows the names, does not answer; nothing was begun.
         """
-        wish = new_wish(platform, viewer, by=by, reason=reason, at=self._clock.now())
+        whole = (
+            None if self._person is None else await self._person(viewer_identity(platform, viewer), one_name)
+        )
+        wish = new_wish(platform, viewer, by=by, reason=reason, at=self._clock.now(), whole=whole)
         keys = await asyncio.to_thread(_begin, self._vault, wish)
         await self._tell(wish)
         self._asked.set()
-        return Begun(wish.id, keys)
+        return Begun(wish.id, keys, wish.named)
 
     async def run(self) -> None:
         """Finish what was begun, now or in an earlier life of the daemon; until cancelled."""
@@ -154,12 +181,17 @@ class Erasing:
         while (changed := await self._store.call(next, steps)) is None:
             await self._clock.sleep(PAUSE_S)
         await self._keeper.replace_all(self._engine, self._people, self._when_settled)
-        for _ in range(WAL_TRIES):
-            if await self._store.call(store.empty_wal):
-                break
-            await self._clock.sleep(WAL_PAUSE_S)  # somebody reads the journal beside us
+        await self._until_empty(lambda: self._store.call(store.empty_wal))
+        if self._centre_forgets is not None:
+            await self._until_empty(self._centre_forgets)
         await asyncio.to_thread(self._vault.end_erasure, wish.id)
         log.info("person_erased", erasure=wish.id, frames=changed[0], alerts=changed[1])
+
+    async def _until_empty(self, emptied: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(WAL_TRIES):
+            if await emptied():
+                return
+            await self._clock.sleep(WAL_PAUSE_S)  # somebody reads beside us
 
     async def _tell(self, wish: Wish) -> None:
         """Journal that a person is erased, once, then forget them in memory."""
@@ -173,7 +205,7 @@ class Erasing:
         self._preparer.forget()
         for identity in wish.identities:
             if identity.is_viewer:
-                self._people.free(self._engine.rows_of(identity.kind.partition(":")[2], identity.key))
+                self._people.free(self._engine.rows_of(*_viewer(identity)))
 
 
 def erased(store: Store, erasure: Erasure, *, at: int) -> Iterator[tuple[int, int] | None]:
@@ -264,7 +296,7 @@ def _under_way(vault: Vault) -> list[Wish]:
 
 def _event(wish: Wish) -> Event:
     # Of what was asked for, not what was found: the same after a restart, so that it is in the journal once.
-    return erase_event(wish.id, wish.identities[:1], by=wish.by, reason=wish.reason, at=wish.at)
+    return erase_event(wish.id, wish.identities[: wish.named], by=wish.by, reason=wish.reason, at=wish.at)
 
 
 def _completed(path: Path, vault: Vault, wish: Wish) -> tuple[Wish, list[str]]:
@@ -299,18 +331,16 @@ def look_for(path: Path, identities: Sequence[Identity]) -> Found:
             for position in erasure.positions(frame):
                 if number := _number(data.get(position)):
                     numbers[number] = None
-        leads = [
-            lead.lead
-            for identity in viewers
-            for lead in store.leads_of(identity.kind.partition(":")[2], identity.key)
-        ]
+        leads = [lead.lead for identity in viewers for lead in store.leads_of(*_viewer(identity))]
     finally:
         store.close()
     return Found(list(numbers), leads)
 
 
-def export(path: Path, vault: Vault | None, platform: str, viewer: str) -> dict[str, Any]:
-    """Return all that a store holds of a platform's viewer, as JSON values; forms as they were written.
+def export(
+    path: Path, vault: Vault | None, platform: str, viewer: str, whole: WholePerson | None = None
+) -> dict[str, Any]:
+    """Return all that a store holds of a platform's viewer, as JSON values; forms as they were written. ``whole`` is what else they are known by.
 
     ``events`` are theirs and those about their leads, ``contacts`` what they entrusted (None: its key was destroyed),
     ``consents`` what they agreed to, ``accesses`` who was shown their contact. Without a vault nothing sealed is opened.
@@ -323,15 +353,17 @@ def export(path: Path, vault: Vault | None, platform: str, viewer: str) -> dict[
     if not path.exists():
         raise NoSuchStore(f"{path}: there is no store; see [storage] path")
     person = viewer_identity(platform, viewer)
-    found = look_for(path, [person])
-    identities = [person, *found.numbers]
-    erasure = Erasure.of(identities, found.leads, 1 << 62)
+    names = [person] if whole is None else whole.identities
+    found = look_for(path, names)
+    identities = [*names, *(number for number in found.numbers if number not in names)]
+    erasure = Erasure.of(identities, [*found.leads, *(whole.leads if whole is not None else ())], 1 << 62)
+    viewers = [each for each in names if each.is_viewer]
     store = Store.open_to_read(path)
     try:
         frames = store.frames_that(erasure.may_concern)
         events = [event for _, frame in frames for event in _concerning(frame, erasure, identities)]
-        leads = store.leads_of(platform, viewer)
-        alerts = store.alerts_of(platform, viewer)
+        leads = [lead for each in viewers for lead in store.leads_of(*_viewer(each))]
+        alerts = [alert for each in viewers for alert in store.alerts_of(*_viewer(each))]
     finally:
         store.close()
     unseal = vault.unseal if vault is not None else lambda *_: None
@@ -361,6 +393,10 @@ def export(path: Path, vault: Vault | None, platform: str, viewer: str) -> dict[
         ],
     })  # fmt: skip
     return held
+
+
+def _viewer(identity: Identity) -> tuple[str, str]:
+    return identity.kind.partition(":")[2], identity.key
 
 
 def _concerning(frame: Frame, erasure: Erasure, identities: Sequence[Identity]) -> list[Event]:

@@ -26,7 +26,7 @@ from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.centre.rule_findings import Known
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import mask_name, mask_numbers
-from frontrow.core.errors import StoreDamaged
+from frontrow.core.errors import DatabaseAway, StoreDamaged
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
@@ -43,7 +43,7 @@ from frontrow.runtime.people import People
 from frontrow.runtime.transfers import Transfers
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
-from frontrow.storage.centre.care import CareReads
+from frontrow.storage.centre.care import CareReads, WholePerson
 from frontrow.storage.centre.database import open_database
 from frontrow.storage.centre.desk import Desk as Reads
 from frontrow.storage.centre.indicators import MESSAGES, Message, query
@@ -254,6 +254,27 @@ class LeadCentre:
                 return query(db, question, messages)
 
         return await asyncio.to_thread(ask)
+
+    async def person(self, asked: Identity, one_name: bool) -> WholePerson:
+        """Return all that somebody is known by, as of what is in the journal now, or of ``one_name`` alone; after :meth:`open`.
+
+        Raises:
+            DatabaseAway: The database does not answer now.
+        """
+        if not await self.follower.tried(self._store.store.seq):
+            raise DatabaseAway("the lead centre's database does not answer")
+        reads = CareReads(self.reads.engine, self._store.store.id)
+        return await asyncio.to_thread(reads.one_name if one_name else reads.person, asked)
+
+    async def forgotten(self) -> bool:
+        """Wait until the database has forgotten whom the journal says to forget, in its files too; False: somebody reads it, ask again.
+
+        Raises:
+            DatabaseAway: The database does not answer now.
+        """
+        if not await self.follower.tried(self._store.store.seq):
+            raise DatabaseAway("the lead centre's database does not answer")
+        return await self.follower.scrub()
 
     def _care(self, desk: Desk) -> Care:
         return Care(

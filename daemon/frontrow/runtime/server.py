@@ -155,18 +155,22 @@ class Letters(Protocol):
 
 
 class EraseWish(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which viewer of which platform is to be erased. ``by`` and ``reason`` are kept as facts: no name belongs there."""
+    """Which viewer of which platform is to be erased, under all names or under ``one_name`` alone. ``by`` and ``reason`` are kept as facts: no
+    name belongs there."""
 
     platform: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
     viewer: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
     by: Annotated[str, msgspec.Meta(max_length=200)] = ""
     reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    one_name: bool = False
 
 
 class Erasures(Protocol):
-    """Who erases persons; raises NotStored and CommitFailed."""
+    """Who erases persons; raises NotStored, CommitFailed and DatabaseAway."""
 
-    async def erase(self, platform: str, viewer: str, *, by: str, reason: str) -> Any: ...
+    async def erase(
+        self, platform: str, viewer: str, *, by: str, reason: str, one_name: bool = False
+    ) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -559,9 +563,10 @@ def application(services: Services) -> ASGIApp:
 
     @post("/api/v1/persons/erase", status_code=200, summary="Erase a person", tags=["api"])
     async def erase(request: Http) -> Any:
-        """Destroy a viewer's keys and begin to take names and words out of all that is stored; it ends by itself.
+        """Destroy a person's keys and begin to take names and words out of all that is stored; it ends by itself.
 
-        The body is a JSON object: ``platform``, ``viewer``, and ``by`` and ``reason``, which stay in the journal.
+        The body is a JSON object: ``platform``, ``viewer``, and ``by`` and ``reason``, which stay in the journal. Under all names by which the
+        lead centre knows the same customer, unless ``one_name`` is true.
         """
         grant = await _any_grant(services, request)
         if not grant.allows(Right.ERASE, ""):
@@ -577,7 +582,9 @@ def application(services: Services) -> ASGIApp:
         by = asked.by or f"token {grant.id}"
         try:
             # Shielded: who hangs up does not leave it half told.
-            begun = services.erasures.erase(asked.platform, asked.viewer, by=by, reason=asked.reason)
+            begun = services.erasures.erase(
+                asked.platform, asked.viewer, by=by, reason=asked.reason, one_name=asked.one_name
+            )
             return msgspec.to_builtins(await asyncio.shield(asyncio.ensure_future(begun)))
         except (NotStored, QueueFull, CommitFailed):
             services.counters.refused("erase", "not stored")

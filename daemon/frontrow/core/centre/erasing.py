@@ -18,6 +18,7 @@ from frontrow.core.events import Event
 from frontrow.core.frames import PERSONAL_SELDOM, Frame
 
 KIND = "person_erase"
+LEAD = "lead"  # the kind of a name by which what was written of a lead is found, beside those of :class:`Identity`
 PLATFORM, ROOM = "frontrow", "centre"
 ERASED = "***"  # the name in an alert
 MAX_WORDS = 200  # characters of who erased, and why: these are facts, which stay
@@ -56,7 +57,8 @@ class Erasure:
         arrivals, data = frame.arrivals(), frame.seldom.get("data", {})
         until = dict[tuple[str, str | None], int | None]()
         found: list[int] = []
-        leads = frame.seldom.get("lead", {}) if self.leads else {}
+        leads = frame.seldom.get("lead", {})
+        of_lead = dict[str, int | None]()
         for position, key in enumerate(zip(frame.platforms, frame.viewers, strict=True)):
             platform, viewer = key
             if viewer is None:
@@ -66,7 +68,10 @@ class Erasure:
             else:
                 at = until[key] = self.until(viewer_identity(platform, viewer))
             if at is None and position in leads:
-                at = self.leads.get(leads[position])
+                lead = leads[position]
+                if lead not in of_lead:
+                    of_lead[lead] = self.leads.get(lead) or self.until(Identity(LEAD, lead))
+                at = of_lead[lead]
             if at is not None and arrivals[position] <= at:
                 found.append(position)
         return found

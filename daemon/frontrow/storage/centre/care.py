@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from frontrow.core.centre import identities as ids
 from frontrow.core.centre.book import CleanTask, Consent, Contact, Identity, LeadRow, Link, RawLead, TouchRow
 from frontrow.core.centre.nursing import Page, occasions_of, previewed
 from frontrow.core.centre.nurture import Occasion
@@ -25,6 +26,20 @@ class Customer:
     raws: list[RawLead]
     leads: list[LeadRow]
     touches: list[TouchRow]
+
+
+@dataclass(frozen=True)
+class WholePerson:
+    """All that a person is known by: ``identities``, the one asked for first, and ``leads``, unique ones and raw ones.
+
+    ``unsure`` are links that stand and join nobody: below the threshold, or through a number that too many viewers share. Who is at their
+    other end is somebody else, until such a link is confirmed. ``seq`` is the last frame of the journal that this is known from.
+    """
+
+    identities: list[ids.Identity]
+    leads: list[str]
+    unsure: list[Link]
+    seq: int
 
 
 class CareReads:
@@ -96,6 +111,45 @@ class CareReads:
                 raws=book.raws_of(customer),
                 leads=book.leads_of(customer),
                 touches=book.touches_of(customer),
+            )
+
+    def person(self, asked: ids.Identity) -> WholePerson:
+        """Return all that somebody is known by, of whom one identity is known; that alone where the lead centre has never heard of it."""
+        with self._book() as book:
+            seq, row = book.position().seq, book.identity(asked.kind, asked.key)
+            if row is None:
+                return WholePerson([asked], [], [], seq)
+            known = [ids.Identity(each.kind, each.key) for each in book.identities_of(row.customer)]
+            links = {
+                link.link: link
+                for each in known
+                for link in book.links_of(each.kind, each.key)
+                if link.unlinked_at is None
+            }
+            mine = {(each.kind, each.key) for each in known}
+            return WholePerson(
+                [asked, *sorted(each for each in known if each != asked)],
+                [
+                    *(lead.lead for lead in book.founded_by(row.customer)),
+                    *(raw.raw for raw in book.raws_of(row.customer)),
+                ],
+                [
+                    link
+                    for _, link in sorted(links.items())
+                    if not {(link.a_kind, link.a_key), (link.b_kind, link.b_key)} <= mine
+                ],
+                seq,
+            )
+
+    def one_name(self, asked: ids.Identity) -> WholePerson:
+        """Return the same of one name alone: the leads that it began."""
+        with self._book() as book:
+            seq, row = book.position().seq, book.identity(asked.kind, asked.key)
+            raws = [] if row is None else book.raws_of(row.customer)
+            own = {raw.raw for raw in raws if (raw.kind, raw.viewer) == (asked.kind, asked.key)}
+            leads = [] if row is None else book.founded_by(row.customer)
+            return WholePerson(
+                [asked], [*(lead.lead for lead in leads if lead.raw in own), *sorted(own)], [], seq
             )
 
     def preview(self, policy: CentrePolicy, at: int, *, after: int, limit: int) -> Page:

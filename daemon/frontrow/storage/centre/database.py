@@ -110,12 +110,30 @@ def engine_of(address: URL) -> Engine:
     return engine
 
 
+def empty_wal(engine: Engine) -> bool:
+    """Copy the WAL of a file of SQLite into the file and empty it, if nobody reads at this moment; else return False.
+
+    Of another database nothing is done: what becomes of rows that were changed is its own affair.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()  # outside of any transaction
+    try:
+        cursor = connection.cursor()
+        [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    finally:
+        connection.close()
+
+
 def _settle_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by us: the driver would begin them late
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What is erased is overwritten where it lay; notes and words are here as they were written.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute("PRAGMA cache_size=-65536")  # 64 MiB: the inner pages of the indices of some million leads
     cursor.close()
 
