@@ -13,6 +13,7 @@ import pytest
 from frontrow.app.caring import NotListed, lines_of, list_numbers, touches
 from frontrow.app.parts import load_config
 from frontrow.clock import SystemClock
+from frontrow.core.centre.callbacks import signature_of
 from frontrow.core.events import encode_event
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
@@ -72,6 +73,9 @@ class Caller:
     async def post(self, path: str, key: str | None = None, /, **body: Any) -> httpx.Response:
         headers = self._headers | ({} if key is None else {"idempotency-key": key})
         return await self._http.post(f"/api/v1/{path}", json=body, headers=headers)
+
+    async def send(self, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        return await self._http.post(f"/api/v1/{path}", content=body, headers=self._headers | headers)
 
 
 @pytest.fixture
@@ -176,6 +180,43 @@ async def test_identities_are_linked_by_a_number_suggested_and_parted_again(daem
     assert (
         await Caller(daemon, Role.SALES, "li").post("identities/link", a=phone, b=wecom, source="x")
     ).status_code == 403
+
+
+async def test_a_cleaning_service_whose_calls_are_to_be_signed_gets_nothing_done_without(
+    tmp_path: Path,
+) -> None:
+    """A token that leaks into some log is no use to anybody who has not the secret."""
+    secret = '[centre.callback]\nsecret = "a secret of two"\n'
+    async with running(write_config(tmp_path, ORGANISATION + secret)) as daemon:
+        await lead_of(daemon, form("v1"))
+        other = event(
+            "form_submit", viewer="v1", id="f2", at=now_ms(), consent=True, fields={"手机": "13900139002"}
+        )
+        await daemon.ingest(encode_event(other))
+        service = Caller(daemon, Role.CLEANING)
+        async with asyncio.timeout(20):
+            while not (found := (await service.get("cleaning?state=queued")).json()["tasks"]):
+                await asyncio.sleep(0)
+        path = f"cleaning/{found[0]['task']}"
+        refused = await service.post(path, state="dialing")
+        assert (refused.status_code, "x-frontrow-timestamp" in refused.json()["detail"]) == (401, True)
+        assert (await service.post(f"{path}/reveal")).status_code == 401
+        seconds, body = str(now_ms() // 1000), b'{"state":"dialing"}'
+        signed = {
+            "x-frontrow-timestamp": seconds,
+            "x-frontrow-signature": f"sha256={signature_of('a secret of two', seconds, found[0]['task'], body)}",
+        }
+        answers = [await service.send(path, body, signed) for _ in range(2)]
+        assert [each.status_code for each in answers] == [200, 200], (
+            "taken down and sent again it does nothing more"
+        )
+        timeline = (await Caller(daemon, Role.MANAGER).get(f"leads/{found[0]['lead']}")).json()["timeline"]
+        assert [each["kind"] for each in timeline].count("clean_result") == 1
+        changed = await service.send(path, b'{"state":"answered"}', signed)
+        assert changed.status_code == 401, "the signature is of another body"
+        admin = Caller(daemon, Role.ADMIN)
+        assert (await admin.post(path, state="answered")).status_code == 200, "people sign nothing"
+        assert b'reason="signature"' in (await daemon.http.get("/metrics")).content
 
 
 async def test_a_cleaning_service_takes_a_task_calls_and_reports_as_often_as_it_likes(

@@ -233,7 +233,7 @@ class LeadCentre:
         return [
             *desk_routes(desk, access, clock, refused),
             *organisation_routes(self._company, desk, access, clock, refused, most),
-            *care_routes(self._care(desk), desk, access, clock, refused),
+            *care_routes(self._care(desk), desk, access, clock, refused, self._config.centre.callback),
             *indicator_routes(self.figures, lambda grant: desk.reader(grant).sight, access, clock, refused),
         ]
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK
 from frontrow.core.centre.assignment import Rule as AssignmentRule
+from frontrow.core.centre.callbacks import CallbackRules
 from frontrow.core.centre.channels import Channel
 from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
 from frontrow.core.centre.clock import SlaPolicy
@@ -233,6 +234,7 @@ class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the store. ``pack`` is the trade: one
     that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they are the whole organisation; else it is what was imported.
     ``fallback`` is the pool for leads that no rule takes. ``blacklist`` are keyed hashes of numbers that are nobody's customer.
+    ``callback`` says how an outside service signs its reports of the cleaning queue.
     ``touch_rules`` say what customers hear of us and when, within ``touch``, which sends nothing until ``send`` is true; ``broadcasts`` say to
     which broadcasts customers are invited as they begin.
     """
@@ -248,6 +250,7 @@ class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     blacklist: tuple[Key, ...] = ()
     order_outcome: Annotated[str, Meta(max_length=64)] = "won"
     cleaning: CleaningRules = CleaningRules()
+    callback: CallbackRules = CallbackRules()
     doubts: DoubtRules = DoubtRules()
     touch: TouchLimits = TouchLimits()
     touch_rules: tuple[TouchRule, ...] = DEFAULT_TOUCH_RULES

@@ -8,7 +8,9 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from frontrow.core.centre.book import LeadRow
+from frontrow.core.centre.callbacks import CallbackRules, check_signed
 from frontrow.core.centre.cleaning import State
+from frontrow.core.errors import SignatureInvalid
 from frontrow.core.ports import Clock
 from frontrow.runtime.access import Access, Grant, Right, Role
 from frontrow.runtime.answers import Http, problem
@@ -41,8 +43,9 @@ def care_routes(
     access: Access,
     clock: Clock,
     refused: Refused,
+    callback: CallbackRules,
 ) -> list[Any]:
-    """Return the handlers. ``refused`` counts refusals by route and reason."""
+    """Return the handlers. ``refused`` counts refusals by route and reason; ``callback`` says what tokens of the role cleaning must sign."""
     door = Door("care", access, clock, refused)
 
     async def grant_of(request: Http, *rights: Right) -> Grant:
@@ -54,6 +57,14 @@ def care_routes(
                 f"This token's role is {grant.role}; it does not give {rights[0]} of all rooms.",
             )
         return grant
+
+    async def signed(request: Http, grant: Grant, task: str) -> None:
+        """Return if a call about a task is signed, where it must be."""
+        if grant.role is Role.CLEANING:
+            try:
+                check_signed(callback, request.headers, task, await request.body(), now=clock.now())
+            except SignatureInvalid as error:
+                raise door.refusal("signature", 401, f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
     def reader_of(grant: Grant) -> Reader | None:
         """Return who asks, None for a program of the owner's, which sees all leads."""
@@ -186,6 +197,7 @@ def care_routes(
         """For a person or a cleaning service: the same report again changes nothing, and one that comes late neither. 409 where the task was
         decided otherwise."""
         grant = await grant_of(request, Right.CLEANING)
+        await signed(request, grant, task)
         return await answered(care.report(task, await door.wish(request, ReportWish), by=_by(grant)))
 
     @post(
@@ -194,6 +206,7 @@ def care_routes(
     async def reveal(request: Http, task: FromPath[str]) -> dict[str, Any]:
         """Of an open task, and of nobody who wants no contact; who asked is kept."""
         grant = await grant_of(request, Right.CLEANING)
+        await signed(request, grant, task)
         return dict(await answered(care.number(task, by=_by(grant))))
 
     # ------------------------------------------------------------------ nurture
