@@ -45,6 +45,8 @@ from tests.support.daemons import ROOT, SOURCE_ROOTS
 from tests.support.postgres import Postgres, needs_postgres
 
 EVENTS = 40
+TICKS = INTERVALS + 2  # of somebody who acts by the clock
+TOLD = EVENTS + 1 + TICKS  # events of the story
 
 
 Outcome = tuple[dict[str, list[str]], list[str]]
@@ -100,7 +102,7 @@ def story() -> list[tuple[Event, list[Lead]]]:
             said = event("comment", number, at, viewer=viewer, name=viewer, text="多少钱")
             found.append((said, [hot_lead(viewer, START + at, session=f"s{number}")]))
     begins = EVENTS * 2 * MINUTE
-    for tick in range(INTERVALS + 2):  # somebody who acts by the clock, and is hot before that can be seen
+    for tick in range(TICKS):  # who is hot before that can be seen
         at = begins + tick * MINUTE // 4
         said = event("comment", 1_000 + tick, at, viewer="metronome", text="多少钱")
         found.append((said, [hot_lead("metronome", START + at, session="s-last")] if tick == 2 else []))
@@ -462,7 +464,7 @@ async def test_a_database_that_is_made_anew_is_the_one_that_was_there_and_tells_
         }
         db.execute(sa.insert(tables.accesses), seen)
     engine.dispose()
-    assert await asyncio.to_thread(rebuilt, config) == (EVENTS + 1, len(expected[0]["leads"]), 0)
+    assert await asyncio.to_thread(rebuilt, config) == (TOLD, len(expected[0]["leads"]), 0)
     log = {"accesses": [*expected[0]["accesses"], repr(tuple(seen.values()))]}  # which no journal has
     assert decided(database) == expected[0] | log
     async with following(path, database) as each:
@@ -486,7 +488,7 @@ async def test_what_the_old_database_had_not_followed_yet_is_left_to_the_daemon_
     died.book.close()
     await thread.close()
     frames, _, left = await asyncio.to_thread(rebuilt, config)
-    assert 0 < frames < EVENTS and frames + left == EVENTS + 1
+    assert 0 < frames < TOLD and frames + left == TOLD
     async with following(path, database) as each:
         await caught_up(each)
     assert (decided(database), letters(path)) == expected
