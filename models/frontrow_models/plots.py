@@ -37,14 +37,15 @@ def reliability_svg(curve: Sequence[Bin], title: str = "reliability") -> Svg:
 def lift_by_hour(rows: Rows, place: int) -> dict[int, float]:
     """Return by hour (number since 1970, UTC) the mean over its room-hours of: precision@10 over the base rate there.
 
-    1 is blind luck. Room-hours without an outcome, in which nobody could have found one, are left out.
+    Both are of viewers, each once. 1 is blind luck. Room-hours without an outcome, in which nobody could have found one, are left out.
     """
     good = np.isfinite(rows.served[:, place])
     outcomes, served_at = rows.outcomes[good], rows.served_at[good]
     groups = room_hours(rows.rooms[good], served_at)
-    _, precision, _ = precision_at(SHOWN, rows.served[good, place], outcomes, groups)
-    names, first, which = np.unique(groups, return_index=True, return_inverse=True)
-    base = np.bincount(which, outcomes) / np.bincount(which) if len(names) else np.zeros(0)
+    viewers = rows.viewers[good]
+    _, precision, _ = precision_at(SHOWN, rows.served[good, place], outcomes, groups, viewers)
+    _, base, _ = precision_at(max(1, len(groups)), np.zeros(len(groups)), outcomes, groups, viewers)
+    _, first = np.unique(groups, return_index=True)
     hours = served_at[first] // HOUR_MS
     found: dict[int, list[float]] = {}
     for hour, share, rate in zip(hours.tolist(), precision.tolist(), base.tolist(), strict=True):

@@ -55,6 +55,7 @@ def labels() -> list[tuple[list[str], list[str], Rows]]:
                     causes,
                     np.ones(MARK),
                     np.zeros(MARK),
+                    rows // 7,
                 ),
             )
         )

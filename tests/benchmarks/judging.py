@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from frontrow_models.evaluation.ranking import precision_at
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
@@ -107,33 +109,13 @@ def _average_precision(positive: Floats, negative: Floats) -> float:
 
 
 def _hours(field: Field, score: Floats, block: int) -> list[float]:
-    """Return the precision among the :data:`TOP` viewers of each hour of a broadcast that has as many."""
-    found: list[float] = []
+    """Return the precision among the :data:`TOP` viewers of each hour of a broadcast that has as many, as the daemon judges."""
     of_block = np.flatnonzero(field.block == block)
-    for hour in np.unique(field.hour[of_block]):
-        places = of_block[field.hour[of_block] == hour]
-        best, share = _best_of_each(field.viewer[places], score[places], field.outcome[places])
-        if len(best) >= TOP:
-            found.append(_precision(best, share))
-    return found
-
-
-def _best_of_each(viewer: Whole, score: Floats, outcome: Flags) -> tuple[Floats, Floats]:
-    """Return each viewer's highest score, and the share of positives among the snapshots that have it."""
-    _, place = np.unique(viewer, return_inverse=True)
-    best = np.full(place.max() + 1, -np.inf)
-    np.maximum.at(best, place, score)
-    at_best = score == best[place]
-    counts = np.bincount(place[at_best])
-    return best, np.bincount(place[at_best], outcome[at_best]) / counts
-
-
-def _precision(score: Floats, share: Floats) -> float:
-    """Return the share of positives among the highest; who is equal at the bound shares the places that are left."""
-    bound = np.sort(score)[-TOP]
-    above, equal = score > bound, score == bound
-    left = TOP - np.count_nonzero(above)
-    return float((share[above].sum() + left * share[equal].mean()) / TOP)
+    _, found, shown = precision_at(
+        TOP, score[of_block], field.outcome[of_block], field.hour[of_block], field.viewer[of_block]
+    )
+    precision: list[float] = found[shown == TOP].tolist()
+    return precision
 
 
 def ratio_of_means(probability: Floats, outcome: Flags) -> float:

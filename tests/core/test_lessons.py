@@ -56,6 +56,26 @@ def told(lessons: Lessons) -> list[tuple[int, str, bool, int, int]]:
     ]
 
 
+def test_the_looks_at_one_viewer_share_a_number_until_their_row_is_anothers() -> None:
+    """A list of ten shows a viewer once: so whoever judges one must know whose the looks are, and needs nobody's name."""
+    joiner = make()
+    serve(joiner, 1_000, 3, 5)
+    serve(joiner, 200_000, 5)
+    again = make()
+    again.load(joiner.image(64))
+    found = []
+    for each in (joiner, again):
+        serve(each, 1_000 + 2 * HORIZON, 5)  # when nothing of before is held any more
+        later = each.resolve(1_000 + 3 * HORIZON + 1_000)
+        final = later.take(later.stage == Stage.MATURE)
+        each.clear(np.array([5]))
+        serve(each, 1_000 + 4 * HORIZON, 5)
+        other = each.resolve(5_000 + 5 * HORIZON)
+        last = other.take(other.stage == Stage.MATURE)
+        found.append((final.viewer.tolist(), last.viewer.tolist()))
+    assert found == [([0, 1, 1, 1], [4])] * 2
+
+
 def test_without_an_outcome_a_snapshot_is_a_negative_after_the_window_and_again_when_mature() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)

@@ -90,6 +90,7 @@ def batch(
             ending=outcome.astype(np.uint8),
             weight=np.ones(count, np.float32),
             reached=np.zeros(count, np.float32),
+            viewer=numbers,
         )
 
     return told, words, lessons(Stage.OBSERVED, at + WINDOW), lessons(Stage.MATURE, at + 3_600_000)

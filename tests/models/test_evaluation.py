@@ -114,9 +114,28 @@ def test_precision_needs_at_least_one_place() -> None:
 
 
 def test_a_viewer_counts_once_with_the_highest_score() -> None:
-    people, scores = np.array([1, 2, 1, 2, 3]), np.array([0.1, 0.9, 0.4, 0.9, 0.2])
-    assert best_of_each(people, scores).tolist() == [1, 2, 4]
-    assert best_of_each(people[:0], scores[:0]).tolist() == []
+    people, scores = np.array([1, 2, 1, 2, 3, 1]), np.array([0.1, 0.9, 0.4, 0.9, 0.2, 0.3])
+    outcomes, hours = np.array([1, 0, 0, 1, 1, 1], bool), np.array([7, 7, 7, 7, 7, 8])
+    group, best, came = best_of_each(people, scores, outcomes, hours)
+    assert group.tolist() == [7, 7, 7, 8] and best.tolist() == [0.4, 0.9, 0.2, 0.3]
+    assert came.tolist() == [0.0, 0.5, 1.0, 1.0]  # of two equal looks at the second viewer one had an outcome
+    _, precision, shown = precision_at(2, scores, outcomes, hours, people)
+    assert precision.tolist() == [0.25, 1.0] and shown.tolist() == [2, 1]
+    empty = best_of_each(people[:0], scores[:0], outcomes[:0], hours[:0])
+    assert [part.tolist() for part in empty] == [[], [], []]
+
+
+@given(GROUPED, st.integers(1, 4), st.randoms())
+def test_people_with_one_row_each_are_rows_and_their_order_says_nothing(rows: Any, k: int, dice: Any) -> None:
+    groups, scores, outcomes = columns(rows, 3)
+    mixed = np.array(dice.sample(range(len(groups)), len(groups)), np.int64)
+    plain = precision_at(k, scores, outcomes, groups)
+    alone = precision_at(k, scores[mixed], outcomes[mixed], groups[mixed], mixed)
+    for one, other in zip(plain, alone, strict=True):
+        assert one.tolist() == pytest.approx(other.tolist())
+    halves = precision_at(k, scores, outcomes, groups, np.arange(len(groups)) // 2)
+    turned = precision_at(k, scores[mixed], outcomes[mixed], groups[mixed], mixed // 2)
+    assert halves[1].tolist() == pytest.approx(turned[1].tolist())
 
 
 def test_the_area_is_right_where_outcomes_are_rare() -> None:

@@ -36,6 +36,7 @@ def stream(seed: int, labels: int, *, holes: bool = True) -> Rows:
         causes=np.where(outcomes, np.arange(labels) // 5, -1),
         weights=dice.choice((1.0, 1.0, 4.0), labels),
         reached=dice.choice((0.0, 0.1, 1.0), labels),
+        viewers=dice.integers(0, 20, labels),
     )
 
 
@@ -47,7 +48,15 @@ def cut(rows: Rows, places: list[int]) -> list[Rows]:
 def offline(rows: Rows) -> list[Judged]:
     groups = room_hours(rows.rooms, rows.served_at)
     return [
-        judge(column, rows.served[:, place].copy(), rows.outcomes, groups, rows.causes, weights=rows.weights)
+        judge(
+            column,
+            rows.served[:, place].copy(),
+            rows.outcomes,
+            groups,
+            rows.causes,
+            rows.viewers,
+            weights=rows.weights,
+        )
         for place, column in enumerate(COLUMNS)
     ]
 
@@ -106,7 +115,7 @@ def test_memory_does_not_grow() -> None:
         rolling.add(stream(seed, 100))
         sizes.add(sum(array.nbytes for array in rolling.image().arrays.values()))
         assert rolling.report().labels == 64
-    assert sizes == {64 * (6 * 8 + 6 * 8 + 1)}
+    assert sizes == {64 * (6 * 8 + 7 * 8 + 1)}
 
 
 def test_a_state_of_other_columns_is_refused() -> None:
@@ -184,11 +193,12 @@ def test_those_who_were_shown_by_chance_stand_for_all_who_might_have_been() -> N
     causes = np.where(outcomes, np.arange(count), -1)
     at = np.arange(count) * 1_000
     rooms = np.zeros(count, np.int64)
-    rows = Rows(p[:, None] * 1.0, outcomes, at, at, rooms, causes, np.ones(count), reached)
+    rows = Rows(p[:, None] * 1.0, outcomes, at, at, rooms, causes, np.ones(count), reached, np.arange(count))
     told = report([Column("champion")], rows)
     whole, [weighed] = told.columns[0], told.reached
+    told_of = np.flatnonzero(reached > 0)
     naive = judge(
-        Column("champion"), p[reached > 0], outcomes[reached > 0], at[reached > 0] * 0, causes[reached > 0]
+        Column("champion"), p[told_of], outcomes[told_of], at[told_of] * 0, causes[told_of], told_of
     )
     assert whole.roc_auc and weighed.roc_auc and naive.roc_auc
     assert whole.log_loss and weighed.log_loss and naive.log_loss

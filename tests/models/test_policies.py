@@ -93,6 +93,7 @@ def _mature(delays_ms: list[int]) -> Lessons:
         ending=np.zeros(count, np.uint8),
         weight=np.ones(count, np.float32),
         reached=np.zeros(count, np.float32),
+        viewer=np.arange(count),
     )
 
 

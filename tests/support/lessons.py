@@ -28,5 +28,6 @@ def fresh_lessons(inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], **co
         "ending": np.where(outcomes, Ending.SUCCESS, Ending.NONE).astype(np.uint8),
         "weight": np.ones(count, np.float32),
         "reached": np.zeros(count, np.float32),
+        "viewer": np.arange(count),
     }
     return Lessons(**given | columns)

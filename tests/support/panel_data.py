@@ -126,10 +126,20 @@ def told(rows: int = 20_000, **more: Any) -> Json:
     at = NOW + np.arange(rows) * 1_000
     judged = report(
         SERVED,
-        Rows(served, outcomes, at, at, np.zeros(rows, np.int64), causes, np.ones(rows), np.zeros(rows)),
+        Rows(
+            served,
+            outcomes,
+            at,
+            at,
+            np.zeros(rows, np.int64),
+            causes,
+            np.ones(rows),
+            np.zeros(rows),
+            np.arange(rows),
+        ),
         waiting=900,
     )
-    trial = judge(Column("slow"), sigmoid(truth - 0.1), outcomes, at // 3_600_000, causes)
+    trial = judge(Column("slow"), sigmoid(truth - 0.1), outcomes, at // 3_600_000, causes, np.arange(rows))
     compared = Comparison(
         labels=rows, outcomes=int(outcomes.sum()), blocks=31, rooms=4, clipped=0,
         advantage=0.0012, any_time=(-0.0004, 0.0028), by_room=None,

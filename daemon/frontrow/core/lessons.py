@@ -83,6 +83,7 @@ class Lessons:
     positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn
     lesson's outcome is False, and what is undone is a positive. ``weight`` is how many snapshots this one stands for.
     ``reached`` is the chance at which sales had been told of the viewer by then, 1 for whoever was hot, 0 if they had not been.
+    ``viewer`` tells the viewers of broadcasts apart, and nobody's name: it is the number of their first snapshot in it.
     """
 
     snapshot: NDArray[np.int64]
@@ -100,6 +101,7 @@ class Lessons:
     ending: NDArray[np.uint8]
     weight: NDArray[np.float32]
     reached: NDArray[np.float32]
+    viewer: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.snapshot)
@@ -144,7 +146,7 @@ def _numbers(rows: NDArray[np.int64]) -> list[str]:
 class Joiner:
     """Snapshots that wait for their outcome, not more than ``bound``."""
 
-    _COLUMNS = ("inputs", "served", "served_at", "session", "before", "state", "halved", "reached")
+    _COLUMNS = ("inputs", "served", "served_at", "session", "before", "state", "halved", "reached", "viewer")
 
     def __init__(
         self,
@@ -187,6 +189,7 @@ class Joiner:
         self._happened: dict[int, tuple[int, int, int]] = {}
         self._ledger = Ledger(horizon_ms)
         self._newest = Column(np.int64)  # by row: the number after that of its newest snapshot, or 0
+        self._first = Column(np.int64)  # by row: the number after that of its first snapshot, or 0
         self._reach = Column(np.float32)  # by row: the chance at which sales were told of it, or 0
         self._passed_over: Column | None = (
             None  # by row: when its last snapshot that was not kept was served, or 0
@@ -195,6 +198,7 @@ class Joiner:
         # an outcome that stands.
         self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
         self._reached = np.zeros(_FIRST, np.float32)
+        self._viewer = np.zeros(_FIRST, np.int64)  # the number of the first snapshot of its row
         self._stand_for = 0  # how many those stand for that are held
         self.passed_over = 0  # snapshots that were not kept
         self.lost = 0  # outcomes none of whose snapshots was kept
@@ -211,6 +215,7 @@ class Joiner:
     def grow(self, rows: int) -> None:
         """Make room for at least so many rows."""
         self._newest.grow(rows)
+        self._first.grow(rows)
         self._reach.grow(rows)
         if self._passed_over is not None:
             self._passed_over.grow(rows)
@@ -218,6 +223,7 @@ class Joiner:
     def clear(self, rows: NDArray[np.int64]) -> None:
         """Give rows back; they have no snapshots that wait."""
         self._newest.array[rows] = 0
+        self._first.array[rows] = 0
         self._reach.array[rows] = 0.0
         if self._passed_over is not None:
             self._passed_over.array[rows] = 0
@@ -323,6 +329,10 @@ class Joiner:
         self._stand_for += taken << often
         self._before[place] = np.where(newest >= self._begin, numbers - newest, 0)
         self._state[place] = 0
+        first = self._first.array[rows]
+        first = np.where(first > 0, first, numbers + 1)
+        self._viewer[place] = first - 1
+        self._first.array[rows] = first
         self._newest.array[rows] = numbers + 1
         self._end += taken
 
@@ -409,6 +419,7 @@ class Joiner:
             arrays={name: getattr(self, f"_{name}")[held].copy() for name in self._COLUMNS}
             | {
                 "newest": self._newest.array[:rows].copy(),
+                "first": self._first.array[:rows].copy(),
                 "reach": self._reach.array[:rows].copy(),
                 "passed_over": np.zeros(0, np.int64)
                 if self._passed_over is None
@@ -432,6 +443,7 @@ class Joiner:
         for name in self._COLUMNS:
             setattr(self, f"_{name}", arrays[name].copy())
         self._newest.load(arrays["newest"])
+        self._first.load(arrays["first"])
         self._reach.load(arrays["reach"])
         self._heard = [
             (number, now, stage, ending, None if told is None else (told[0], told[1], told[2]))
@@ -541,6 +553,7 @@ class Joiner:
             ending=np.full(count, Ending.NONE, np.uint8),
             weight=weights(self._halved[places]),
             reached=self._reached[places],
+            viewer=self._viewer[places],
         )
 
     def _make_room(self, more: int) -> None:

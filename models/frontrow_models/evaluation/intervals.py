@@ -30,7 +30,7 @@ def intervals(
     good = np.isfinite(rows.served[:, place])
     scores, outcomes, known = rows.served[good, place], rows.outcomes[good], blocks[good]
     hours = room_hours(rows.rooms, rows.served_at)[good]
-    keys, precision, _ = precision_at(SHOWN, scores, outcomes, hours)
+    keys, precision, _ = precision_at(SHOWN, scores, outcomes, hours, rows.viewers[good])
     _, first = np.unique(hours, return_index=True)  # a room-hour lies in the block in which it begins
 
     order = np.argsort(scores, kind="stable")  # so that no resample is to be sorted again

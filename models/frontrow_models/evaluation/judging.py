@@ -37,7 +37,8 @@ class Judged(Struct, frozen=True):
     """A column's metrics over mature labels. None: the rows cannot tell (too few, one class, or no probability).
 
     ``left_out`` rows had no finite number in this column and are in none of the metrics. ``outcomes`` are distinct.
-    ``precision`` is the mean over room-hours, each counting once, of the precision among the ``SHOWN`` best of it.
+    ``precision`` is the mean over room-hours, each counting once, of the precision among the ``SHOWN`` best viewers of it, each
+    by the highest score that was served of them in that hour.
     """
 
     column: str
@@ -62,13 +63,14 @@ def judge(
     outcomes: Numbers,
     groups: Numbers,
     causes: Numbers,
+    viewers: Numbers,
     *,
     weights: Numbers | None = None,
     k: int = SHOWN,
 ) -> Judged:
     """Judge one column.
 
-    ``groups`` are room-hours and ``causes`` numbers of outcomes (below 0: none), as integers. ``weights`` are how many each
+    ``groups`` are room-hours, ``causes`` numbers of outcomes (below 0: none) and ``viewers`` those of viewers, as integers. ``weights`` are how many each
     row stands for, None: one. Counts are of rows, and the precision is that of the rows that are there: who would have
     been among the best of all cannot be told from a sample.
     """
@@ -76,8 +78,9 @@ def judge(
     left_out = len(good) - int(good.sum())
     if left_out:
         scores, outcomes, groups, causes = scores[good], outcomes[good], groups[good], causes[good]
+        viewers = viewers[good]
         weights = None if weights is None else weights[good]
-    keys, precision, _ = precision_at(k, scores, outcomes, groups)
+    keys, precision, _ = precision_at(k, scores, outcomes, groups, viewers)
     curve = reliability_curve(scores, outcomes, weights) if column.probability else []
     return Judged(
         column=column.name,

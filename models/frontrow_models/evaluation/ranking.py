@@ -45,11 +45,12 @@ def average_precision(scores: Numbers, outcomes: Numbers, weights: Numbers | Non
 
 
 def precision_at(
-    k: int, scores: Numbers, outcomes: Numbers, groups: Numbers
+    k: int, scores: Numbers, outcomes: Numbers, groups: Numbers, people: Numbers | None = None
 ) -> tuple[Numbers, Matrix, NDArray[np.int64]]:
     """Return of each group (in ascending order): its key, the precision among the K best, and how many were shown.
 
-    ``groups`` are integers, a room-hour as a rule. A group of fewer than K shows all it has. Where the K-th place is
+    ``groups`` are integers, a room-hour as a rule. ``people`` are integers too: whose the rows are; each is shown once, as
+    :func:`best_of_each` says. None: each row is somebody else's. A group of fewer than K shows all it has. Where the K-th place is
     shared by equal scores, each of those counts by its chance to be drawn for it, so points with many ties are judged
     by what they promise on average, and not by luck.
 
@@ -60,6 +61,8 @@ def precision_at(
         raise ValueError(f"precision among the first {k}: at least 1 is needed")
     if not len(scores):
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)
+    if people is not None:
+        groups, scores, outcomes = best_of_each(people, scores, outcomes, groups)
     order = np.lexsort((-np.asarray(scores, np.float64), groups))
     group, score, outcome = groups[order], scores[order], np.asarray(outcomes, np.float64)[order]
     fresh = np.r_[True, group[1:] != group[:-1]]
@@ -74,15 +77,22 @@ def precision_at(
     return group[starts], hits / shown, shown
 
 
-def best_of_each(people: Numbers, scores: Numbers) -> NDArray[np.int64]:
-    """Return the rows that hold each person's highest score, the first of equal ones, in ascending order.
+def best_of_each(
+    people: Numbers, scores: Numbers, outcomes: Numbers, groups: Numbers
+) -> tuple[Numbers, Matrix, Matrix]:
+    """Return of each person in each group (in ascending order): the group, their highest score, and what came of it.
 
-    A panel shows a viewer once, while a room-hour has several snapshots of them. ``people`` are integers, unique for
-    one viewer in one group.
+    A list shows a viewer once, while a room-hour has several snapshots of them. Where several of these have the highest score,
+    what came of it is the share of them with an outcome.
     """
-    order = np.lexsort((np.arange(len(scores)), -np.asarray(scores, np.float64), people))
-    first = np.r_[True, people[order][1:] != people[order][:-1]] if len(order) else np.zeros(0, bool)
-    return np.sort(order[first])
+    if not len(scores):
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    order = np.lexsort((-np.asarray(scores, np.float64), people, groups))
+    group, person, score = groups[order], people[order], np.asarray(scores, np.float64)[order]
+    starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]) | (person[1:] != person[:-1])])
+    highest = score == np.repeat(score[starts], np.diff(np.r_[starts, len(order)]))
+    came = np.add.reduceat(np.where(highest, np.asarray(outcomes, np.float64)[order], 0.0), starts)
+    return group[starts], score[starts], came / np.add.reduceat(highest.astype(np.float64), starts)
 
 
 def _by_score(scores: Numbers, outcomes: Numbers, weights: Numbers | None) -> tuple[Matrix, Matrix]:

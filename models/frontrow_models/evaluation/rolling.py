@@ -35,6 +35,7 @@ class Rows:
     causes: NDArray[np.int64]
     weights: NDArray[np.float64]  # how many each one stands for
     reached: NDArray[np.float64]  # the chance at which sales had been told of the viewer; 0: they had not
+    viewers: NDArray[np.int64]  # whose each one is
 
     @classmethod
     def of(cls, served: NDArray[np.float64], lessons: Lessons) -> "Rows":
@@ -48,6 +49,7 @@ class Rows:
             causes=lessons.cause,
             weights=lessons.weight.astype(np.float64),
             reached=lessons.reached.astype(np.float64),
+            viewers=lessons.viewer,
         )
 
     def __len__(self) -> int:
@@ -58,6 +60,7 @@ class Rows:
         return Rows(
             self.served[which], self.outcomes[which], self.served_at[which],
             self.resolved_at[which], self.rooms[which], self.causes[which], self.weights[which], self.reached[which],
+            self.viewers[which],
         )  # fmt: skip
 
 
@@ -99,6 +102,7 @@ def _judged(columns: Sequence[Column], rows: Rows, weights: NDArray[np.float64],
             rows.outcomes,
             groups,
             rows.causes,
+            rows.viewers,
             weights=None if plain else weights,
             k=shown,
         )
@@ -109,7 +113,7 @@ def _judged(columns: Sequence[Column], rows: Rows, weights: NDArray[np.float64],
 class Rolling:
     """Keeps the last ``labels`` mature labels, of these those resolved in the last ``window_ms`` if that is given.
 
-    Memory is fixed: 49 bytes a label and 8 for each column of it.
+    Memory is fixed: 57 bytes a label and 8 for each column of it.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class Rolling:
             causes=np.zeros(labels, np.int64),
             weights=np.zeros(labels),
             reached=np.zeros(labels),
+            viewers=np.zeros(labels, np.int64),
         )
 
     def add(self, rows: Rows) -> None:
