@@ -1,12 +1,19 @@
 """What the daemon tells of its model, beside what the model itself tells."""
 
+import asyncio
+
+import numpy as np
+
 from frontrow.app.learning import FOLLOWED, Learning
 from frontrow.config import OutcomeConfig
 from frontrow.core.engine import Engine
 from frontrow.core.events import Event
+from frontrow.core.features import COUNT
+from frontrow.core.lessons import Stage
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
 from tests.support.clock import ManualClock
+from tests.support.lessons import fresh_lessons
 from tests.support.rooms import START, apply, engine, event
 
 MINUTE_S, HOUR_S = 60.0, 3_600.0
@@ -64,3 +71,18 @@ def test_leads_are_followed_in_bounded_memory() -> None:
     learning._followed.keep(FOLLOWED)
     assert len(learning._followed.leads) == len(learning._followed._waiting) == FOLLOWED
     assert learning._followed.leads[-1].viewer == f"v{count - 1}"
+
+
+async def test_what_is_known_is_judged_at_once_after_a_restart() -> None:
+    """Else the page said for a minute that there were too few outcomes."""
+    model = Learner(ModelOptions(), window_ms=WINDOW_MS)
+    inputs, outcomes = np.zeros((40, COUNT), np.float32), np.arange(40) % 4 == 0
+    model.learn(fresh_lessons(inputs, outcomes, stage=np.full(40, Stage.MATURE, np.uint8)))
+    learning = learning_of(engine(model=model))  # whose clock nobody moves
+    judging = asyncio.create_task(learning.run())
+    async with asyncio.timeout(30.0):
+        while learning.report is None:
+            await asyncio.sleep(0)
+    judging.cancel()
+    assert learning.report.labels == 40
+    await asyncio.gather(judging, return_exceptions=True)

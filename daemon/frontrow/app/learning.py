@@ -160,22 +160,25 @@ class Learning:
             self._beside.learn(lessons)
 
     async def run(self) -> None:
-        """Judge once a minute, and log every new alarm of the guard."""
+        """Judge at once what is known from before, then once a minute, and log every new alarm of the guard."""
         model = self._engine.model
         if not isinstance(model, Learner):
             return
+        if model.final:  # after a restart there is something to tell
+            await self._judge(model)
         while True:
             await self._clock.sleep(JUDGED_EVERY_S)
-            judging = model.judging(waiting=len(self._engine.labels))
-            alike = model.judging_alike()
-            self._followed.keep(FOLLOWED)
-            self.report = await asyncio.to_thread(judging)
-            self._alike = await asyncio.to_thread(alike)
-            for alarm in self._new_alarms(model):
-                log.warning(
-                    "model_alarm", kind=alarm.kind, reason=alarm.sentence, rolled_back=alarm.roll_back
-                )
-            self._logged = model.alarmed
+            await self._judge(model)
+
+    async def _judge(self, model: Learner) -> None:
+        judging = model.judging(waiting=len(self._engine.labels))
+        alike = model.judging_alike()
+        self._followed.keep(FOLLOWED)
+        self.report = await asyncio.to_thread(judging)
+        self._alike = await asyncio.to_thread(alike)
+        for alarm in self._new_alarms(model):
+            log.warning("model_alarm", kind=alarm.kind, reason=alarm.sentence, rolled_back=alarm.roll_back)
+        self._logged = model.alarmed
 
     def _new_alarms(self, model: Learner) -> Sequence[Alarm]:
         new = min(model.alarmed - self._logged, len(model.alarms))
