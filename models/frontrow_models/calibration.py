@@ -1,13 +1,19 @@
-"""Calibration: what a raw logit is worth, learnt slowly from mature labels, one more number for each room.
+"""Calibration: what a raw logit z is worth, learnt slowly from mature labels, one more number for each room.
 
-    calibrated logit = a · raw logit + b + bias of the room
+    calibrated logit = a · z + t · ln(1 + e^(z - k)) + b + bias of the room
 
-(Platt 1999.) It comes after the model and never changes the order within a room, since a > 0, nor the model's reasons: the
-calibrated logit is a sum of the same parts, each times a. Until there are enough labels of both outcomes it is the
-identity, while it learns in silence.
+(Platt 1999, with a bend: ``t`` is what each unit beyond the knee k is worth more, or less. Beta calibration (Kull, Silva Filho & Flach 2017)
+has such a bend at z = 0; where one look in thirty succeeds nearly all numbers lie below.) It comes after the model and never
+changes the order within a room, since a > 0 and a + t > 0, nor the model's reasons: the calibrated logit is a sum of the
+same parts, each times a, and of the bend. Until there are enough labels of both outcomes it is the identity, while it learns in silence.
+
+**It begins in the belief that high numbers promise too much**: t is -0.4 before anything is known. A linear model that has met few
+outcomes adds up what it should not, and on simulated shops of six rooms t came out between -0.15 and -0.7 where it was begun at
+0. Without that belief looks told 0.75 or more came to a third in single rooms, where a first broadcast ends before the bend
+is known.
 
 **How it learns.** One label at a time, in order, by a Newton step on the fading log likelihood: with γ = 2^(-1/half-life),
-x = (raw logit, 1), residual r = y − p, w = p (1 − p), prior N(θ₀ = (1, 0), Λ₀⁻¹),
+x = (z, 1, ln(1 + e^(z - k))), residual r = y − p, w = p (1 − p), prior N(θ₀ = (1, 0, -0.4), Λ₀⁻¹),
 
     Λ ← γ (Λ − Λ₀) + Λ₀ + w x xᵀ,      θ ← θ + Λ⁻¹ (r x − (1 − γ) Λ₀ (θ − θ₀)),
 
@@ -16,7 +22,12 @@ of its own. It needs no rate to be tuned: its first steps are as large as what i
 part in the labels of a half-life. Rejected: plain gradient steps. A rate slow enough not to follow noise (logits and bias
 are correlated when outcomes are rare) had not arrived after 5,000 labels.
 
-The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were.
+**An outcome is one witness.** A viewer who orders had been looked at ten times within the hour: ten positives, which say
+one thing. So each label counts 1 / (looks that share an outcome) in w and r; counted in full, a room with two orders
+was believed to be a hot one. Measured: daemon/docs/adr/0023-an-outcome-is-one-witness.md.
+
+The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were. One that
+follows the outcomes of the first two minutes was tried and did not hold (daemon/docs/adr/0023-an-outcome-is-one-witness.md).
 """
 
 import math
@@ -39,20 +50,26 @@ SLOPE = (0.25, 4.0)
 BIAS = 4.0
 ROOM_BIAS = 1.5
 ROOMS = 4096  # with a bias of their own; beyond, the one that has had no label for longest is forgotten
+KNEE = -2.0  # k: a raw probability of 0.12. At -1 the loss was higher in all of seven shops, at 0 in most
+TAIL = -0.4
+TAILS = (-4.0, 2.0)
+FALLS = 0.9  # t is above -FALLS · a, so that a higher number is never worth less
 
 
 class CalibrationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``least`` labels of either outcome must have come before the identity is left.
 
     ``half_life`` and ``room_half_life`` are in labels, of all rooms and of one. ``spread_*`` are the standard deviations
-    of the priors: how far slope, bias and a room's bias are believed to be from 1, 0 and 0.
+    of the priors: how far slope, bias, tail and a room's bias are believed to be from 1, 0, ``tail`` and 0.
     """
 
     least: Annotated[int, Meta(ge=1)] = 200
     half_life: Annotated[float, Meta(gt=1)] = 20_000.0
     room_half_life: Annotated[float, Meta(gt=1)] = 5_000.0
-    spread_slope: Annotated[float, Meta(gt=0)] = 0.5
+    spread_slope: Annotated[float, Meta(gt=0)] = 0.25
     spread_bias: Annotated[float, Meta(gt=0)] = 1.0
+    tail: Annotated[float, Meta(ge=TAILS[0], le=TAILS[1])] = TAIL
+    spread_tail: Annotated[float, Meta(gt=0)] = 0.25
     spread_room: Annotated[float, Meta(gt=0)] = 0.3
 
 
@@ -73,6 +90,9 @@ class CalibratorState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     labels: Count
     positives: Count
     refused: Count
+    # Older versions have neither, and go on as they were.
+    tail: Annotated[float, Meta(ge=TAILS[0], le=TAILS[1])] = 0.0
+    known_tail: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +103,16 @@ class Calibration:
     bias: float = 0.0
     rooms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     enough: bool = False
+    tail: float = 0.0
+
+    def bends(self, raw: Matrix) -> Matrix:
+        """Return what the bend adds to the sloped logit in each row; shape (rows,)."""
+        with np.errstate(invalid="ignore"):  # of a broken model it is NaN, which the guard finds
+            result: Matrix = self.tail * np.logaddexp(0.0, raw - KNEE)
+        return result
 
     def biases(self, rooms: Sequence[str]) -> Matrix:
-        """Return what is added to the sloped logit in each row: the bias and the room's own; shape (rows,)."""
+        """Return what else is added in each row: the bias and the room's own; shape (rows,)."""
         own = self.rooms
         if not own:
             return np.full(len(rooms), self.bias)
@@ -93,7 +120,7 @@ class Calibration:
 
     def logits(self, raw: Matrix, rooms: Sequence[str]) -> Matrix:
         """Return the calibrated logit of each raw one; shape (rows,)."""
-        result: Matrix = self.slope * raw + self.biases(rooms)
+        result: Matrix = self.slope * raw + self.bends(raw) + self.biases(rooms)
         return result
 
     def probabilities(self, raw: Matrix, rooms: Sequence[str]) -> Matrix:
@@ -119,9 +146,15 @@ class Calibrator:
     def __init__(self, options: CalibrationOptions | None = None) -> None:
         self._options = chosen = options or CalibrationOptions()
         self._keep, self._room_keep = 0.5 ** (1.0 / chosen.half_life), 0.5 ** (1.0 / chosen.room_half_life)
-        self._priors = (chosen.spread_slope**-2.0, chosen.spread_bias**-2.0, chosen.spread_room**-2.0)
-        self._slope, self._bias = 1.0, 0.0
+        self._priors = (
+            chosen.spread_slope**-2.0,
+            chosen.spread_bias**-2.0,
+            chosen.spread_tail**-2.0,
+            chosen.spread_room**-2.0,
+        )
+        self._slope, self._bias, self._tail = 1.0, 0.0, chosen.tail
         self._known = [0.0, 0.0, 0.0]  # Λ − Λ₀: slope², slope·bias, bias²
+        self._known_tail = [0.0, 0.0, 0.0]  # slope·tail, bias·tail, tail²
         self._rooms: OrderedDict[str, tuple[float, float]] = (
             OrderedDict()
         )  # bias and what is known of it; longest quiet first
@@ -139,20 +172,27 @@ class Calibrator:
         if self._current is None:
             own = {room: bias for room, (bias, _) in self._rooms.items()}
             self._current = (
-                Calibration(self._slope, self._bias, MappingProxyType(own), True)
+                Calibration(self._slope, self._bias, MappingProxyType(own), True, self._tail)
                 if self.enough
                 else Calibration()
             )
         return self._current
 
     def learn(
-        self, rooms: Sequence[str], raw: Matrix, outcomes: Numbers, weights: Numbers | None = None
+        self,
+        rooms: Sequence[str],
+        raw: Matrix,
+        outcomes: Numbers,
+        weights: Numbers | None = None,
+        *,
+        shared: float = 1.0,
     ) -> None:
         """Take mature labels in order, each with its room and the raw logit as served; the cut into calls is nothing.
 
-        Each stands for its weight, None: 1. A logit that is not finite is refused and counted.
+        Each stands for its weight, None: 1. ``shared`` looks have an outcome in common. A logit that is not finite is refused
+        and counted.
         """
-        counts = np.ones(len(raw)) if weights is None else weights
+        counts = (np.ones(len(raw)) if weights is None else weights) / shared
         good = np.isfinite(raw)
         self.refused += len(good) - int(np.count_nonzero(good))
         z = np.clip(raw, -LOGIT_BOUND, LOGIT_BOUND)[good].tolist()
@@ -170,6 +210,8 @@ class Calibrator:
             "labels": self.labels,
             "positives": self.positives,
             "refused": self.refused,
+            "tail": self._tail,
+            "known_tail": list(self._known_tail),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -177,31 +219,46 @@ class Calibrator:
         self._slope, self._bias, self._known = state["slope"], state["bias"], list(state["known"])
         self._rooms = OrderedDict((room, (bias, known)) for room, bias, known in state["rooms"])
         self.labels, self.positives, self.refused = state["labels"], state["positives"], state["refused"]
+        self._tail, self._known_tail = state.get("tail", 0.0), list(state.get("known_tail", (0.0, 0.0, 0.0)))
         self._current = None
 
     def _steps(
         self, rooms: Sequence[str], logits: Sequence[float], outcomes: Sequence[bool], counts: Sequence[float]
     ) -> None:
-        known, exp, (least, most) = self._rooms, math.exp, SLOPE
-        keep, room_keep = self._keep, self._room_keep
-        prior_slope, prior_bias, prior_room = self._priors
+        known, exp, log1p, (least, most) = self._rooms, math.exp, math.log1p, SLOPE
+        keep, room_keep, believed = self._keep, self._room_keep, self._options.tail
+        prior_slope, prior_bias, prior_tail, prior_room = self._priors
         forget_slope, forget_bias = (1.0 - keep) * prior_slope, (1.0 - keep) * prior_bias
-        forget_room = (1.0 - room_keep) * prior_room
+        forget_tail, forget_room = (1.0 - keep) * prior_tail, (1.0 - room_keep) * prior_room
         slope, bias, (k0, k1, k2) = self._slope, self._bias, self._known
+        tail, (t0, t1, t2) = self._tail, self._known_tail
         for room, z, outcome, count in zip(rooms, logits, outcomes, counts, strict=True):
             own, own_known = known.pop(room, (0.0, 0.0))
-            p = 1.0 / (1.0 + exp(-(slope * z + bias + own)))
+            over = log1p(exp(z - KNEE))  # within bounds, as z is
+            p = 1.0 / (1.0 + exp(-(slope * z + tail * over + bias + own)))
             residual, w = count * (outcome - p), count * p * (1.0 - p)
 
             k0, k1, k2 = keep * k0 + w * z * z, keep * k1 + w * z, keep * k2 + w
+            t0, t1, t2 = keep * t0 + w * z * over, keep * t1 + w * over, keep * t2 + w * over * over
             to_slope = residual * z - forget_slope * (slope - 1.0)
             to_bias = residual - forget_bias * bias
-            l0, l2 = k0 + prior_slope, k2 + prior_bias
-            determinant = l0 * l2 - k1 * k1  # above 0: the sum of two positive definite matrices
-            slope += (l2 * to_slope - k1 * to_bias) / determinant
-            bias += (l0 * to_bias - k1 * to_slope) / determinant
+            to_tail = residual * over - forget_tail * (tail - believed)
+            # Λ = L D Lᵀ, positive definite as a sum of two such.
+            d0 = k0 + prior_slope
+            l1, l2 = k1 / d0, t0 / d0
+            d1 = k2 + prior_bias - l1 * k1
+            l3 = (t1 - l2 * k1) / d1
+            d2 = t2 + prior_tail - l2 * t0 - l3 * l3 * d1
+            to_bias -= l1 * to_slope
+            to_tail -= l2 * to_slope + l3 * to_bias
+            step_tail = to_tail / d2
+            step_bias = to_bias / d1 - l3 * step_tail
+            slope += to_slope / d0 - l1 * step_bias - l2 * step_tail
+            bias += step_bias
+            tail += step_tail
             if not (least <= slope <= most and -BIAS <= bias <= BIAS):
                 slope, bias = min(most, max(least, slope)), min(BIAS, max(-BIAS, bias))
+            tail = min(TAILS[1], max(-FALLS * slope, tail))
 
             own_known = room_keep * own_known + w
             own += (residual - forget_room * own) / (own_known + prior_room)
@@ -211,5 +268,6 @@ class Calibrator:
             if len(known) > ROOMS:
                 known.popitem(last=False)
         self._slope, self._bias, self._known = slope, bias, [k0, k1, k2]
+        self._tail, self._known_tail = tail, [t0, t1, t2]
         self.labels += len(logits)
         self.positives += sum(outcomes)

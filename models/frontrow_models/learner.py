@@ -218,6 +218,7 @@ class Learner:
         believed = self._online.weights().probabilities(lessons.inputs.astype(np.float64))
         within = self._policy.within
         early = lessons.stage == Stage.OBSERVED
+        self._policy.hear(lessons)
         if within is not None and self._online.ready:
             self._hear(self._guard.observed(believed[early], lessons.outcome[early], within))
         learnable = self._outage.learnable(lessons.cause, lessons.stage)
@@ -232,7 +233,9 @@ class Learner:
         served = lessons.served.astype(np.float64)
         # What the model of now says of them: what it said an hour ago tells what its numbers were worth then.
         raw = self._online.weights().logits(lessons.inputs.astype(np.float64))
-        self._calibrator.learn(lessons.room.tolist(), raw, lessons.outcome, lessons.weight)
+        self._calibrator.learn(
+            lessons.room.tolist(), raw, lessons.outcome, lessons.weight, shared=self._policy.shared
+        )
         served[:, :LOGITS] = sigmoid(served[:, :LOGITS])
         self._base.learn(lessons.outcome, lessons.weight)
         self._policy.see(lessons)

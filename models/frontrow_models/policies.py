@@ -34,6 +34,8 @@ KNOWN_AFTER = 100.0  # mature positives, faded, from which on F is believed
 FORGET_AFTER = (
     2_000.0  # mature positives after which a former one counts 1/e: delays change from season to season
 )
+# Looks that share an outcome, before any was heard of, and how many outcomes that belief is worth.
+SHARED, SHARED_KNOWN = 5.0, 5.0
 
 Weights = NDArray[np.float64]
 
@@ -59,21 +61,31 @@ class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window_ms: Annotated[int, Meta(ge=0)]
     positives: Annotated[float, Meta(ge=0, le=1e18)]
     within: Annotated[float, Meta(ge=0, le=1e18)]
+    looks: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
+    outcomes: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
+    last: Annotated[int, Meta(ge=-1)] = -1
 
 
 class DelayPolicy:
-    """FNW until the delays are known from mature cohorts, ES from then on. Its state is three numbers."""
+    """FNW until the delays are known from mature cohorts, ES from then on; and how many looks share an outcome."""
 
     def __init__(self, window_ms: int) -> None:
         """``window_ms`` is the joiner's observation window."""
         self._window_ms = window_ms
         self._positives = 0.0  # mature ones, faded by their number
         self._within = 0.0  # of them, those whose outcome came within the window
+        self._looks = self._outcomes = 0.0  # positives and the outcomes that they had, faded by the latter
+        self._last = -1  # the cause of the last positive
 
     @property
     def within(self) -> float | None:
         """F, the share of outcomes that come within the window; None while too few are mature."""
         return self._within / self._positives if self._positives >= KNOWN_AFTER else None
+
+    @property
+    def shared(self) -> float:
+        """How many looks have one outcome in common, at least 1: as witnesses of what a number is worth they are one."""
+        return max(1.0, (SHARED_KNOWN * SHARED + self._looks) / (SHARED_KNOWN + self._outcomes))
 
     def weights(self, probability: Weights, outcome: NDArray[np.bool_]) -> Weights:
         """Return how much each observed or late lesson weighs; ``probability`` is the model's before it learns them."""
@@ -91,6 +103,18 @@ class DelayPolicy:
         stands_for = np.minimum(lessons.weight.astype(np.float64), MOST)
         return outcome, np.where(withdrawn, -stands_for, stands_for) * self.weights(probability, outcome)
 
+    def hear(self, lessons: Lessons) -> None:
+        """Take note of how many looks an outcome is heard for, of lessons that are not final: all of one outcome come together."""
+        fade = 1.0 - 1.0 / FORGET_AFTER
+        for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
+            if cause < 0 or cause != self._last:
+                self._looks, self._outcomes, self._last = (
+                    self._looks * fade,
+                    self._outcomes * fade + 1.0,
+                    cause,
+                )
+            self._looks += 1.0
+
     def see(self, lessons: Lessons) -> None:
         """Take note of the delays of mature lessons. Only whole cohorts tell of delays: early ones lack the late."""
         which = lessons.outcome & (lessons.stage == Stage.MATURE)
@@ -103,11 +127,20 @@ class DelayPolicy:
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values; :meth:`load` takes it over."""
-        return {"window_ms": self._window_ms, "positives": self._positives, "within": self._within}
+        return {
+            "window_ms": self._window_ms,
+            "positives": self._positives,
+            "within": self._within,
+            "looks": self._looks,
+            "outcomes": self._outcomes,
+            "last": self._last,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over the state of a policy with the same window."""
         self._positives, self._within = state["positives"], state["within"]
+        self._looks, self._outcomes = state.get("looks", 0.0), state.get("outcomes", 0.0)
+        self._last = state.get("last", -1)
 
 
 class Outage:

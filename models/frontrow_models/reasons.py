@@ -1,10 +1,10 @@
 """Exact additive reasons: one viewer's logit as a sum of parts, one per feature, raw and calibrated, with words.
 
     raw logit        =      intercept + Σ parts
-    calibrated logit = a · (intercept + Σ parts) + b,      b: the bias and the room's own
+    calibrated logit = a · (intercept + Σ parts) + bend + b,      b: the bias and the room's own
 
-so with every part times a, and the intercept a·intercept + b, the reasons of the number that people see sum to it as
-exactly. Nothing is estimated: a linear model's parts are its own.
+so with every part times a, and the intercept a·intercept + bend + b, the reasons of the number that people see sum to it as
+exactly: what high numbers are bent by belongs to no feature, but to all of them together. Nothing is estimated: a linear model's parts are its own.
 """
 
 import math
@@ -36,13 +36,14 @@ class Explanation(Struct, frozen=True):
 
     ``raw_logit`` is ``intercept`` and all parts' ``logit``, ``logit`` is ``calibrated_intercept`` and all parts'
     ``calibrated``, each within 1e-9; ``probability`` is the sigmoid of ``logit``. The calibrated ones are ``slope`` times the raw
-    ones, to the intercept ``bias`` is added. ``parts`` are all features', the largest first; ``words`` are the intercept's.
+    ones, to the intercept ``bias`` and ``bend`` are added: what the place is worth, and what so high a number is worth less. ``parts`` are all features', the largest first; ``words`` are the intercept's.
     """
 
     raw_logit: float
     intercept: float
     slope: float
     bias: float
+    bend: float
     logit: float
     calibrated_intercept: float
     probability: float
@@ -54,7 +55,7 @@ def explain(weights: Weights, calibration: Calibration, inputs: Matrix, room: st
     """Return the reasons of one row of ``inputs``, shape (1, features), in its room ("platform/room")."""
     raw = weights.logits(inputs)
     logit = calibration.logits(raw, [room])
-    bias = float(calibration.biases([room])[0])
+    bias, bend = float(calibration.biases([room])[0]), float(calibration.bends(raw)[0])
     slope = calibration.slope
     parts = [
         Part(
@@ -73,8 +74,9 @@ def explain(weights: Weights, calibration: Calibration, inputs: Matrix, room: st
         intercept=weights.intercept,
         slope=slope,
         bias=bias,
+        bend=bend,
         logit=float(logit[0]),
-        calibrated_intercept=slope * weights.intercept + bias,
+        calibrated_intercept=slope * weights.intercept + bend + bias,
         probability=float(sigmoid(logit)[0]),
         words={language: INTERCEPT[language] for language in LANGUAGES},
         parts=sorted(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from frontrow.cli import DONE, FAILED, WRONG, main
+from frontrow_models.calibration import KNEE
 from frontrow_models.simulate import Faults, Scenario, simulate, write_ndjson
 from tests.support.daemons import SOURCE_ROOTS
 
@@ -137,8 +138,10 @@ def test_the_lines_are_sorted_and_their_reasons_add_up(written: Path) -> None:
         assert intercept == [model["intercept"]]
         logit = sum(each["logit"] for each in line["reasons"] if each["kind"] == "feature")
         own = {room: bias for room, bias, _ in calibration["rooms"]}
-        bias = calibration["bias"] + own.get(f"{line['platform']}/{line['room']}", 0.0)
-        calibrated = calibration["slope"] * logit + bias
+        name = f"{line['platform']}/{line['room']}"
+        bias = calibration["bias"] + own.get(name, 0.0)
+        bend = calibration["tail"] * math.log1p(math.exp(logit - KNEE))
+        calibrated = calibration["slope"] * logit + bend + bias
         assert line["probability"] == pytest.approx(1 / (1 + math.exp(-calibrated)), abs=1e-9)
     leads = [json.loads(line) for line in (written / "leads.ndjson").read_bytes().splitlines()]
     assert {"customer", "store", "quality", "host", "product", "campaign"} <= set(leads[0])

@@ -21,6 +21,7 @@ from frontrow.core.scoring import Matrix, sigmoid
 from frontrow_models.calibration import CalibrationOptions, Calibrator
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
+from frontrow_models.policies import DelayPolicy
 from frontrow_models.served import LOGITS, SERVED
 from frontrow_models.simulate import Scenario, simulate
 from tests.benchmarks.judging import Field
@@ -68,10 +69,14 @@ class _Kept(Learner):
 
 
 class Other:
-    """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once."""
+    """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once.
+
+    How many looks share an outcome both know as the shipped one does.
+    """
 
     def __init__(self, options: ModelOptions) -> None:
         self._online = OnlineModel(options)
+        self._policy = DelayPolicy(defaults().outcome.window_s * 1000)
         self._calibrator = Calibrator(CalibrationOptions(least=max(1, options.min_positives)))
 
     def serve(self, inputs: Matrix, rooms: Sequence[str]) -> Matrix:
@@ -86,9 +91,13 @@ class Other:
     def learn(self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_]) -> None:
         self._online.learn(inputs, outcomes)
 
-    def calibrate(self, mature: Lessons) -> None:
+    def calibrate(self, lessons: Lessons) -> Lessons:
+        """Calibrate by what of the lessons is final, and return that."""
+        mature = lessons.take(lessons.stage == Stage.MATURE)
         raw = self._online.weights().logits(mature.inputs.astype(np.float64))
-        self._calibrator.learn(mature.room.tolist(), raw, mature.outcome)
+        self._calibrator.learn(mature.room.tolist(), raw, mature.outcome, shared=self._policy.shared)
+        self._policy.hear(lessons.take(lessons.stage != Stage.MATURE))
+        return mature
 
 
 def shop(scenario: Scenario) -> Shop:
@@ -143,8 +152,7 @@ def waits(found: Shop) -> Matrix:
     other, said = Other(ModelOptions()), list[Matrix]()
     for call in found.calls:
         if isinstance(call, Lessons):
-            mature = call.take(call.stage == Stage.MATURE)
-            other.calibrate(mature)
+            mature = other.calibrate(call)
             other.learn(mature.inputs, mature.outcome)
         else:
             said.append(other.serve(*call))
@@ -158,7 +166,7 @@ def at_once(found: Shop) -> Matrix:
     for call in found.calls:
         if isinstance(call, Lessons):
             inputs = np.concatenate([np.zeros((0, call.inputs.shape[1])), *fresh]).astype(np.float32)
-            other.calibrate(call.take(call.stage == Stage.MATURE))
+            other.calibrate(call)
             other.learn(inputs, found.field.outcome[count - len(inputs) : count])
             fresh.clear()
         else:

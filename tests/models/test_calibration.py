@@ -12,12 +12,16 @@ from frontrow.core.features import COUNT
 from frontrow.core.scoring import Weights, sigmoid
 from frontrow_models.calibration import (
     BIAS,
+    FALLS,
+    KNEE,
     ROOM_BIAS,
     ROOMS,
     SLOPE,
+    TAILS,
     Calibration,
     CalibrationOptions,
     Calibrator,
+    CalibratorState,
     raw_logits,
 )
 from frontrow_models.evaluation.ranking import roc_auc
@@ -105,7 +109,9 @@ def test_the_state_is_the_same_over_any_cut_and_restart(places: list[int], resta
 
 def test_it_finds_the_line_that_a_fit_over_all_labels_finds() -> None:
     rooms, raw, outcomes = world(4, labels=15_000, slope=0.6, bias=-0.7, base=-2.5)
-    still = CalibrationOptions(half_life=1e9, room_half_life=1e9, spread_room=1e-6)
+    still = CalibrationOptions(
+        half_life=1e9, room_half_life=1e9, spread_slope=0.5, spread_room=1e-6, tail=0.0, spread_tail=1e-6
+    )
     calibrator = Calibrator(still)
     calibrator.learn(rooms, raw, outcomes)
     x = np.column_stack([raw, np.ones(len(raw))])
@@ -121,13 +127,14 @@ def test_it_finds_the_line_that_a_fit_over_all_labels_finds() -> None:
 def test_a_step_is_the_fading_newton_step_that_is_written_down() -> None:
     rooms, raw, outcomes = world(9, labels=600, slope=0.6, bias=-0.7, base=-1.5)
     options = CalibrationOptions(
-        half_life=150, room_half_life=30, spread_slope=0.4, spread_bias=0.8, spread_room=0.5
-    )
-    line, anchor, prior = np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.diag([0.4**-2, 0.8**-2])
-    known, own = np.zeros((2, 2)), {room: (0.0, 0.0) for room in rooms}
+        half_life=150, room_half_life=30, spread_slope=0.4, spread_bias=0.8, spread_room=0.5, tail=-0.3, spread_tail=0.6
+    )  # fmt: skip
+    line, anchor = np.array([1.0, 0.0, -0.3]), np.array([1.0, 0.0, -0.3])
+    prior = np.diag([0.4**-2, 0.8**-2, 0.6**-2])
+    known, own = np.zeros((3, 3)), {room: (0.0, 0.0) for room in rooms}
     keep, room_keep = 2 ** (-1 / 150), 2 ** (-1 / 30)
     for room, z, y in zip(rooms, raw, outcomes, strict=True):
-        x, (bias, sure) = np.array([z, 1.0]), own[room]
+        x, (bias, sure) = np.array([z, 1.0, np.log1p(np.exp(z - KNEE))]), own[room]
         p = 1 / (1 + np.exp(-(line @ x + bias)))
         known = keep * known + p * (1 - p) * np.outer(x, x)
         line = line + np.linalg.solve(known + prior, (y - p) * x - (1 - keep) * prior @ (line - anchor))
@@ -136,7 +143,7 @@ def test_a_step_is_the_fading_newton_step_that_is_written_down() -> None:
     calibrator = Calibrator(options)
     calibrator.learn(rooms, raw, outcomes)
     state = calibrator.state()
-    assert [state["slope"], state["bias"]] == pytest.approx(line.tolist(), abs=1e-9)
+    assert [state["slope"], state["bias"], state["tail"]] == pytest.approx(line.tolist(), abs=1e-9)
     assert {room: bias for room, bias, _ in state["rooms"]} == pytest.approx(
         {room: bias for room, (bias, _) in own.items()}, abs=1e-9
     )
@@ -145,10 +152,13 @@ def test_a_step_is_the_fading_newton_step_that_is_written_down() -> None:
 def test_the_order_of_a_room_never_turns_over_whatever_is_learnt() -> None:
     dice = np.random.default_rng(5)
     raw = dice.normal(0, 5, 4_000)
-    calibrator = Calibrator()
-    calibrator.learn(["p/r"] * 4_000, raw, raw < 0)  # the worst model there is
-    now = calibrator.calibration
-    assert now.slope == SLOPE[0] > 0 and abs(now.bias) <= BIAS
+    calibrator = Calibrator(CalibrationOptions(spread_slope=2.0, spread_tail=2.0))
+    for count in range(100, 4_001, 100):
+        part = slice(count - 100, count)
+        calibrator.learn(["p/r"] * 100, raw[part], raw[part] < 0)  # the worst model there is
+        now = calibrator.calibration
+        assert now.slope >= SLOPE[0] > 0 and abs(now.bias) <= BIAS and now.tail >= -FALLS * now.slope
+    assert now.slope < 1.01 * SLOPE[0]
     assert roc_auc(now.logits(raw, ["p/r"] * 4_000), raw > 0) == 1.0
 
 
@@ -170,7 +180,8 @@ def test_a_room_has_a_bias_of_its_own_once_it_has_labels_and_a_new_one_hardly() 
         )
         assert ratio is not None and ratio.value == pytest.approx(1.0, abs=0.1)
     unknown = calibrator.calibration.logits(np.array([-2.0]), ["p/never seen"])
-    assert unknown[0] == calibrator.calibration.slope * -2.0 + calibrator.calibration.bias
+    now = calibrator.calibration
+    assert unknown[0] == now.slope * -2.0 + now.bends(np.array([-2.0]))[0] + now.bias
 
 
 def test_rooms_are_bounded_and_the_longest_quiet_is_forgotten_first() -> None:
@@ -200,11 +211,16 @@ def test_it_follows_a_model_that_changes_but_slowly() -> None:
     rooms, raw, outcomes = world(8, labels=80_000, slope=1.0, bias=0.0, base=-2.5)
     calibrator = Calibrator()
     calibrator.learn(rooms, raw, outcomes)
+
+    def told(logit: float) -> float:
+        return float(calibrator.calibration.logits(np.array([logit]), ["p/new"])[0])
+
+    was = told(-2.5)
     calibrator.learn(rooms[:1_000], raw[:1_000] + 1, outcomes[:1_000])
-    soon = calibrator.calibration.bias
+    soon = told(-1.5) - was
     calibrator.learn(rooms, raw + 1, outcomes)
-    assert abs(soon) < 0.35
-    assert calibrator.calibration.bias < -0.7
+    assert soon > 0.6
+    assert abs(told(-1.5) - was) < 0.35
 
 
 def test_raw_logits_are_those_of_the_served_probabilities() -> None:
@@ -214,9 +230,15 @@ def test_raw_logits_are_those_of_the_served_probabilities() -> None:
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10_000), st.floats(*SLOPE), st.floats(-BIAS, BIAS), st.floats(-ROOM_BIAS, ROOM_BIAS))
+@given(
+    st.integers(0, 10_000),
+    st.floats(*SLOPE),
+    st.floats(-BIAS, BIAS),
+    st.floats(-ROOM_BIAS, ROOM_BIAS),
+    st.floats(*TAILS),
+)
 def test_reasons_sum_to_the_raw_and_to_the_calibrated_logit(
-    seed: int, slope: float, bias: float, own: float
+    seed: int, slope: float, bias: float, own: float, tail: float
 ) -> None:
     dice = np.random.default_rng(seed)
     weights = Weights(
@@ -227,7 +249,7 @@ def test_reasons_sum_to_the_raw_and_to_the_calibrated_logit(
     assert plain.raw_logit == plain.logit == weights.logits(inputs)[0]
     assert abs(plain.intercept + sum(part.logit for part in plain.parts) - plain.raw_logit) < 1e-9
     assert len(plain.parts) == COUNT
-    calibration = Calibration(slope, bias, {"p/own": own}, True)
+    calibration = Calibration(slope, bias, {"p/own": own}, True, tail)
     found, other = (explain(weights, calibration, inputs, room) for room in ("p/own", "p/other"))
     assert found.logit == calibration.logits(weights.logits(inputs), ["p/own"])[0]
     assert found.probability == sigmoid(np.array([found.logit]))[0]
@@ -250,3 +272,57 @@ def test_a_label_that_stands_for_four_calibrates_as_four_do() -> None:
     calibrator.learn(["a/1"] * 8_000, raw[order], outcomes[order], weights[order])
     told = float(calibrator.calibration.probabilities(np.array([-1.0]), ["a/1"])[0])
     assert abs(told - (0.5 + 4 * 0.1) / 5) < 0.02
+
+
+def test_high_numbers_that_promise_too_much_are_bent_and_the_low_ones_left() -> None:
+    """A line cannot: what it takes off the high ones it takes off all."""
+    dice = np.random.default_rng(12)
+    raw = dice.normal(-3.0, 1.5, 60_000)
+    truth = raw - 0.6 * np.logaddexp(0.0, raw - KNEE)
+    y = dice.random(60_000) < sigmoid(truth)
+    line, bent = Calibrator(CalibrationOptions(tail=0.0, spread_tail=1e-6)), Calibrator()
+    for each in (line, bent):
+        each.learn(["p/r"] * 40_000, raw[:40_000], y[:40_000])
+    later = slice(40_000, None)
+    high = raw[later] > 0.0
+    told = [each.calibration.probabilities(raw[later], ["p/r"] * 20_000) for each in (line, bent)]
+    off = [abs(float(p[high].mean() - sigmoid(truth[later])[high].mean())) for p in told]
+    assert off[1] < 0.02 < off[0]
+    assert abs(float(told[1][~high].mean() - sigmoid(truth[later])[~high].mean())) < 0.005
+
+
+def test_before_anything_is_known_high_numbers_are_believed_to_promise_too_much() -> None:
+    calibrator = Calibrator(CalibrationOptions(least=1))
+    calibrator.learn(["p/r"] * 2, np.array([-5.0, -5.0]), np.array([False, True]), shared=1e6)
+    high, low = calibrator.calibration.logits(np.array([1.0, -6.0]), ["p/r"] * 2)
+    assert high < 0.0 and low == pytest.approx(-6.0, abs=0.02)
+
+
+def test_ten_looks_that_share_an_outcome_say_as_much_as_one() -> None:
+    """Else two orders would be believed as twenty."""
+    raw, y = np.full(300, -3.0), np.arange(300) % 7 == 0
+    once, shared = (
+        Calibrator(CalibrationOptions(least=1, half_life=1e9, room_half_life=1e9)) for _ in range(2)
+    )
+    once.learn(["p/r"] * 300, raw, y)
+    shared.learn(["p/r"] * 3_000, np.repeat(raw, 10), np.repeat(y, 10), shared=10.0)
+    told = [each.calibration.logits(np.array([-3.0]), ["p/r"])[0] for each in (once, shared)]
+    assert told[0] == pytest.approx(told[1], abs=0.02)
+    full = Calibrator(CalibrationOptions(least=1, half_life=1e9, room_half_life=1e9))
+    full.learn(["p/r"] * 3_000, np.repeat(raw, 10), np.repeat(y, 10))
+    sure = [known for each in (once, shared, full) for _, _, known in each.state()["rooms"]]
+    assert sure[1] == pytest.approx(sure[0], rel=0.05) and sure[2] > 5 * sure[0]
+
+
+def test_a_version_of_before_the_bend_goes_on_as_it_was() -> None:
+    rooms, raw, outcomes = world(10, labels=3_000, slope=0.6, bias=-0.5, base=-2.0)
+    calibrator = Calibrator()
+    calibrator.learn(rooms, raw, outcomes)
+    new = ("tail", "known_tail")
+    older = {name: value for name, value in calibrator.state().items() if name not in new}
+    msgspec.convert(older, CalibratorState)
+    calibrator.load(older)
+    now = calibrator.calibration
+    assert now.tail == 0.0
+    own = now.rooms.get("p/0", 0.0)
+    assert now.logits(np.array([1.5]), ["p/0"])[0] == now.slope * 1.5 + now.bias + own

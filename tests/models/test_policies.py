@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from frontrow.core.lessons import Lessons, Stage
 from frontrow_models.policies import KNOWN_AFTER, MOST, DelayPolicy, Outage, elapsed, fnw
+from tests.support.lessons import fresh_lessons
 
 
 @pytest.mark.parametrize("chance", [0.001, 0.03, 0.3, 0.6])
@@ -154,3 +155,24 @@ def test_before_outcomes_were_ever_heard_of_nothing_is_taken_for_an_outage() -> 
     again = Outage()
     again.load(outage.state())
     assert again.state() == outage.state()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(cut: int) -> None:
+    """As witnesses of what a number is worth they are one: ten looks at one buyer are not ten buyers."""
+    policy = DelayPolicy(window_ms=120_000)
+    begun = policy.shared
+    looks = 12
+    outcomes = np.tile([True, False], 300 * looks)
+    causes = np.where(outcomes, np.arange(len(outcomes)) // (2 * looks), -1)
+    lessons = fresh_lessons(np.zeros((len(outcomes), 1), np.float32), outcomes, cause=causes)
+    for start in range(0, len(outcomes), cut):
+        policy.hear(lessons.take(slice(start, start + cut)))
+        if start == 600:
+            again = DelayPolicy(window_ms=120_000)
+            again.load(policy.state())
+            policy = again
+    assert begun < policy.shared == pytest.approx(looks, abs=0.2)
+    whole = DelayPolicy(window_ms=120_000)
+    whole.hear(lessons)
+    assert whole.state() == policy.state()

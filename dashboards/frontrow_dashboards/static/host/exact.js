@@ -84,7 +84,11 @@ function explained(language, { probability, explanation, model, at }) {
     none > 0 ? el("p", { class: "card-note" }, language.say("exact.none", { n: none })) : null,
     total(language.say("exact.raw"), exactly(language, explanation.raw_logit), explanation.raw_logit),
     total(
-      language.say("exact.calibrated", { slope: plain(language, explanation.slope), bias: exactly(language, explanation.bias) }),
+      language.say("exact.calibrated", {
+        slope: plain(language, explanation.slope),
+        bend: exactly(language, explanation.bend),
+        bias: exactly(language, explanation.bias),
+      }),
       exactly(language, explanation.logit),
       explanation.logit,
     ),

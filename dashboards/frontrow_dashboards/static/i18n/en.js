@@ -166,7 +166,7 @@ export default {
     notEnough: "Not enough data: the model gives no probability now.",
     none: { one: "{n} more part is 0 and not listed.", other: "{n} more parts are 0 and not listed." },
     raw: "Sum (raw log-odds)",
-    calibrated: "Calibrated (×{slope}, {bias})",
+    calibrated: "Calibrated (×{slope}, bend {bend}, {bias})",
     probability: "Chance of converting",
     asOf: "As of {time} · model version {model}",
   },

@@ -164,7 +164,7 @@ export default {
     notEnough: "数据不足，模型现在给不出概率。",
     none: "另有 {n} 项为 0，未列出。",
     raw: "合计（原始对数几率）",
-    calibrated: "校准后（×{slope}，{bias}）",
+    calibrated: "校准后（×{slope}，高值修正 {bend}，{bias}）",
     probability: "转化概率",
     asOf: "{time} 的数值 · 模型版本 {model}",
   },
