@@ -22,6 +22,7 @@ from frontrow.core.centre.indicators import (
     wilson,
 )
 from frontrow.core.centre.indicators_document import document
+from frontrow.core.centre.milestones import mark
 from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
@@ -148,6 +149,8 @@ def company() -> list[Any]:
         Entry("C", 4, s + 400 * SECOND, "lead_touch", "wang", {"direction": "in"}),
         Entry("D", 1, s + 50 * SECOND, "assigned", "rule:x", {"seller": "wang"}),
     ]
+    for entry in entries:
+        mark(next(row for row in leads if row.lead == entry.lead), entry)
     return [*leads, *raws, *people, *entries]
 
 

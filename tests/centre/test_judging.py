@@ -1,10 +1,15 @@
 """Who is given to the best: what sellers are able to is taken from their closed leads, once a day of engine time."""
 
+import random
+from collections import Counter
 from dataclasses import replace
+
+import pytest
 
 from frontrow.core.centre import ability
 from frontrow.core.centre.ability import Cell
 from frontrow.core.centre.assignment import Rule
+from frontrow.core.centre.book import LeadRow
 from frontrow.core.centre.organisation import OrgChange, Seller, Unit
 from tests.centre.test_indicators import lead, raw
 from tests.support.centre import START, Scene, a_policy
@@ -87,3 +92,66 @@ def test_a_restart_goes_on_with_what_was_known_and_without_such_a_rule_nobody_is
     other.hot("a", MIDNIGHT - START)
     assert other.centre._turns.abilities == {}
     other.close()
+
+
+def counted_by_hand(
+    leads: dict[str, LeadRow], since: int, before: int
+) -> dict[tuple[str, str], tuple[int, int]]:
+    closed: Counter[tuple[str, str]] = Counter()
+    won: Counter[tuple[str, str]] = Counter()
+    for row in leads.values():
+        if (
+            row.closed_at is not None
+            and since <= row.closed_at < before
+            and row.holder is not None
+            and row.merged_into is None
+            and row.status in ("won", "lost")
+        ):
+            key = row.holder, ability.stratum(1, row.probability)
+            closed[key] += 1
+            won[key] += row.status == "won"
+    return {key: (count, won[key]) for key, count in closed.items()}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_counted_day_by_day_is_what_all_leads_give(database: str, seed: int) -> None:
+    """Leads that were counted may be opened again, merged, parted or handed over, and what is taken back was never done."""
+    chance = random.Random(seed)
+    made = Scene(a_policy(), ORGANISATION, url=database)
+    leads: dict[str, LeadRow] = {}
+    since, before = 0, 20
+    for step in range(60):
+        made.book.begin()
+        kept = dict(leads)
+        for _ in range(chance.randrange(6)):
+            name = f"L{chance.randrange(40)}"
+            known = made.book.lead(name)
+            row = known or lead(name, 1_000 + int(name[1:]), probability=chance.choice((None, 0.05, 0.5)))
+            row.status = chance.choice(("following", "won", "lost", "invalid"))
+            row.closed_at = None if row.status == "following" else chance.randrange(since, before + 12)
+            row.holder = chance.choice((*SELLERS[:3], None))
+            row.merged_into = chance.choice((None, None, "L99"))
+            made.book.put(row)
+            if known is None:
+                made.book.put(replace(raw(row), quality=1))
+            leads[name] = replace(row)
+            if chance.random() < 0.3:
+                assert made.book.db is not None  # all is written now, and some of it again later
+        if chance.random() < 0.6:
+            if chance.random() < 0.1:
+                since, before = (
+                    max(0, since - 3),
+                    before + 40,
+                )  # a company that has asked for the best again after a while
+            else:
+                since, before = since + chance.randrange(4), before + chance.randrange(8)
+            cells = made.book.closed_cells(since, before)
+            found = {(cell.seller, cell.stratum): (cell.leads, cell.wins) for cell in cells}
+            assert found == counted_by_hand(leads, since, before), f"step {step}"
+        if chance.random() < 0.2:
+            made.book.roll_back()
+            leads = kept
+        else:
+            made.book.commit()
+    assert leads
+    made.close()

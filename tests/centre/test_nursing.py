@@ -254,7 +254,7 @@ def test_a_customer_of_two_names_has_one_history_and_two_again_when_they_are_par
 
 
 # Each example has a database of its own.
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(
         st.tuples(

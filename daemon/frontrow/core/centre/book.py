@@ -154,6 +154,12 @@ class LeadRow:
     breached_at: int | None = None
     breach: str | None = None  # the cause of the last breach
     breaches: int = 0
+    # What its timeline says (:mod:`frontrow.core.centre.milestones`): when somebody had it for the first time; whether it was called or written to,
+    # whether the customer answered, wrote or called; whether it was taken back, released or handed over.
+    had_at: int | None = None
+    contacted: bool = False
+    answered: bool = False
+    taken_back: bool = False
     closed_at: int | None = None
     value: int | None = None  # minor units of what was sold
     churn_risk: int = 0  # 0 to 100, a count of warnings

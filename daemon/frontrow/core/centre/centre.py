@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from frontrow.core.centre import ability, costs, nursing, queue
+from frontrow.core.centre import ability, costs, milestones, nursing, queue
 from frontrow.core.centre import identities as ids
 from frontrow.core.centre.assignment import Decision, decide
 from frontrow.core.centre.assignment import State as Turns
@@ -833,7 +833,6 @@ class Centre:
         here = next((row for row in leads if row.store == store), None)
         met = meeting(here, [row for row in leads if row is not here], referred=referred, channel=raw.channel)
         raw.store, raw.met = store, met
-        self._book.put(raw)  # before its lead, which is given away by what is known of it
         self._book.put(raw)  # before its lead, which is given away by what is known of it
         if here is None:
             facts = msgspec.structs.replace(facts, store=store or None)
@@ -1691,7 +1690,9 @@ class Centre:
         line = msgspec.json.encode([row.lead, number, at, kind, actor, told], order="deterministic")
         row.chain = hashlib.blake2b(bytes.fromhex(row.chain) + line, digest_size=16).hexdigest()
         row.entries = number
-        self._book.put(Entry(row.lead, number, at, kind, actor, told, note))
+        entry = Entry(row.lead, number, at, kind, actor, told, note)
+        milestones.mark(row, entry)
+        self._book.put(entry)
         event = _EVENTS.get(kind)
         if event is not None:
             self._tell(row, None, "lead", at, event=event)

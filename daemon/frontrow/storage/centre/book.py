@@ -7,7 +7,7 @@ Texts are ordered here, by their code points, and never by a database, each of w
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from operator import attrgetter
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from frontrow.core.centre.ability import BANDS, Cell
+from frontrow.core.centre.ability import BANDS, Cell, stratum
 from frontrow.core.centre.book import (
     Access,
     CleanTask,
@@ -60,7 +60,8 @@ TABLES: dict[type[Any], sa.Table] = {
 _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
 _REST = {row: tuple(name for name in _COLUMNS[row] if name not in _KEYS[row]) for row in TABLES}
-TIMERS_READ = 500  # of those that are due, at once
+FIRST_TIMERS_READ, TIMERS_READ = 32, 500  # at once, where any is due; more where those were not enough
+NEVER = 1 << 62  # after every time
 
 
 def select_rows(row: type[Any], *where: Any) -> sa.Select[Any]:
@@ -151,7 +152,10 @@ _GROUPS: dict[type[Any], tuple[_Groups, ...]] = {
     )
     for row in TABLES
 }  # fmt: skip
-_OF_NEW_LEADS = (_TIMERS, _ENTRIES, _TASKS, _MERGED)  # which nothing can be in before the lead is
+# Which nothing can be in before the lead, or the identity and the customer who is named by it.
+_OF_NEW_LEADS = (_TIMERS, _ENTRIES, _TASKS, _MERGED)
+_OF_NEW_IDENTITIES = (_LINKS_OF_A, _LINKS_OF_B, _CONTACTS, _CONSENTS, _TOUCHES)
+_OF_NEW_CUSTOMERS = (_IDENTITIES, _RAWS, _LEADS)
 
 _l, _t = tables.leads.c, tables.timers.c
 _TIMER_PLACE = sa.tuple_(_t.due_at, _t.lead, _t.kind, _t.number)
@@ -161,10 +165,9 @@ _DUE = (
         _t.due_at >= sa.bindparam("due_at"),  # what the index is entered by, beside what it is read from
         sa.tuple_(sa.bindparam("due_at"), sa.bindparam("lead"), sa.bindparam("kind"), sa.bindparam("number"))
         < _TIMER_PLACE,
-        _t.due_at <= sa.bindparam("until"),
     )
     .order_by(_t.due_at, _t.lead, _t.kind, _t.number)
-    .limit(TIMERS_READ)
+    .limit(sa.bindparam("most"))
 )
 _AGREED = (
     sa.exists()
@@ -212,6 +215,17 @@ _banded = (
 _CLOSED = sa.select(
     _banded.c.holder, _banded.c.quality, _banded.c.band, sa.func.count(), sa.func.sum(_banded.c.won)
 ).group_by(_banded.c.holder, _banded.c.quality, _banded.c.band)
+_cells = tables.closed_cells
+_COUNTED = "closed_cells"  # the state that says of which time the table of that name counts
+
+
+def _adding(insert: Callable[[sa.Table], Any]) -> Any:
+    new = insert(_cells)
+    more = {name: _cells.c[name] + new.excluded[name] for name in ("leads", "wins")}
+    return new.on_conflict_do_update(index_elements=["seller", "stratum"], set_=more)
+
+
+_ADD_CELLS = {"sqlite": _adding(sqlite.insert), "postgresql": _adding(postgresql.insert)}
 
 
 class _Session:
@@ -229,6 +243,7 @@ class _Session:
         self.read: set[tuple[_Groups, Any]] = set()  # groups of which all is here
         self.written: dict[str, LeadRow] = {}
         self.standing: dict[Key, Key] = {}  # under which unique key the database has a lead
+        self.judged: dict[Key, _Judged | None] = {}  # what the database's row of a lead says of its seller
         self.timers: list[tuple[int, str, str, int]] = []  # a heap; what is not so any more is left in it
         self.timers_read: tuple[int, str, str, int] = (-1, "", "", 0)  # up to here all timers are here
 
@@ -266,6 +281,9 @@ class SqlBook:
         self.engine = engine
         self._store = store
         self._upsert = _UPSERT[engine.dialect.name]
+        self._add_cells = _ADD_CELLS[engine.dialect.name]
+        self._counted: _Time | None = None  # of which the table of closed leads counts, None: of none yet …
+        self._counted_kept: _Time | None = None  # … and as of the last commit
         self._connection: sa.Connection | None = None
         self._session = _Session()
         self._made: int | None = None
@@ -292,7 +310,7 @@ class SqlBook:
         next_due = db.execute(_NEXT_DUE).scalar()
         db.commit()
         self.next_due = next_due
-        self._kept = replace(self._position)
+        self._kept, self._counted_kept = replace(self._position), self._counted
         written = list(self._session.written.values())
         self._end()
         return written
@@ -308,13 +326,13 @@ class SqlBook:
             except sa.exc.SQLAlchemyError:
                 self._connection.invalidate()  # whatever was open there, the other end gives it up
             self._end()
-        self._position, self._made = replace(self._kept), None
+        self._position, self._made, self._counted = replace(self._kept), None, self._counted_kept
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Do something within the transaction that is taken back alone where it fails; the error passes through."""
         self._flush()
-        position, written = replace(self._position), dict(self._session.written)
+        position, written, counted = replace(self._position), dict(self._session.written), self._counted
         nested = self._db.begin_nested()
         try:
             yield
@@ -325,7 +343,7 @@ class SqlBook:
             # What was read may have been changed since.
             self._session = _Session()
             self._session.written = written
-            self._position, self._made = position, None
+            self._position, self._made, self._counted = position, None, counted
             self.next_due = 0  # timers that this transaction has set may come before those of the last one
             raise
 
@@ -339,6 +357,7 @@ class SqlBook:
         with self.engine.connect() as db:
             self.next_due = db.execute(_NEXT_DUE).scalar()
             row = db.execute(sa.select(c.store, c.seq, c.mark, c.now, c.policy)).first()
+            counted = db.execute(_BY_KEY[State], {"name": _COUNTED}).first()
         if row is None:
             self._kept = Position()
         elif bytes(row.store) != self._store:
@@ -348,7 +367,8 @@ class SqlBook:
             )
         else:
             self._kept = Position(row.seq, bytes(row.mark), row.now, row.policy)
-        self._position, self._made = replace(self._kept), None
+        self._counted_kept = None if counted is None else (counted.value["since"], counted.value["before"])
+        self._position, self._made, self._counted = replace(self._kept), None, self._counted_kept
 
     def close(self) -> None:
         """Close the database; idempotent."""
@@ -412,17 +432,72 @@ class SqlBook:
         return {seller: count for seller, count in self._db.execute(_OPEN)}
 
     def closed_cells(self, since: int, before: int) -> list[Cell]:
+        """What is asked for next is mostly a day later: what has left that time is taken off what was counted, and what has come is added, so
+        that a day costs what was closed in two days and not what was in a year. Leads of that time that change meanwhile: :meth:`_recount`.
+        """
         self._flush()
-        cells = self._db.execute(_CLOSED, {"since": since, "before": before})
+        counted = self._counted
+        if counted is None or not counted[0] <= since < counted[1] <= before:
+            self._db.execute(sa.delete(_cells))
+            parts = [(since, before, 1)]
+        else:
+            parts = [(counted[1], before, 1), (counted[0], since, -1)]
+        for begin, end, sign in parts:
+            if begin < end:
+                self._add(
+                    {
+                        (cell.seller, cell.stratum): (sign * cell.leads, sign * cell.wins)
+                        for cell in self._closed(begin, end)
+                    }
+                )
+        self._counted = (since, before)
+        self.put(State(_COUNTED, {"since": since, "before": before}))
+        c = _cells.c
         return [
-            Cell(
-                seller=seller,
-                stratum=f"q{quality}" + ("" if band is None else f"/p{band}"),
-                leads=leads,
-                wins=wins,
+            Cell(seller=seller, stratum=stratum, leads=leads, wins=wins)
+            for seller, stratum, leads, wins in self._db.execute(
+                sa.select(c.seller, c.stratum, c.leads, c.wins)
             )
-            for seller, quality, band, leads, wins in cells
         ]
+
+    def _closed(self, since: int, before: int) -> Iterator[Cell]:
+        """Yield what was closed in a time as it stands in the leads, and read it there."""
+        for seller, quality, band, leads, wins in self._db.execute(
+            _CLOSED, {"since": since, "before": before}
+        ):
+            name = f"q{quality}" + ("" if band is None else f"/p{band}")
+            yield Cell(seller=seller, stratum=name, leads=leads, wins=wins)
+
+    def _recount(self, rows: Iterable[LeadRow]) -> None:
+        """Let leads that are being written count as they are now, and not as they were: one that was closed may be opened again, or merged."""
+        session, changes = self._session, dict[Key, tuple[int, int]]()
+        for row in rows:
+            before, now = session.judged.get((row.lead,)), _judged(row)
+            session.judged[row.lead,] = now
+            for judged, sign in ((before, -1), (now, 1)) if before != now else ():
+                if (
+                    judged is None
+                    or self._counted is None
+                    or not self._counted[0] <= judged[1] < self._counted[1]
+                ):
+                    continue
+                raw = self.raw(row.raw)
+                assert raw is not None  # a lead has the raw lead that began it
+                key = judged[0], stratum(raw.quality, raw.probability)
+                leads, wins = changes.get(key, (0, 0))
+                changes[key] = leads + sign, wins + sign * judged[2]
+        self._add(changes)
+
+    def _add(self, changes: Mapping[Key, tuple[int, int]]) -> None:
+        rows = [
+            {"seller": seller, "stratum": name, "leads": leads, "wins": wins}
+            for (seller, name), (leads, wins) in sorted(changes.items())
+            if leads or wins
+        ]
+        if rows:
+            self._db.execute(self._add_cells, rows)
+        if any(row["leads"] < 0 for row in rows):
+            self._db.execute(sa.delete(_cells).where(_cells.c.leads == 0))
 
     def cost(self, channel: str, day: int, currency: str) -> Cost | None:
         return self._get(Cost, (channel, day, currency))
@@ -526,16 +601,18 @@ class SqlBook:
         if self.next_due is None or self.next_due > until or session.timers_read >= (until + 1,):
             return False
         at = dict(zip(("due_at", "lead", "kind", "number"), session.timers_read, strict=True))
-        found = self._db.execute(_DUE, {**at, "until": until}).all()
+        # Whatever is next, due or not: whoever applies much at once asks again a little later.
+        most = FIRST_TIMERS_READ if session.timers_read[0] < 0 else TIMERS_READ
+        found = self._db.execute(_DUE, {**at, "most": most}).all()
         for each in found:
             row = self._take(TimerRow, each)
             if row is not None:
                 heapq.heappush(session.timers, (row.due_at, row.lead, row.kind, row.number))
-        if len(found) == TIMERS_READ:
+        if len(found) == most:
             last = row_of(TimerRow, found[-1])
             session.timers_read = (last.due_at, last.lead, last.kind, last.number)
         else:
-            session.timers_read = (until + 1, "", "", 0)
+            session.timers_read = (NEVER, "", "", 0)
         return True
 
     def timers_of(self, lead: str) -> list[TimerRow]:
@@ -575,6 +652,7 @@ class SqlBook:
         session.stored[kind].add(key)
         if isinstance(row, LeadRow):
             session.standing.setdefault(key, _standing(row))
+            session.judged.setdefault(key, _judged(row))
         return known
 
     # ------------------------------------------------------------------ writing
@@ -588,6 +666,9 @@ class SqlBook:
                 session.read.update((groups, row.lead) for groups in _OF_NEW_LEADS)
                 if self._made is not None:
                     self._made = max(self._made, row.number)
+        elif isinstance(row, Identity) and key in session.absent[kind] and key not in session.rows[kind]:
+            session.read.update((groups, row.customer) for groups in _OF_NEW_CUSTOMERS)
+            session.read.update((groups, key) for groups in _OF_NEW_IDENTITIES)
         if key in session.removed[kind]:
             session.removed[kind].discard(key)
             session.stored[kind].add(key)
@@ -631,6 +712,7 @@ class SqlBook:
             stored.update(map(_KEY_OF[kind], new))
         if kind is LeadRow:
             session.standing.update((key, _standing(row)) for key, row in rows.items())
+            self._recount(rows.values())
 
     def _free(self, rows: Iterable[LeadRow]) -> None:
         """Let leads whose unique key has changed stand under none, before any takes the key that another had."""
@@ -649,3 +731,19 @@ def _keys() -> dict[type[Any], set[Key]]:
 
 def _standing(row: LeadRow) -> Key:
     return row.customer, row.store, row.merged_into
+
+
+_Time = tuple[int, int]  # from, and before (UTC ms)
+_Judged = tuple[str, int, bool]  # whose closed lead it is, when it was closed, whether it was won
+
+
+def _judged(row: LeadRow) -> _Judged | None:
+    """Return what a lead says of its seller, as the query over all leads counts it; None: nothing."""
+    if (
+        row.closed_at is None
+        or row.holder is None
+        or row.status not in ("won", "lost")
+        or row.merged_into is not None
+    ):
+        return None
+    return row.holder, row.closed_at, row.status == "won"

@@ -1,5 +1,7 @@
 """Opens the lead centre's database, in SQLite or Postgres, and brings its tables up to date."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,10 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from frontrow.core.errors import StoreDamaged, StoreUnusable
+from frontrow.core.errors import DatabaseAway, StoreDamaged, StoreUnusable
 from frontrow.storage.folder import make_private
 
 BUSY_S = 5.0
@@ -40,24 +42,77 @@ def open_database(url: str) -> Engine:
         StoreUnusable: It is not an address of such a database, the driver is not installed, or it cannot be opened.
         StoreDamaged: It was written by a newer Frontrow, or is not a database of the lead centre.
     """
-    address = address_of(url)
+    engine = unopened_database(url)
     try:
-        engine = engine_of(address)
-    except ImportError as error:
-        raise StoreUnusable(
-            "Postgres needs a driver that is not installed: pip install 'frontrow[postgres]'"
-        ) from error
-    try:
-        _migrate(engine)
-    except SQLAlchemyError as error:
+        bring_up(engine)
+    except DatabaseAway as error:
         engine.dispose()
-        raise StoreUnusable(
-            f"{_shown(address)}: cannot be opened ({_said(error)}); see [centre] database"
-        ) from error
+        raise StoreUnusable(str(error)) from error
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def unopened_database(url: str) -> Engine:
+    """Return an engine on the database at ``url``, which nobody has asked for anything yet: :func:`bring_up` does.
+
+    Raises:
+        StoreUnusable: It is not an address of such a database, the driver is not installed, or a file cannot be made.
+    """
+    try:
+        return engine_of(address_of(url))
+    except ImportError as error:
+        raise StoreUnusable(
+            "Postgres needs a driver that is not installed: pip install 'frontrow[postgres]'"
+        ) from error
+
+
+def bring_up(engine: Engine) -> None:
+    """Make the tables of a database, or bring them up to date.
+
+    Raises:
+        DatabaseAway: No server answers, or it does not take connections yet; it may later.
+        StoreUnusable: It cannot be opened: a server that answers refuses us, or a file is locked.
+        StoreDamaged: It was written by a newer Frontrow, or is not a database of the lead centre.
+    """
+    with _opening(engine):
+        _migrate(engine)
+
+
+def present_version(engine: Engine) -> str | None:
+    """Return of which version the tables are, None: there are none. Raises as :func:`bring_up`."""
+    with _opening(engine), engine.connect() as connection:
+        return _present(connection)
+
+
+@contextmanager
+def _opening(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        said = f"{_shown(engine.url)}: cannot be opened ({_said(error)}); see [centre] database"
+        if isinstance(error, OperationalError) and _is_away(engine):
+            raise DatabaseAway(said) from error
+        raise StoreUnusable(said) from error
+
+
+def _is_away(engine: Engine) -> bool:
+    """Return whether nobody takes connections there now. Asked of the server, as ``pg_isready`` does: of a connection that was refused the
+    driver says no more than words, in the server's language."""
+    if engine.dialect.name != "postgresql":
+        return False
+    from psycopg import conninfo, pq
+
+    _, given = engine.dialect.create_connect_args(engine.url)
+    # What is no option of a connection's address is the driver's own.
+    asked = conninfo.make_conninfo(
+        **{
+            "connect_timeout": POSTGRES["connect_timeout"],
+            **{k: v for k, v in given.items() if k != "context"},
+        }
+    )
+    return pq.PGconn.ping(asked.encode()) in (pq.Ping.NO_RESPONSE, pq.Ping.REJECT)
 
 
 def address_of(url: str) -> URL:

@@ -46,12 +46,6 @@ VISIT_STAGES = (
     "visited",
 )  # of the packs: what was done, not what was booked
 _SPREAD_MS = 7 * DAY_MS  # how long before and after a time a session's other leads may have been made
-_HAVING = (
-    "assigned",
-    "lead_assign",
-    "lead_transfer",
-    "lead_claim",
-)  # entries after which somebody has a lead
 
 _f, _r, _l = tables.room_facts.c, tables.raw_leads.c, tables.leads.c
 _t, _k = tables.timeline.c, tables.costs.c
@@ -157,7 +151,7 @@ def _tops(asked: "_Asked") -> Source:
             *columns,
             rank.label("rank"),
             # Under the names that they have in the table of leads.
-            *(_h[name] for name in ("status", "closed_at", "created_at")),
+            *(_h[name] for name in ("status", "closed_at", "created_at", "flags")),
             _h.lead.label("lead"),
         )
         .select_from(_met_rows)
@@ -186,6 +180,8 @@ def _won(lead: Any, as_of: int) -> Expression:
         .where(_t.lead == lead.lead, _t.kind == "order_paid", _t.at <= as_of)
         .correlate_except(tables.timeline)
     )
+    # An order leaves a flag, so that hardly any lead's timeline has to be looked at.
+    paid = sa.and_(_has(lead.flags, "ordered"), paid)
     return sa.or_(sa.and_(lead.status == "won", lead.closed_at <= as_of), paid)
 
 
@@ -226,32 +222,6 @@ def _of_customer(table: sa.Table, *where: Expression) -> Expression:
     )
 
 
-def _entry(*where: Expression) -> Expression:
-    """Whether the lead's timeline has such an entry."""
-    return sa.exists(
-        sa.select(sa.literal(1))
-        .where(_t.lead == _l.lead, *where)
-        .correlate(tables.leads)
-        .select_from(tables.timeline)
-    )
-
-
-def _had_at() -> Expression:
-    """When somebody had the lead for the first time."""
-    return (
-        sa.select(sa.func.min(_t.at))
-        .where(_t.lead == _l.lead, _t.kind.in_(_HAVING), _t.data["seller"].as_string().is_not(None))
-        .correlate(tables.leads)
-        .scalar_subquery()
-    )
-
-
-def _reached() -> Expression:
-    inward = _t.data["direction"].as_string() == "in"
-    answered = _t.data["answered"].as_boolean().is_(True)
-    return _entry(_t.kind == "lead_touch", sa.or_(inward, answered))
-
-
 def _visited() -> Expression:
     return sa.or_(_has(_l.flags, "test_drive_done"), *(_has(_l.reached, stage) for stage in VISIT_STAGES))
 
@@ -290,14 +260,14 @@ SUMS: Mapping[str, tuple[str, Make]] = {
     "invalid": ("leads", lambda _: _count(_l.status == "invalid")),
     "unassigned": ("leads", lambda _: _count(sa.and_(_l.closed_at.is_(None), _l.holder.is_(None)))),
     "reassigned": (
-        "leads", lambda _: _count(_entry(_t.kind.in_(("returned", "lead_release", "lead_transfer")))),
+        "leads", lambda _: _count(_l.taken_back),
     ),
     "in_sla": ("leads", lambda as_of: _count(_in_time(as_of))),
     "sla_due": (
         "leads", lambda as_of: _count(sa.or_(_l.responded_at <= as_of, _l.breached_at <= as_of)),
     ),
-    "touched": ("leads", lambda _: _count(_entry(_t.kind == "lead_touch"))),
-    "reached": ("leads", lambda _: _count(_reached())),
+    "touched": ("leads", lambda _: _count(_l.contacted)),
+    "reached": ("leads", lambda _: _count(_l.answered)),
     "touches": ("leads", lambda _: _sum(_l.touches)),
     "claimed": ("leads", lambda _: _count(_l.claimed_at.is_not(None))),
     "lost": ("leads", lambda _: _count(_l.status.in_(LOST_STATUSES))),
@@ -320,7 +290,7 @@ TOPS = frozenset({"top", "top_bought"})
 SKETCHES: Mapping[str, Expression] = {"lag": _f.lag, "dwell": _f.dwell}
 # Times whose quantiles are asked: source, the time in ms or None, and how many ms one unit has.
 TIMES: Mapping[str, tuple[str, Callable[[int], Expression], int]] = {
-    "assign_s": ("leads", lambda _: _had_at() - _l.created_at, 1_000),
+    "assign_s": ("leads", lambda _: _l.had_at - _l.created_at, 1_000),
     "response_s": (
         "leads", lambda as_of: sa.case((_l.responded_at <= as_of, _l.responded_at - _l.hot_at)), 1_000,
     ),

@@ -33,7 +33,8 @@ def decided(engine: sa.Engine, from_at: int, to_at: int) -> Iterator[Past]:
     with engine.connect() as db:
         query = (
             select_rows(RawLead, _r.decided_at >= from_at, _r.decided_at < to_at)
-            .join(tables.leads, _l.raw == _r.raw)
+            # A raw lead that began a lead stays with it, whatever that is merged into.
+            .join(tables.leads, sa.and_(_l.lead == _r.lead, _l.raw == _r.raw))
             .add_columns(_l.lead.label("began"), _l.country, _l.province, _l.city)
             .order_by(_r.decided_at, _r.raw)
         )

@@ -79,6 +79,8 @@ links = Table(
     Index("links_of_a", "a_kind", "a_key"),
     Index("links_of_b", "b_kind", "b_key"),
 )
+_standing = links.c.unlinked_at.is_(None)
+Index("links_by_confidence", links.c.confidence, sqlite_where=_standing, postgresql_where=_standing)
 
 contacts = Table(
     "contacts",
@@ -138,6 +140,7 @@ raw_leads = Table(
     Column("faults", JSON),
     Column("name", Words),
     Column("words", Words),
+    Index("raw_leads_of_store", "store", "decided_at"),
 )
 
 leads = Table(
@@ -198,6 +201,10 @@ leads = Table(
     Column("breached_at", Millis),
     Column("breach", Words),
     Column("breaches", Integer, nullable=False),
+    Column("had_at", Millis),
+    Column("contacted", Boolean, nullable=False, server_default=sa.false()),
+    Column("answered", Boolean, nullable=False, server_default=sa.false()),
+    Column("taken_back", Boolean, nullable=False, server_default=sa.false()),
     Column("closed_at", Millis),
     Column("value", BigInteger),
     Column("churn_risk", Integer, nullable=False),
@@ -210,6 +217,7 @@ leads = Table(
     Column("version", Integer, nullable=False),
     Index("leads_of_customer", "customer"),
     Index("leads_by_time", "created_at", "lead"),
+    Index("leads_of_store", "store", "created_at"),
 )
 _open = sa.and_(leads.c.closed_at.is_(None), leads.c.merged_into.is_(None))
 _closed = sa.and_(leads.c.closed_at.is_not(None), leads.c.merged_into.is_(None))
@@ -237,6 +245,16 @@ _some("closed_of_nobody", sa.and_(_closed, leads.c.holder.is_(None)), "closed_at
 _some("closed_of_team", _closed, "team", "closed_at", "number")
 _some("closed_by_time", _closed, "closed_at", "number")
 
+# Leads that were closed in a time, which a state says, by seller and stratum (:mod:`frontrow.core.centre.ability`).
+closed_cells = Table(
+    "closed_cells",
+    metadata,
+    Column("seller", Words, primary_key=True),
+    Column("stratum", Words, primary_key=True),
+    Column("leads", Integer, nullable=False),
+    Column("wins", Integer, nullable=False),
+)
+
 timers = Table(
     "timers",
     metadata,
@@ -257,7 +275,8 @@ timeline = Table(
     Column("actor", Words, nullable=False),
     Column("data", JSON, nullable=False),
     Column("note", Words),
-    Index("timeline_by_kind", "kind", "at"),
+    # Of the time alone: with a kind before it, a question about one lead's timeline is taken to it by SQLite, and reads everybody's.
+    Index("timeline_by_time", "at"),
 )
 
 accesses = Table(
