@@ -354,22 +354,26 @@ def doctor(
 ) -> int:
     """Read all that is stored and tell what is sound, what is lost and how to restore. Works beside a running daemon.
 
-    The versions of the model are read too, as by frontrow models verify.
+    The versions of the model are read too, as by frontrow models verify, and how the lead centre's database is.
 
     Exits with 0 if all is sound, else with 1.
     """
+    from frontrow.app.centre_doctor import look_at_centre
     from frontrow.app.models import examined, registry_beside
     from frontrow.app.parts import load_config
     from frontrow.storage import doctor as examiner
 
-    store = load_config(config, os.environ).storage.path
+    settings = load_config(config, os.environ)
+    store = settings.storage.path
     found = examined(examiner.examine(store), registry_beside(store))
     print("\n".join(found.lines()))
     print(f"  note     {kernel.described()}")
+    centre_line, centre_sound = look_at_centre(settings)
+    print(centre_line)
     if salvage is not None:
         frames, events = examiner.salvage(store, salvage)
         print(f"{salvage}: {frames:,} frames of {events:,} events were written")
-    return DONE if found.sound else FAILED
+    return DONE if found.sound and centre_sound else FAILED
 
 
 @app.command

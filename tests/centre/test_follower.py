@@ -416,10 +416,8 @@ async def test_a_database_that_has_followed_what_was_taken_back_says_how_to_go_o
         store.append([Commit(Frame.of([_later(story()[0][0])]), (), (), START)] * 20)
     store_thread = await StoreThread.open(path)
     each = Following(store_thread, database, clock)
-    await each.follower.open()
-    each.follower.failing = True  # so that it asks where the database is
     with pytest.raises(StoreDamaged, match="frontrow centre rebuild"):
-        await each.follower._resume()
+        await each.follower.open()
     await each.follower.close()
     await store_thread.close()
     assert "stop the daemon" in ANOTHER_HISTORY

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ from frontrow.core.centre.book import LeadRow, Position, Told
 from frontrow.core.centre.centre import Centre, Shown
 from frontrow.core.centre.conduct import Conduct, Finding
 from frontrow.core.centre.room_facts import RoomFacts
-from frontrow.core.errors import StoreDamaged
+from frontrow.core.errors import DatabaseAway, FrontrowError, StoreDamaged
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
@@ -179,14 +179,31 @@ class CentreFollower:
         self._arrived = asyncio.Event()
         self._stepped = asyncio.Condition()
         self._opened: tuple[SqlBook, Centre] | None = None
-        self._seq = 0  # of the last frame that was applied
+        self._seq = -1  # of the last frame that was applied; below all of them until the database is open
         self._written = 0  # of the last position that was written
+        self._trouble: str | None = None  # why it cannot be followed now, as it was last logged
         self.failing = False
+        self.away = False  # it fails since no server answers; otherwise somebody has to look at it
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database has been opened: it may be away now, but what it says of the company is known."""
+        return self._opened is not None
+
+    @property
+    def state(self) -> Literal["ok", "away", "failing"]:
+        """How the database is: "away", no server answers; "failing", it answers and cannot be used, and the log says why."""
+        return "ok" if not self.failing else "away" if self.away else "failing"
 
     @property
     def centre(self) -> Centre:
-        """The centre; what others read of it are values that are exchanged whole."""
-        assert self._opened is not None, "open() comes first"
+        """The centre; what others read of it are values that are exchanged whole.
+
+        Raises:
+            DatabaseAway: The database has not been opened since the start.
+        """
+        if self._opened is None:
+            raise DatabaseAway("the lead centre's database has not answered yet")
         return self._opened[1]
 
     @property
@@ -200,19 +217,60 @@ class CentreFollower:
         return self._seq
 
     async def open(self) -> None:
-        """Open the database.
+        """Open the database; where no server answers, :meth:`run` goes on trying.
 
         Raises:
-            StoreUnusable, StoreDamaged: It cannot be opened, or follows another journal.
+            StoreUnusable, StoreDamaged: It cannot be used, or follows another journal.
         """
-        opened = await asyncio.get_running_loop().run_in_executor(self._thread, self._make)
-        self._opened = opened
-        self._seq = self._written = opened[0].position().seq
+        try:
+            await self._open()
+        except (DatabaseAway, sa.exc.OperationalError) as error:
+            self._fails(error)
+
+    async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, load_rooms, opened[0].engine, self._counts)
-        await loop.run_in_executor(
-            self._thread, load_conduct, opened[0].engine, self._conduct, self._counts.seq
-        )
+        book, centre = await loop.run_in_executor(self._thread, self._make)
+        try:
+            await self._check_history(book.position())
+            await loop.run_in_executor(self._thread, load_rooms, book.engine, self._counts)
+            await loop.run_in_executor(
+                self._thread, load_conduct, book.engine, self._conduct, self._counts.seq
+            )
+        except BaseException:
+            await loop.run_in_executor(self._thread, book.close)
+            raise
+        self._opened = book, centre
+        async with self._stepped:
+            self._seq = self._written = book.position().seq
+            self._stepped.notify_all()
+
+    async def _check_history(self, position: Position) -> None:
+        """Return if the database follows this journal up to where it stands.
+
+        Raises:
+            StoreDamaged: The journal is another one from some point on, as after a restore.
+        """
+        if position.seq and await self._store.call(self._store.store.mark, position.seq) != position.mark:
+            raise StoreDamaged(ANOTHER_HISTORY)
+
+    def _fails(self, error: Exception) -> None:
+        """Take note that the database cannot be followed now, and say so once for each reason."""
+        self._observer.centre_failed(self._store.store.seq - max(0, self._seq))
+        trouble = f"{type(error).__name__}: {error}" if self._opened is None else type(error).__name__
+        self.failing = True
+        self.away = isinstance(error, DatabaseAway | sa.exc.OperationalError | sa.exc.InterfaceError)
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if isinstance(error, FrontrowError):
+            log.error(
+                "centre_away" if self.away else "centre_refused",
+                reason=str(error),
+                retry_in_s=RETRY_S,
+                meanwhile="events are taken and journalled, the desk answers 503",
+            )
+        else:
+            log.error("centre_failed", seq=self._seq, error=type(error).__name__, exc_info=error)
 
     async def close(self) -> None:
         """Write the position and close the database; idempotent."""
@@ -264,18 +322,18 @@ class CentreFollower:
         while True:
             self._arrived.clear()
             try:
-                if self.failing:
+                if self._opened is None:
+                    await self._open()
+                    self._recovered()
+                elif self.failing:
                     await self._resume()
                 await self._count_again()
                 while made := await self._next():
                     await self._step(made)
-            except Exception as error:  # whatever it is, the journal has all, and events go on
-                self._observer.centre_failed(self._store.store.seq - self._seq)
-                if not self.failing:
-                    self.failing = True
-                    log.exception("centre_failed", seq=self._seq, error=type(error).__name__)
-                    async with self._stepped:
-                        self._stepped.notify_all()
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is logged, the journal has all, and events go on
+                self._fails(error)
+                async with self._stepped:
+                    self._stepped.notify_all()
                 await self._clock.sleep(RETRY_S)
                 continue
             await self._arrived.wait()
@@ -297,14 +355,17 @@ class CentreFollower:
         """Go on from where the database says it is: of a commit whose answer was lost nobody else knows whether it was done."""
         loop = asyncio.get_running_loop()
         position = await loop.run_in_executor(self._thread, self._reread)
-        if position.seq and await self._store.call(self._store.store.mark, position.seq) != position.mark:
-            raise StoreDamaged(ANOTHER_HISTORY)
+        await self._check_history(position)
         self._seq = self._written = position.seq
         await self._count_again()
         while made := await self._next():
             await self._step(made)
-        self.failing = False
-        log.info("centre_recovered", seq=self._seq)
+        self._recovered()
+
+    def _recovered(self) -> None:
+        if self.failing:
+            self.failing, self._trouble = False, None
+            log.info("centre_recovered", seq=self._seq)
 
     async def _next(self) -> list[Made]:
         """Return the frames that come next, [] where there are none yet."""

@@ -627,6 +627,7 @@ class Daemon:
             letters=letters,
             erasures=erasing,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
+            beside=lambda: {} if centre is None else {"centre": centre.follower.state},
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,
             routes=[

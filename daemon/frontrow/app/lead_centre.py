@@ -3,12 +3,14 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
-from frontrow.app.centre import ANOTHER_HISTORY, CentreFollower, Observer
+from frontrow.app.centre import CentreFollower, Observer
 from frontrow.app.parts import make_pack
 from frontrow.app.touching import Reached, texts_without_template, touch_sinks
 from frontrow.config import Config, SinkConfig
@@ -19,14 +21,21 @@ from frontrow.core.centre.identities import CRM, WECOM, Identity
 from frontrow.core.centre.indicators import BY_ID, Figure, Question
 from frontrow.core.centre.nursing import facts_of
 from frontrow.core.centre.nurture import Occasion, TouchChannel
-from frontrow.core.centre.organisation import Organisation, OrgChange, change_data
+from frontrow.core.centre.organisation import Organisation, OrgChange, change_data, read_change
 from frontrow.core.centre.packs import Pack
-from frontrow.core.centre.policy import CentrePolicy, FormPoints, RoomPlace, policy_data, policy_version
+from frontrow.core.centre.policy import (
+    CentrePolicy,
+    FormPoints,
+    RoomPlace,
+    policy_data,
+    policy_version,
+    read_policy,
+)
 from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.centre.rule_findings import Known
 from frontrow.core.centre.sealing import PURPOSE
 from frontrow.core.contact import mask_name, mask_numbers
-from frontrow.core.errors import DatabaseAway, StoreDamaged
+from frontrow.core.errors import DatabaseAway, EventInvalid
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.points import Policy
 from frontrow.core.ports import Clock, Receipt
@@ -44,10 +53,10 @@ from frontrow.runtime.transfers import Transfers
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.care import CareReads, WholePerson
-from frontrow.storage.centre.database import open_database
+from frontrow.storage.centre.database import bring_up, unopened_database
 from frontrow.storage.centre.desk import Desk as Reads
 from frontrow.storage.centre.indicators import MESSAGES, Message, query
-from frontrow.storage.store import Alert
+from frontrow.storage.store import Alert, Store
 from frontrow.storage.vault import Vault
 from frontrow_connectors.sinks.registry import SINKS
 
@@ -164,14 +173,23 @@ class LeadCentre:
         self._rooms = rooms
         self._store = store
 
+        # Not asked for anything yet: where no server answers, the daemon works without it until one does.
+        engine = unopened_database(database_url(config))
+        self.reads = Reads(engine, is_open=lambda: self.follower.is_open)
+
         def make() -> tuple[SqlBook, Centre]:
-            book = SqlBook(open_database(database_url(config)), store.store.id)
-            _check_history(book, store)
-            centre = Centre(book, self._policy)
-            book.begin()
-            centre.load()
-            book.roll_back()
-            self.reads = Reads(book.engine)
+            try:
+                bring_up(engine)
+                book = SqlBook(engine, store.store.id)
+                centre = Centre(book, self._policy)
+                book.begin()
+                try:
+                    centre.load()
+                finally:
+                    book.roll_back()
+            except BaseException:
+                engine.dispose()  # it may be opened again, or not at all
+                raise
             return book, centre
 
         def shown(row: int) -> Shown:
@@ -190,7 +208,7 @@ class LeadCentre:
         )
 
     async def open(self) -> None:
-        """Open the database; see :meth:`CentreFollower.open`."""
+        """Open the database, if one answers; see :meth:`CentreFollower.open`."""
         await self.follower.open()
 
     def serve(self, intake: Intake, journalled: Callable[[Event], bool]) -> Desk:
@@ -292,21 +310,26 @@ class LeadCentre:
     async def close(self) -> None:
         """Close the database; idempotent."""
         await self.follower.close()
+        await asyncio.to_thread(self.reads.engine.dispose)
 
     async def announce(self, intake: Intake) -> None:
-        """Journal the configured policy and organisation where they are not those in force; done when they are."""
-        await self.follower.applied(
-            self._store.store.seq
-        )  # what is in the journal already says what is in force
-        centre, now = self.follower.centre, self._clock.now()
+        """Journal the configured policy and organisation where they are not those in force; done when they are, or where the database
+        is away, when they are journalled: leads that come meanwhile are decided by them."""
+        was_open, now = self.follower.is_open, self._clock.now()
+        if was_open:
+            await self.follower.applied(self._store.store.seq)  # what is in the journal says what is in force
+            centre = self.follower.centre
+            policy = centre.policy if centre.journalled else None
+            present = centre.organisation
+        else:
+            policy, present = await asyncio.to_thread(_in_force, self._config.storage.path)
         version = policy_version(self._policy)
         events: list[Event] = []
-        if not centre.journalled or policy_version(centre.policy) != version:
+        if policy is None or policy_version(policy) != version:
             data = {"policy": policy_data(self._policy), "version": version}
             events.append(_own(f"policy-{version}-{now}", "policy_change", now, data))
         units, sellers = self._config.centre.units, self._config.centre.sellers
         wanted = Organisation(units, sellers)
-        present = centre.organisation
         if (units or sellers) and (wanted.units, wanted.sellers) != (present.units, present.sellers):
             change = OrgChange(units=units, sellers=sellers, replace=True, by="configuration")
             events.append(_own(f"organisation-{now}", "org_change", now, change_data(change)))
@@ -316,7 +339,8 @@ class LeadCentre:
             log.warning("organisation_problem", problem=sentence)
         if events:
             await (await intake.put(events, feed=FEED))
-            await self.follower.applied(self._store.store.seq)
+            if was_open:
+                await self.follower.applied(self._store.store.seq)
 
     async def unseal(self, contact: Contact) -> Mapping[str, Any] | None:
         """Return what somebody entered in a form, or None where it was destroyed."""
@@ -436,15 +460,27 @@ def _putting(intake: Intake) -> Callable[[Sequence[Event], str], Awaitable[Recei
     return put
 
 
-def _check_history(book: SqlBook, store: StoreThread) -> None:
-    """Return if the database follows this journal up to where it stands.
-
-    Raises:
-        StoreDamaged: The journal is another one from some point on, as after a restore.
-    """
-    position = book.position()
-    if position.seq and store.store.mark(position.seq) != position.mark:
-        raise StoreDamaged(ANOTHER_HISTORY)
+def _in_force(path: Path) -> tuple[CentrePolicy | None, Organisation]:
+    """Return the policy that the journal of a store has told of last, None: none, and the organisation, as the centre takes them from it."""
+    policy, organisation = None, Organisation()
+    store = Store.open_to_read(path)
+    try:
+        told = store.frames_that(lambda facts: b"policy_change" in facts or b"org_change" in facts)
+        for _, frame in told:
+            ours = [
+                at
+                for at, kind in enumerate(frame.kinds)
+                if kind in ("policy_change", "org_change") and not frame.tests[at]
+            ]
+            for event in frame.take(ours).events():
+                with suppress(EventInvalid, ValueError):  # the centre passes such ones over
+                    if event.kind == "org_change":
+                        organisation = organisation.changed(read_change(event.data))
+                    elif (event.platform, event.room) == (PLATFORM, ROOM):
+                        policy = read_policy((event.data or {}).get("policy"))
+    finally:
+        store.close()
+    return policy, organisation
 
 
 def _own(id: str, kind: str, at: int, data: dict[str, Any]) -> Event:

@@ -179,6 +179,7 @@ class Transfers:
 
     async def run(self) -> None:
         """Carry out what was begun, the oldest first, now and whenever there is something."""
+        await self._follows.applied(0)  # else nobody knows yet what was begun
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -1,6 +1,6 @@
 """What people read of the lead centre: inboxes and single leads. Each call is one short transaction of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -42,8 +42,10 @@ _CLOSED = sa.and_(_l.closed_at.is_not(None), _l.merged_into.is_(None))
 class Desk:
     """Reads the database that the centre writes. Thread-safe. Every method raises DatabaseAway where it does not answer."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, is_open: Callable[[], bool] = lambda: True) -> None:
+        """``is_open`` says whether the tables are there and up to date; until then the database counts as away."""
         self._engine = engine
+        self._is_open = is_open
 
     @property
     def engine(self) -> sa.Engine:
@@ -160,6 +162,8 @@ class Desk:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection to read with, for a question of another module's."""
+        if not self._is_open():
+            raise DatabaseAway("the lead centre's database has not answered yet")
         try:
             with self._engine.connect() as db:
                 yield db

@@ -1,0 +1,146 @@
+"""A daemon whose Postgres is not there when it starts: events, panels and the journal work, and what they said is done when it comes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import structlog.testing
+import websockets
+
+from frontrow.app import centre as follower
+from frontrow.app.centre_doctor import look_at_centre
+from frontrow.app.parts import load_config
+from frontrow.core.errors import StoreDamaged, StoreUnusable
+from frontrow.runtime.access import Role
+from frontrow.storage.centre.database import open_database
+from tests.app.test_daemon import hot, next_message
+from tests.app.test_desk import ORGANISATION, Person
+from tests.support.daemons import Running, running, write_config
+from tests.support.postgres import Postgres, needs_postgres
+
+pytestmark = needs_postgres
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Postgres]:
+    """A server with an empty database "leads", stopped."""
+    monkeypatch.setattr(follower, "RETRY_S", 0.05)
+    made = await asyncio.to_thread(Postgres)
+    try:
+        with psycopg.connect(made.url("postgres"), autocommit=True) as db:
+            db.execute("CREATE DATABASE leads TEMPLATE template0")
+        await asyncio.to_thread(made.stop)
+        yield made
+    finally:
+        await asyncio.to_thread(made.close)
+
+
+def config(tmp_path: Path, url: str) -> Path:
+    return write_config(tmp_path, f'[centre]\ndatabase = "{url}"\n{ORGANISATION}')
+
+
+async def state(daemon: Running) -> str:
+    answer = await daemon.http.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True), "events are taken"
+    return str(answer.json()["checks"]["centre"])
+
+
+async def until(daemon: Running, wanted: str) -> None:
+    async with asyncio.timeout(30):
+        while await state(daemon) != wanted:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_came_before_the_database_is_given_to_whom_it_belongs_when_it_comes(
+    tmp_path: Path, server: Postgres
+) -> None:
+    """Its tables are made then, and the organisation was journalled before the leads that it is for."""
+    path = config(tmp_path, server.url("leads"))
+    with structlog.testing.capture_logs() as logs:
+        async with running(path) as daemon:
+            assert await state(daemon) == "away"
+            li, admin = Person(daemon, "li"), Person(daemon, None, Role.ADMIN)
+            async with websockets.connect(daemon.socket_url("demo", daemon.token(Role.HOST))) as panel:
+                await next_message(panel, "snapshot")
+                accepted = await daemon.ingest(hot())
+                assert accepted.status_code == 200 and accepted.json()["accepted"] > 0
+                begun = await next_message(panel, "snapshot")
+                assert [row["grade"] for row in begun["viewers"]] == ["hot"]
+            for path_of in ("inbox", "leads/U1", "indicators/query?indicators=raw_leads", "organisation"):
+                answer = await admin.get(f"/api/v1/{path_of}")
+                assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), path_of
+            assert (await li.do("U1", "claim")).status_code == 503
+            line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}))
+            assert "away" in line and not sound
+            await asyncio.to_thread(server.start)
+            await until(daemon, "ok")
+            lead = await li.first_lead()
+            done = await li.do(lead, "claim")
+            assert (done.status_code, done.json()["holder"]) == (200, "li")
+    told = [each["event"] for each in logs]
+    assert told.count("centre_away") == 1 and told.count("centre_recovered") == 1
+    line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}))
+    assert sound and "has followed" in line
+
+
+async def test_a_daemon_that_never_saw_its_database_leaves_all_to_the_next(
+    tmp_path: Path, server: Postgres
+) -> None:
+    path = config(tmp_path, server.url("leads"))
+    for number in range(2):
+        async with running(path) as daemon:
+            await daemon.ingest(hot(viewer=f"v{number}"))
+    await asyncio.to_thread(server.start)
+    async with running(path) as daemon:
+        assert await state(daemon) == "ok"
+        li = Person(daemon, "li")
+        async with asyncio.timeout(20):
+            while len(found := await li.leads()) < 2:
+                await asyncio.sleep(0.02)
+        assert {each["team"] for each in found} == {"a"}, "the first start has journalled who works where"
+
+
+async def test_a_server_that_answers_and_refuses_is_an_error_at_the_start(
+    tmp_path: Path, server: Postgres
+) -> None:
+    await asyncio.to_thread(server.start)
+    with pytest.raises(StoreUnusable, match="nothing"):
+        async with running(config(tmp_path, server.url("nothing"))):
+            pass
+
+
+async def test_a_database_of_a_newer_frontrow_is_an_error_at_the_start_and_loud_when_it_comes_later(
+    tmp_path: Path, server: Postgres
+) -> None:
+    """It is found out when it comes; events go on, since whoever mends it can do so while they do."""
+    await asyncio.to_thread(server.start)
+    open_database(server.url("leads")).dispose()
+
+    def version(text: str) -> None:
+        with psycopg.connect(server.url("leads"), autocommit=True) as db:
+            db.execute("UPDATE alembic_version SET version_num = %s", (text,))
+
+    def present() -> Any:
+        with psycopg.connect(server.url("leads")) as db:
+            return db.execute("SELECT version_num FROM alembic_version").fetchone()
+
+    [known] = present()
+    version("9999")
+    with pytest.raises(StoreDamaged, match="newer Frontrow"):
+        async with running(config(tmp_path, server.url("leads"))):
+            pass
+    await asyncio.to_thread(server.stop)
+    with structlog.testing.capture_logs() as logs:
+        async with running(config(tmp_path, server.url("leads"))) as daemon:
+            assert await state(daemon) == "away"
+            await asyncio.to_thread(server.start)
+            await until(daemon, "failing")
+            await daemon.ingest(hot())
+            assert (await Person(daemon, "li").get("/api/v1/inbox")).status_code == 503
+            version(known)
+            await until(daemon, "ok")
+            assert await Person(daemon, "li").first_lead()
+    assert [each["event"] for each in logs].count("centre_refused") == 1
