@@ -377,6 +377,6 @@ touches = Table(
     Column("at", Millis, nullable=False),
     Column("capped", Boolean, nullable=False),
     Column("by", Words, nullable=False),
-    Column("result", Words, nullable=False),
+    Column("result", Words, nullable=False, server_default="waiting"),
     Index("touches_of_identity", "kind", "key", "at"),
 )
