@@ -181,8 +181,8 @@ def _won(lead: Any, as_of: int) -> Expression:
         .correlate_except(tables.timeline)
     )
     # An order leaves a flag, so that hardly any lead's timeline has to be looked at.
-    paid = sa.and_(_has(lead.flags, "ordered"), paid)
-    return sa.or_(sa.and_(lead.status == "won", lead.closed_at <= as_of), paid)
+    ordered = sa.and_(_has(lead.flags, "ordered"), paid)
+    return sa.or_(sa.and_(lead.status == "won", lead.closed_at <= as_of), ordered)
 
 
 def _young(lead: Any, as_of: int) -> Expression:
