@@ -131,7 +131,12 @@ def _lead_of(
     seller = f"s{store}t{line}p{chance.randrange(PEOPLE)}"
     yield at, "product_click", {**here, "viewer": viewer, "product": PRODUCTS[line]}, [raw]
     if chance.random() < 0.25:
-        data = {"phone": f"{number:032x}", "country": "CN", "province": "浙江", "city": f"city{store % 100}"}
+        data: dict[str, Any] = {
+            "phone": f"{number:032x}",
+            "country": "CN",
+            "province": "浙江",
+            "city": f"city{store % 100}",
+        }
         fields = {"sealed": "c2VhbGVk" * 20, "masked": "138****8000"}
         submitted = {
             **here, "viewer": viewer, "consent": True, "form": "f", "data": data, "fields": fields,
@@ -149,7 +154,7 @@ def _lead_of(
     for share, outcome, said in ENDS:
         one -= share
         if one < 0:
-            told = {**about, "outcome": outcome, "data": {"by": seller, **said}}
+            told: dict[str, Any] = {**about, "outcome": outcome, "data": {"by": seller, **said}}
             if outcome == "won":
                 told["value"] = chance.randrange(1_000, 500_000)
             yield claimed + chance.randrange(5 * MINUTE, 5 * DAY), "lead_outcome", told, []

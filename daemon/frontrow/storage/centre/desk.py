@@ -264,7 +264,8 @@ def _found_of(condition: Any, stretch: _Stretch) -> sa.Select[Any]:
     match stretch:
         case "due":
             where: Any = sa.and_(_OPEN, sa.tuple_(_l.due_at, _l.number) > behind)
-            at, order = _l.due_at, (_l.due_at, _l.number)
+            at: Any = _l.due_at
+            order: tuple[Any, ...] = (_l.due_at, _l.number)
         case "undated":
             where = sa.and_(_OPEN, _l.due_at.is_(None), _l.number > number)
             at, order = _l.number, (_l.number,)
