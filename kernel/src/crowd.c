@@ -134,6 +134,9 @@ static PyObject *find_line(Talk *now, long long sketch, long long bits, PyObject
     }
     if (known == NULL && !PyErr_Occurred()) {
         known = Py_BuildValue("[i]", 0);
+        if (known != NULL) {
+            PyObject_GC_UnTrack(known); /* numbers and texts make no cycle: nothing for the collector to walk */
+        }
     }
     if (known != NULL && *fresh && PyDict_SetItem(now->lines[YOUNG], *line, known) < 0) {
         Py_CLEAR(known);

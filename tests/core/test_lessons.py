@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.core.lessons import Ending, Joiner, Lessons, Stage
+from frontrow.core.lessons import Ending, Joiner, Lessons, Stage, _ending, _ending_of
 from frontrow.core.outcomes import Heard, What
 
 HORIZON, WINDOW = 3_600_000, 120_000
@@ -455,3 +455,8 @@ def test_an_order_after_several_snapshots_is_one_cause_of_several_positives() ->
         (2, 1),
     ]
     assert lessons.take(~lessons.outcome).cause.tolist() == [-1]
+
+
+def test_the_ending_of_one_state_is_that_of_many() -> None:
+    states = range(32)
+    assert [_ending_of(state) for state in states] == _ending(np.array(states)).tolist()

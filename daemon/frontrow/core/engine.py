@@ -213,8 +213,8 @@ class _Work:
         self.products = {at: name for at, name in named if name and self.bits[at] & signs.CHOOSES}
         self.choices = np.fromiter(self.products, np.int64, len(self.products))
         self.rows: Rows = np.full(len(frame), -1, np.int64)
-        self.same_platform = _all_equal(frame.platforms)
         self.only_room = frame.only_room()
+        self.same_platform = self.only_room is not None or _all_equal(frame.platforms)
         self.same_session = _all_equal(frame.sessions)
         self.landmark_ms = -1
         self.weights: Matrix = np.zeros((0, 0))

@@ -511,8 +511,7 @@ class Joiner:
         return ended
 
     def _tell(self, number: int, now: int, stage: Stage, state: int) -> None:
-        ending = int(_ending(np.array([state]))[0])
-        self._heard.append((number, now, int(stage), ending, self._happened.get(number)))
+        self._heard.append((number, now, int(stage), int(_ending_of(state)), self._happened.get(number)))
 
     def _told(self) -> Lessons:
         """Return the lessons of what was heard since the last time."""
@@ -573,8 +572,17 @@ class Joiner:
         self._base = self._begin
 
 
+def _ending_of(state: int) -> Ending:
+    """Return the ending that a state stands for."""
+    if state & _POSITIVE:
+        return Ending.SUCCESS
+    if state & _RETURNED:
+        return Ending.RETURNED
+    return Ending.DECLINED if state & _DECLINED else Ending.NONE
+
+
 def _ending(state: Numbers) -> NDArray[np.uint8]:
-    """Return the ending that each of some states stands for."""
+    """Return :func:`_ending_of` of many."""
     declined = np.where(state & _DECLINED, Ending.DECLINED, Ending.NONE)
     returned = np.where(state & _RETURNED, Ending.RETURNED, declined)
     ending: NDArray[np.uint8] = np.where(state & _POSITIVE, Ending.SUCCESS, returned).astype(np.uint8)
