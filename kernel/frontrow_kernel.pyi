@@ -50,7 +50,12 @@ def event_layout(
     fields: tuple[tuple[object, ...], ...], kind: int, needs: tuple[tuple[str, int], ...], /
 ) -> Any: ...
 def read_events(
-    layout: Any, block: bytes, read_one: Callable[[bytes], Any], is_array: bool, /
+    layout: Any,
+    block: bytes,
+    read_one: Callable[[bytes], Any],
+    read_object: Callable[[bytes], Any],
+    is_array: bool,
+    /,
 ) -> tuple[Any, ...] | None: ...
 def sift(texts: list[Any], fits: list[bytes], becomes: Any, meet: Callable[[int], None], /) -> list[int]: ...
 def sketches(texts: list[str], folding: Any, /) -> list[int]: ...

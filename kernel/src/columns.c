@@ -1,7 +1,6 @@
 /* From JSON to columns: events of the common form, read once and never an object.
 
-What is not of the common form (an escape in a string, a nested value, a number with an exponent, a key that is unknown or
-there twice, whatever is broken or out of its bounds) is left to Python, an event at a time. So nothing is refused here, and
+What is not of the common form (half a surrogate pair, a number with an exponent, a key that is unknown or there twice, whatever is broken or out of its bounds) is left to Python, an event at a time. So nothing is refused here, and
 what is taken is what msgspec takes, with the same values. Fields, types and bounds are told by Python; none stands here. */
 
 #include "kernel.h"
@@ -13,6 +12,7 @@ what is taken is what msgspec takes, with the same values. Fields, types and bou
 #define REPEATED 128 /* different values that are known again within a block */
 #define LONGEST_NUMBER 18 /* digits: any of them fits 64 bits */
 #define LONGEST_FLOAT 40
+#define LONGEST_ESCAPED 24576 /* bytes of a text with escapes, six for each of the 4,096 characters of the longest */
 #define WORD 8 /* bytes that are looked at together */
 #define MOST_NAME (2 * WORD - 3)
 #define BIT(number) ((uint64_t)1 << (number))
@@ -25,6 +25,7 @@ enum {
     WHOLE = 'i',
     REAL = 'f',
     FLAG = 'b',
+    OBJECT = 'd', /* whatever it holds; read by Python, by itself */
     OTHER = 'o', /* what is never of the common form */
 };
 
@@ -73,6 +74,7 @@ typedef struct {
     PyObject **rows; /* an event's columns after another's */
     Py_ssize_t events, room;
     PyObject *seldom;
+    PyObject *read_one, *read_object;
     unsigned char next[MOST_FIELDS + 1]; /* which field came behind this one; writers keep an order */
     Known known[REPEATED];
 } Reading;
@@ -244,7 +246,7 @@ static inline uint64_t zeros_of(uint64_t word)
 }
 
 /* The length of a text, from behind its first quote; reading goes on behind its last. -1: not of the common form. */
-static inline Py_ssize_t text_length(Reading *reading, int *plain)
+static inline Py_ssize_t text_length(Reading *reading, int *plain, int *escaped)
 {
     const char *begin = reading->at, *end = reading->end, *at = begin;
     uint64_t beyond = 0;
@@ -258,13 +260,21 @@ static inline Py_ssize_t text_length(Reading *reading, int *plain)
         }
         beyond |= word;
     }
+    *escaped = 0;
     for (; at < end && *at != '"'; at++) {
-        if ((unsigned char)*at < ' ' || *at == '\\') {
+        if ((unsigned char)*at < ' ') {
             return -1;
+        }
+        if (*at == '\\') {
+            *escaped = 1;
+            at++; /* what is escaped may be a quote; whether it may be escaped is asked later */
+            if (at == end) {
+                return -1;
+            }
         }
         beyond |= (unsigned char)*at;
     }
-    if (at == end) {
+    if (at >= end) {
         return -1;
     }
     *plain = !(beyond & EACH(0x80));
@@ -338,9 +348,109 @@ static inline PyObject *new_text(const char *begin, Py_ssize_t length, int plain
     return text;
 }
 
+/* The number that four hexadecimal digits are; -1: they are not. */
+static int32_t hexadecimal(const char *at, const char *end)
+{
+    int32_t number = 0;
+
+    if (end - at < 4) {
+        return -1;
+    }
+    for (int i = 0; i < 4; i++) {
+        char digit = at[i];
+        int value = digit >= '0' && digit <= '9'   ? digit - '0'
+                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                    : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
+                                                   : -1;
+        if (value < 0) {
+            return -1;
+        }
+        number = number << 4 | value;
+    }
+    return number;
+}
+
+static char *put_utf8(char *out, uint32_t code)
+{
+    if (code < 0x80) {
+        *out++ = (char)code;
+        return out;
+    }
+    if (code < 0x800) {
+        *out++ = (char)(0xc0 | code >> 6);
+    } else {
+        if (code < 0x10000) {
+            *out++ = (char)(0xe0 | code >> 12);
+        } else {
+            *out++ = (char)(0xf0 | code >> 18);
+            *out++ = (char)(0x80 | (code >> 12 & 0x3f));
+        }
+        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
+    }
+    *out++ = (char)(0x80 | (code & 0x3f));
+    return out;
+}
+
+/* Write a text without its escapes, which is never longer than with them; return how long it is, or -1 where one is none. */
+static Py_ssize_t unescaped(const char *at, Py_ssize_t length, char *out)
+{
+    static const char escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    const char *end = at + length, *begin = out;
+
+    while (at < end) {
+        if (*at != '\\') {
+            *out++ = *at++;
+            continue;
+        }
+        if (end - at < 2) {
+            return -1;
+        }
+        const char *which = memchr(escapes, at[1], sizeof escapes - 1);
+        if (which != NULL) {
+            *out++ = meant[which - escapes];
+            at += 2;
+            continue;
+        }
+        int32_t code = at[1] == 'u' ? hexadecimal(at + 2, end) : -1;
+        at += 6;
+        if (code >= 0xd800 && code < 0xdc00) {
+            int32_t low = end - at >= 6 && at[0] == '\\' && at[1] == 'u' ? hexadecimal(at + 2, end) : -1;
+            code = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((code - 0xd800) << 10 | (low - 0xdc00)) : -1;
+            at += 6;
+        }
+        if (code < 0 || (code >= 0xd800 && code < 0xe000)) {
+            return -1;
+        }
+        out = put_utf8(out, (uint32_t)code);
+    }
+    return out - begin;
+}
+
 static inline int may_have_controls(const char *begin, Py_ssize_t length, int plain)
 {
     return memchr(begin, 0x7f, (size_t)length) != NULL || (!plain && memchr(begin, 0xc2, (size_t)length) != NULL);
+}
+
+/* A text with escapes. Of writers that escape all that is not ASCII, which is most of those that are asked for nothing else. */
+static PyObject *escaped_text(const Field *field, const char *begin, Py_ssize_t length)
+{
+    char text[LONGEST_ESCAPED];
+    int plain = 1;
+
+    length = length > LONGEST_ESCAPED ? -1 : unescaped(begin, length, text);
+    if (length < 0) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < length; i++) {
+        plain &= !((unsigned char)text[i] & 0x80);
+        if (field->type == KEY && (unsigned char)text[i] < ' ') {
+            return NULL;
+        }
+    }
+    if (length < field->low || field->type == CODE || (field->type == KEY && may_have_controls(text, length, plain))) {
+        return NULL;
+    }
+    return new_text(text, length, plain);
 }
 
 static int is_code(const char *begin, Py_ssize_t length)
@@ -376,15 +486,28 @@ static inline PyObject *known_text(Reading *reading, const char *begin, Py_ssize
 
 static PyObject *read_text(Reading *reading, const Field *field)
 {
-    int plain;
+    int plain, escaped;
 
     if (!takes(reading, "\"", 1)) {
         return NULL;
     }
     const char *begin = reading->at;
-    Py_ssize_t length = text_length(reading, &plain);
+    Py_ssize_t length = text_length(reading, &plain, &escaped);
+    if (length < 0) {
+        return NULL;
+    }
+    if (escaped) {
+        PyObject *text = escaped_text(field, begin, length);
+        if (text != NULL && PyUnicode_GET_LENGTH(text) > field->high) {
+            Py_CLEAR(text);
+        }
+        if (text != NULL && field == &reading->layout->field[reading->layout->kind]) {
+            PyUnicode_InternInPlace(&text); /* as every kind is */
+        }
+        return text;
+    }
     /* A character has four bytes at most. */
-    if (length < 0 || length < field->low || length > 4 * field->high) {
+    if (length < field->low || length > 4 * field->high) {
         return NULL;
     }
     if (field->type == KEY && may_have_controls(begin, length, plain)) {
@@ -459,6 +582,43 @@ static PyObject *read_real(Reading *reading, const Field *field)
     return number < (double)field->low || number > (double)field->high ? NULL : PyFloat_FromDouble(number);
 }
 
+/* Where the object that begins here ends, if it is one; else anywhere, or NULL. Whoever reads what lies between says which. */
+static const char *object_end(const char *at, const char *end)
+{
+    Py_ssize_t depth = 0;
+
+    for (; at < end; at++) {
+        if (*at == '{' || *at == '[') {
+            depth++;
+        } else if (*at == '}' || *at == ']') {
+            depth--;
+        } else if (*at == '"') {
+            for (at++; at < end && *at != '"'; at++) {
+                at += *at == '\\';
+            }
+        }
+        if (depth <= 0) {
+            return at < end ? at + 1 : NULL;
+        }
+    }
+    return NULL;
+}
+
+static PyObject *read_object(Reading *reading)
+{
+    const char *begin = reading->at, *end = object_end(begin, reading->end);
+
+    if (begin == reading->end || *begin != '{' || end == NULL) {
+        return NULL;
+    }
+    reading->at = end;
+    PyObject *object = PyObject_CallFunction(reading->read_object, "y#", begin, (Py_ssize_t)(end - begin));
+    if (object == Py_None) {
+        Py_CLEAR(object);
+    }
+    return object;
+}
+
 static PyObject *read_value(Reading *reading, const Field *field)
 {
     if (field->nullable && takes(reading, "null", 4)) {
@@ -478,6 +638,8 @@ static PyObject *read_value(Reading *reading, const Field *field)
             return Py_NewRef(Py_True);
         }
         return takes(reading, "false", 5) ? Py_NewRef(Py_False) : NULL;
+    case OBJECT:
+        return read_object(reading);
     default:
         return NULL;
     }
@@ -503,7 +665,7 @@ static int field_of(const Layout *layout, const char *name, Py_ssize_t length)
 static inline int read_name(Reading *reading, int before)
 {
     const Layout *layout = reading->layout;
-    int plain, number = reading->next[before];
+    int plain, escaped, number = reading->next[before];
 
     if (reading->end - reading->at >= 2 * WORD) {
         const Field *field = &layout->field[number];
@@ -518,8 +680,8 @@ static inline int read_name(Reading *reading, int before)
         return -1;
     }
     const char *name = reading->at;
-    Py_ssize_t length = text_length(reading, &plain);
-    if (length < 0 || (number = field_of(layout, name, length)) < 0) {
+    Py_ssize_t length = text_length(reading, &plain, &escaped);
+    if (length < 0 || escaped || (number = field_of(layout, name, length)) < 0) {
         return -1;
     }
     reading->next[before] = (unsigned char)number;
@@ -655,30 +817,8 @@ static void clear_values(Values *values)
     }
 }
 
-/* Where the object that begins here ends, if it is one; else anywhere, or NULL. Whoever reads what lies between says which. */
-static const char *object_end(const char *at, const char *end)
-{
-    Py_ssize_t depth = 0;
-
-    for (; at < end; at++) {
-        if (*at == '{' || *at == '[') {
-            depth++;
-        } else if (*at == '}' || *at == ']') {
-            depth--;
-        } else if (*at == '"') {
-            for (at++; at < end && *at != '"'; at++) {
-                at += *at == '\\';
-            }
-        }
-        if (depth <= 0) {
-            return at < end ? at + 1 : NULL;
-        }
-    }
-    return NULL;
-}
-
 /* Read one event, which is all up to `stop`; or, where that is NULL, an object. 1, 0 if it is none, or -1 with an exception. */
-static int read_event(Reading *reading, const char *stop, PyObject *read_one)
+static int read_event(Reading *reading, const char *stop)
 {
     Values values;
     const char *begin = reading->at, *end = reading->end;
@@ -695,7 +835,7 @@ static int read_event(Reading *reading, const char *stop, PyObject *read_one)
     if (read == 0) {
         clear_values(&values);
         reading->at = stop == NULL ? object_end(begin, end) : stop;
-        read = reading->at == NULL ? 0 : read_by(read_one, begin, reading->at, reading->layout, &values);
+        read = reading->at == NULL ? 0 : read_by(reading->read_one, begin, reading->at, reading->layout, &values);
     }
     if (read > 0 && add_event(reading, &values) < 0) {
         read = -1;
@@ -704,12 +844,12 @@ static int read_event(Reading *reading, const char *stop, PyObject *read_one)
     return read;
 }
 
-static int read_lines(Reading *reading, PyObject *read_one)
+static int read_lines(Reading *reading)
 {
     for (;;) {
         size_t left = (size_t)(reading->end - reading->at);
         const char *stop = left ? memchr(reading->at, '\n', left) : NULL;
-        int read = read_event(reading, stop == NULL ? reading->end : stop, read_one);
+        int read = read_event(reading, stop == NULL ? reading->end : stop);
         if (read <= 0 || stop == NULL) {
             return read;
         }
@@ -717,7 +857,7 @@ static int read_lines(Reading *reading, PyObject *read_one)
     }
 }
 
-static int read_array(Reading *reading, PyObject *read_one)
+static int read_array(Reading *reading)
 {
     int read, first = 1;
 
@@ -729,7 +869,7 @@ static int read_array(Reading *reading, PyObject *read_one)
         if (first && takes(reading, "]", 1)) {
             break;
         }
-        if ((read = read_event(reading, NULL, read_one)) <= 0) {
+        if ((read = read_event(reading, NULL)) <= 0) {
             return read;
         }
         skip_spaces(reading);
@@ -772,19 +912,20 @@ static PyObject *columns_of(Reading *reading)
 }
 
 PyDoc_STRVAR(read_doc,
-    "read_events(layout, block, read_one, is_array)\n--\n\n"
+    "read_events(layout, block, read_one, read_object, is_array)\n--\n\n"
     "Return the events of NDJSON lines, or of a JSON array, as columns, and the dictionary of what is seldom; None where a line\n"
-    "or an element is no event. read_one gives the event of one (bytes) that is not of the common form, or None if it is none.");
+    "or an element is no event. read_one gives the event of one (bytes) that is not of the common form, or None if it is none;\n"
+    "read_object the dictionary of a field that is one, or None if the event is to be given to read_one.");
 
 static PyObject *read_events(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Py_buffer block;
 
-    if (count != 4) {
-        PyErr_SetString(PyExc_TypeError, "a layout, a block, a function and whether it is an array are wanted");
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "a layout, a block, two functions and whether it is an array are wanted");
         return NULL;
     }
-    int is_array = PyObject_IsTrue(args[3]);
+    int is_array = PyObject_IsTrue(args[4]);
     if (is_array < 0) {
         return NULL;
     }
@@ -794,10 +935,12 @@ static PyObject *read_events(PyObject *Py_UNUSED(module), PyObject *const *args,
     }
     reading.at = block.buf;
     reading.end = reading.at + block.len;
+    reading.read_one = args[2];
+    reading.read_object = args[3];
     reading.seldom = PyDict_New();
     PyObject *found = NULL;
     if (reading.seldom != NULL) {
-        int read = is_array ? read_array(&reading, args[2]) : read_lines(&reading, args[2]);
+        int read = is_array ? read_array(&reading) : read_lines(&reading);
         if (read >= 0) {
             found = read ? columns_of(&reading) : Py_NewRef(Py_None);
         }

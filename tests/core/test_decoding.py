@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from frontrow.core import kernel
@@ -95,10 +95,65 @@ def same(one: Frame | None, other: Frame | None) -> bool:
 
 @pytest.mark.usefixtures("kernel_present")
 @given(st.lists(st.one_of(lines(), lines(), damaged()), min_size=1, max_size=4))
+@settings(max_examples=300)
 @example([b'{"id":"1","platform":"p","room":"r","kind":"comment","at":1767268800000,"text":null}'])
 @example([b'{"id":"1","platform":"p","room":"r","kind":"stay","at":1767268800000}'])
 @example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000}{"id":"2"}'])
 @example([b""])
+@example([b'{"id":"\\u0031\\/","platform":"p","room":"r","kind":"lik\\u0065","at":1767268800000}'])
+@example([b'{"id":"\\u007f","platform":"p","room":"r","kind":"like","at":1767268800000}'])
+@example([b'{"id":"\\n","platform":"p","room":"r","kind":"like","at":1767268800000}'])
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\ud83d\\ude00\\u00e9\\u591a"}'
+    ]
+)
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\ud83d"}'])
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\ud83d\\u0041"}'])
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\ude00"}'])
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\u12g4"}'])
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"name":"\\x"}'])
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"comment","at":1767268800000,"text":"'
+        + b"\\u591a" * 4_096
+        + b'"}'
+    ]
+)
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"comment","at":1767268800000,"text":"'
+        + b"\\u591a" * 4_097
+        + b'"}'
+    ]
+)
+@example([b'{"id":"1","platform":"p","room":"r","kind":"gift","currency":"\\u0043NY","at":1767268800000}'])
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"extra":'
+        + b"[" * 99
+        + b"]" * 99
+        + b"}"
+    ]
+)
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"extra":'
+        + b'{"a":' * 32
+        + b"1"
+        + b"}" * 33
+    ]
+)
+@example(
+    [
+        b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"extra":'
+        + b'{"a":' * 33
+        + b"1"
+        + b"}" * 34
+    ]
+)
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"fields":{"a":1]}'])
+@example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"data":{"a":"\\'])
 @example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":1767268800000,"value":-0}'])
 @example([b'{"id":"1","platform":"p","room":"r","kind":"like","at":01767268800000}'])
 @example([b'{"id":"\xed\xa0\x80","platform":"p","room":"r","kind":"like","at":1767268800000}'])
@@ -153,7 +208,7 @@ def test_every_field_comes_into_its_column() -> None:
 def test_a_line_of_another_form_does_not_keep_the_others_from_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Platforms' own fields are nested; what stands around them is read as fast as ever."""
+    """What a newer sender adds is looked at by Python; escapes and platforms' own fields are not, and what stands around never is."""
     asked: list[bytes] = []
 
     def read(line: bytes) -> Event:
@@ -161,11 +216,15 @@ def test_a_line_of_another_form_does_not_keep_the_others_from_the_kernel(
         return decode_event(line)
 
     monkeypatch.setattr("frontrow.core.decoding.decode_event", read)
-    plain, nested = json.dumps(PLAIN).encode(), json.dumps({**PLAIN, "extra": {"a": [1]}}).encode()
-    frame = decode_columns(b"\n".join([plain, nested, plain]))
+    plain, nested, escaped, newer = (
+        json.dumps({**PLAIN, **more}).encode()
+        for more in ({}, {"extra": {"a\\": ["}"]}}, {"name": 'é"多😀\n'}, {"newer": 1})
+    )
+    frame = decode_columns(b"\n".join([plain, nested, escaped, newer]))
     assert frame is not None
-    assert frame.seldom == {"extra": {1: {"a": [1]}}}
-    assert asked == [nested]
+    assert frame.seldom == {"extra": {1: {"a\\": ["}"]}, 3: {"newer": 1}}}
+    assert frame.names == [None, None, 'é"多😀\n', None]
+    assert asked == [newer]
 
 
 @pytest.mark.usefixtures("kernel_present")
@@ -174,4 +233,4 @@ def test_the_kernel_is_not_given_what_it_cannot_read() -> None:
     with pytest.raises(TypeError):
         kernel.compiled.read_events(None, b"{}", decode_event)
     with pytest.raises(ValueError):
-        kernel.compiled.read_events(None, b"{}", decode_event, False)
+        kernel.compiled.read_events(None, b"{}", decode_event, decode_event, False)

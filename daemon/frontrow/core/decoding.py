@@ -1,6 +1,6 @@
 """From bytes to columns: lines of JSON become a frame, and no event is an object on the way where that can be avoided.
 
-The compiled kernel reads events of the common form straight into columns: flat objects of known keys, texts without escapes, plain
+The compiled kernel reads events of the common form straight into columns: objects of known keys, texts without escapes, plain
 numbers. It refuses nothing: an event of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
 be said. What it takes is what msgspec takes; it is told of fields, types and bounds by :class:`Event`'s own annotations.
 """
@@ -14,13 +14,23 @@ from msgspec import inspect
 
 from frontrow.core import kernel
 from frontrow.core.errors import EventInvalid
-from frontrow.core.events import IDENTITIES, NEEDS, THREE_LETTERS, Event, decode_block, decode_event
+from frontrow.core.events import (
+    IDENTITIES,
+    NEEDS,
+    THREE_LETTERS,
+    UNREADABLE,
+    Event,
+    decode_block,
+    decode_event,
+    too_deep,
+)
 from frontrow.core.frames import COLUMNS, Frame
 
 # Texts that many events share: one object for all of a block's.
 _SHARED = frozenset({
     "platform", "room", "kind", "session", "gift", "currency", "product", "form", "host", "campaign", "seller",
 })  # fmt: skip
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode_columns(block: bytes) -> Frame | None:
@@ -45,7 +55,7 @@ def decode_columns_at_once(body: bytes) -> Frame | None:
 
 def _read(block: bytes, *, is_array: bool) -> Frame | None:
     assert kernel.compiled is not None
-    found = kernel.compiled.read_events(_layout(), block, _event_or_none, is_array)
+    found = kernel.compiled.read_events(_layout(), block, _event_or_none, _object_or_none, is_array)
     if found is None:
         return None
     *columns, seldom = found
@@ -63,6 +73,14 @@ def _event_or_none(line: bytes) -> Event | None:
         return decode_event(line)
     except EventInvalid:
         return None
+
+
+def _object_or_none(data: bytes) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = _OBJECT.decode(data)
+    except UNREADABLE:
+        return None
+    return None if too_deep(found) else found
 
 
 @cache
@@ -110,5 +128,7 @@ def _bounds(name: str, of: inspect.Type) -> tuple[str, int, int]:
             return "f", low, high
         case inspect.BoolType():
             return "b", 0, 1
+        case inspect.DictType(min_length=None, max_length=None):
+            return "d", 0, 0
         case _:
             return "o", 0, 0  # left to Python

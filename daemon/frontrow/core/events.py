@@ -156,7 +156,7 @@ _ENCODER = msgspec.json.Encoder()
 # takes long to read, and beyond some thousands is refused.
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 # What the decoders raise, whatever bytes they are given.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Identities stand in logs, file names and other programs' tables, where these characters end a line, a string or the
 # terminal's colour. Names and texts may hold them: they are shown to people, and cleaned where they are shown.
@@ -185,7 +185,7 @@ def decode_event(data: bytes | bytearray | memoryview | msgspec.Raw | str) -> Ev
         if "unknown field" not in str(error):
             raise EventInvalid(_reason(error)) from error
         event = _decode_keeping_unknown(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise EventInvalid(f"not JSON: {_reason(error)}") from error
     _check(event)
     return event
@@ -225,10 +225,10 @@ def decode_batch(body: bytes) -> Batch:
         return decode_lines(body.split(b"\n")) if events is None else Batch(events, [])
     try:
         events = _EVENTS.decode(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         try:
             raws = _RAWS.decode(body)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             elements = _elements(body)
             if elements is None:
                 raise EventInvalid(f"not a JSON array: {_reason(error)}") from error
@@ -271,7 +271,7 @@ def decode_block(block: bytes) -> list[Event] | None:
                 return None
         else:
             events = list(map(_EVENT.decode, block.split(b"\n")))
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return None if _any_refused(events, block, nested=not lines) else events
 
@@ -405,7 +405,7 @@ def _skip_space(text: str, position: int) -> int:
 def _decode_keeping_unknown(data: bytes | bytearray | memoryview | msgspec.Raw | str) -> Event:
     try:
         fields = _OBJECT.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise EventInvalid(f"not JSON: {_reason(error)}") from error
     return convert_event(fields)
 
