@@ -167,7 +167,7 @@ def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(
     causes = np.where(outcomes, np.arange(len(outcomes)) // (2 * looks), -1)
     lessons = fresh_lessons(np.zeros((len(outcomes), 1), np.float32), outcomes, cause=causes)
     for start in range(0, len(outcomes), cut):
-        policy.hear(lessons.take(np.arange(start, min(start + cut, len(outcomes)))))
+        policy.hear(lessons.take(np.arange(start, min(start + cut, len(lessons)))))
         if start == 600:
             again = DelayPolicy(window_ms=120_000)
             again.load(policy.state())
