@@ -260,7 +260,6 @@ def _found_of(condition: Any, stretch: _Stretch) -> sa.Select[Any]:
     """Return a query of the places of a stretch for whose leads a condition holds, in order."""
     number = sa.bindparam("number", type_=sa.BigInteger)
     behind = sa.tuple_(sa.bindparam("at", type_=sa.BigInteger), number)
-    order: tuple[Any, ...]
     match stretch:
         case "due":
             where: Any = sa.and_(_OPEN, sa.tuple_(_l.due_at, _l.number) > behind)
