@@ -1,7 +1,7 @@
 """From bytes to columns: lines of JSON become a frame, and no event is an object on the way where that can be avoided.
 
-The compiled kernel reads events of the common form straight into columns: objects of known keys, texts without escapes, plain
-numbers. It refuses nothing: an event of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
+The compiled kernel reads events of the common form straight into columns: objects of known keys, texts, plain numbers, and
+dictionaries that Python reads. It refuses nothing: an event of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
 be said. What it takes is what msgspec takes; it is told of fields, types and bounds by :class:`Event`'s own annotations.
 """
 
