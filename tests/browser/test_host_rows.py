@@ -10,6 +10,7 @@ from playwright.async_api import Locator, Page, expect
 
 from frontrow.core.explaining import INTERCEPT, OTHERS
 from frontrow.core.features import NAMES
+from frontrow_models.calibration import KNEE
 from tests.browser.conftest import OpenPage
 from tests.support.panel_data import (
     CLICK,
@@ -641,7 +642,7 @@ async def test_the_exact_parts_are_asked_for_when_the_drawer_is_opened_by_keys_a
         "all => all.map(one => Number(one.title))"
     )
     assert abs(sum(shown) - raw) < 1e-9
-    assert calibrated == pytest.approx(1.1 * raw + 0.25, abs=1e-9)
+    assert calibrated == pytest.approx(1.1 * raw - 0.3 * math.log1p(math.exp(raw - KNEE)) + 0.25, abs=1e-9)
     assert chance == pytest.approx(1 / (1 + math.exp(-calibrated)), abs=1e-9)
     assert await page.locator(".sheet-body").evaluate("body => body.scrollWidth <= body.clientWidth")
 

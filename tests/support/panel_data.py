@@ -108,7 +108,7 @@ def why(viewer: str, **more: Any) -> Json:
     for name, weight, count in (("clicks_5m", 0.9, 2.0), ("price_5m", 0.7, 3.0), ("likes_30m", -0.2, 4.0)):
         weights[NAMES.index(name)], inputs[0, NAMES.index(name)] = weight, np.log1p(count)
     weighed = Weights(np.full(COUNT, 0.1), np.ones(COUNT), weights, -2.9)
-    found = explain(weighed, Calibration(1.1, 0.25, {}, True), inputs, "douyin/r1")
+    found = explain(weighed, Calibration(1.1, 0.25, {}, True, -0.3), inputs, "douyin/r1")
     return {"room": "demo", "session": "s1", "viewer": viewer, "at": NOW, "grade": "hot", "points": 92, "rules": [CLICK],
             "state": "ready", "probability": found.probability, "interval": [0.2, 0.4], "labels": 1_260, "positives": 48,
             "explanation": msgspec.to_builtins(found), "model": "3f1c9a7be2d04a55", **more}  # fmt: skip
