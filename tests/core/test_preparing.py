@@ -153,7 +153,7 @@ def test_fields_that_nest_too_deep_become_text() -> None:
 def remembered(many: Preparer) -> tuple[set[str], set[str]]:
     """The texts and the names that a preparer holds."""
     texts = {text for memory in many._memories for text in memory.facts}
-    return texts | set(many._of_any_room), set(many._kept_of_names)
+    return texts, set(many._kept_of_names)
 
 
 @given(st.lists(TEXTS, max_size=8))

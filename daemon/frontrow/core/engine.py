@@ -955,7 +955,7 @@ class Engine:
         first = np.empty(len(different), np.int64)
         first[which[::-1]] = at[::-1]  # the last to be written is the first
         found: list[tuple[RoomState, Session]] = []
-        latest = high.tolist()
+        latest, silence_ms = high.tolist(), self.options.silence_ms
         for (platform, name, named), begun, earliest, last in zip(
             different, first.tolist(), low.tolist(), latest, strict=True
         ):
@@ -964,6 +964,16 @@ class Engine:
                 if not begin:
                     return None
                 room = self._room(platform, name)
+            session = room.sessions.current
+            # What goes on in nearly every room: its session does. Asked here, since a call for each room would cost most of the rest.
+            if session is not None and earliest >= session.started_at:
+                if named is not None:
+                    goes_on = session.id == named
+                else:
+                    goes_on = session.ended_at is None and last <= session.last_at + silence_ms
+                if goes_on:
+                    found.append((room, session))
+                    continue
             if not begin and not room.sessions.present(named):
                 return None
             session = room.sessions.holding(named, begun, earliest, last)

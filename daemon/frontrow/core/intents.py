@@ -329,13 +329,18 @@ class RoomLexicon:
         """Return the bits that the room's own words give: with what ``lexicon`` detects they are :meth:`detect`'s."""
         return self._own(text, "" if self._raffle is None else self._folding.forms(text)[0])
 
+    @property
+    def reads_every_text(self) -> bool:
+        """Whether :meth:`detect_own` may give something of any text, and not only of one that :func:`may_mention` somebody."""
+        return self._raffle is not None
+
     def detect_own_many(self, texts: Sequence[str]) -> dict[str, int]:
         """Return :meth:`detect_own` of some texts, of those for which it gives anything."""
         if self._raffle is not None:
             return {text: mask for text in texts if (mask := self.detect_own(text))}
         if self._mention is None:
             return {}
-        asked = [text for text in texts if _may_mention(text)]
+        asked = [text for text in texts if may_mention(text)]
         if not asked:  # as in most rooms of a frame
             return {}
         folded = zip(asked, self._folding.fold_each(asked), strict=True)
@@ -343,7 +348,7 @@ class RoomLexicon:
 
     def _own(self, text: str, compact: str) -> int:
         mask = 0
-        if _may_mention(text) and self._mentions_host(text):
+        if may_mention(text) and self._mentions_host(text):
             mask = _HOST
         if self._raffle is not None and self._raffle.typed_in(text, compact):
             mask |= _RAFFLE_WORD
@@ -353,7 +358,8 @@ class RoomLexicon:
         return self._mention is not None and self._mention.search(self._folding.fold(text)) is not None
 
 
-def _may_mention(text: str) -> bool:
+def may_mention(text: str) -> bool:
+    """Return whether a text may mention somebody, in any room; most do not."""
     # U+FF20 and U+FE6B are the forms of @ that fold to it; a comment without any of them mentions nobody.
     return "@" in text or "\uff20" in text or "\ufe6b" in text
 

@@ -24,7 +24,7 @@ from frontrow.core.contact import redact_extra, redact_fields, redact_label, red
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
-from frontrow.core.intents import RoomLexicon
+from frontrow.core.intents import RoomLexicon, may_mention
 from frontrow.core.ports import Sealer
 from frontrow.core.promotions import KIND as PROMOTION
 from frontrow.core.promotions import is_token
@@ -67,13 +67,15 @@ class Preparer:
         memories = {lexicon: _Memory(lexicon) for lexicon in (default, *lexicons.values())}
         self._of_room = {room: memories[lexicon] for room, lexicon in lexicons.items()}
         self._default = memories[default]
-        self._memories = list(memories.values())
+        # What any room makes of texts in which no room's own words can stand.
+        self._everywhere = _Memory(default.lexicon.for_room())
+        self._memories = [*memories.values(), self._everywhere]
+        self._some_read_all = any(lexicon.reads_every_text for lexicon in memories)
         self._lexicon = default.lexicon
         self._any_room = default  # a form's facts are the same in all
         self._region = region
         self._sealer = sealer
         self._many_rooms = len(memories) > 1
-        self._of_any_room: dict[str, int] = {}  # text → sketch and facts without a room's own words
         self._kept_of_names: dict[str, str] = {}  # of those that may have contact data
         self._remembered = 0
         self._since = 0
@@ -103,7 +105,6 @@ class Preparer:
         """Forget every text and name, as one must when somebody's words are destroyed. Changes no result."""
         for memory in self._memories:
             memory.facts.clear()
-        self._of_any_room.clear()
         self._kept_of_names.clear()
         self._remembered = 0
 
@@ -144,7 +145,7 @@ class Preparer:
         unread = self._recall(frame, facts, sketches)
         if not unread:
             return
-        of_any_room = self._of_any_room
+        of_any_room = self._everywhere.facts
         new = dict.fromkeys(
             [texts[position] or "" for positions in unread.values() for position in positions]
         )
@@ -181,7 +182,10 @@ class Preparer:
             self.forget()
 
     def _recall(self, frame: Frame, facts: list[int], sketches: list[int]) -> "dict[_Memory, list[int]]":
-        """Tell what is remembered of texts; return the positions of the others, by what knows their rooms' words."""
+        """Tell what is remembered of texts; return the positions of the others, by what knows their rooms' words.
+
+        Of many rooms in a frame only the few that may have words of their own in a text are looked at one by one.
+        """
         of_room, default, texts, kinds = self._of_room, self._default, frame.texts, frame.kinds
         room = frame.only_room() if of_room else None
         if room is not None or not of_room:
@@ -189,10 +193,15 @@ class Preparer:
             positions = _recall(texts, kinds, memory.facts, facts, sketches)
             return {memory: positions} if positions else {}
         unread: dict[_Memory, list[int]] = {}
+        platforms, rooms = frame.platforms, frame.rooms
         for position, text in enumerate(texts):
             if not text:
                 continue
-            memory = of_room.get((frame.platforms[position], frame.rooms[position]), default)
+            memory = self._everywhere
+            if self._some_read_all or may_mention(text):
+                here = of_room.get((platforms[position], rooms[position]), default)
+                if here.lexicon.reads_every_text or may_mention(text):
+                    memory = here
             mask = memory.facts.get(text)
             if mask is None:
                 unread.setdefault(memory, []).append(position)
