@@ -46,7 +46,7 @@ typedef struct {
     int kind; /* which of the fields says what an event is */
     int needs; /* kinds that need a field */
     struct {
-        PyObject *kind; /* interned, as every event's is */
+        PyObject *kind; /* the object that stands for this kind in all columns */
         int field;
     } need[8];
     uint64_t required, seldom; /* fields, a bit each */
@@ -108,6 +108,10 @@ static int add_field(Layout *layout, PyObject *told)
                           &field->column, &field->low, &field->high, &field->none)) {
         return -1;
     }
+    if (field->column >= MOST_FIELDS) {
+        PyErr_SetString(PyExc_ValueError, "no such column");
+        return -1;
+    }
     field->type = type[0];
     field->name = PyUnicode_AsUTF8AndSize(field->key, &field->length);
     if (field->name == NULL) {
@@ -155,9 +159,11 @@ static int add_need(Layout *layout, PyObject *told)
     if (!PyArg_ParseTuple(told, "Ui", &kind, &field)) {
         return -1;
     }
-    Py_INCREF(kind);
-    PyUnicode_InternInPlace(&kind);
-    layout->need[number].kind = kind;
+    if (field < 0 || field >= layout->fields) {
+        PyErr_SetString(PyExc_ValueError, "a kind needs a field that is not there");
+        return -1;
+    }
+    layout->need[number].kind = Py_NewRef(kind);
     layout->need[number].field = field;
     layout->needs++;
     return 0;
@@ -463,6 +469,18 @@ static int is_code(const char *begin, Py_ssize_t length)
     return length == 3;
 }
 
+/* Let a kind that needs a field be the layout's object, by which it is known. Interning would do the same, and in Python 3.12 let
+   each kind that ever comes stay for good: kinds come from outside. */
+static PyObject *kind_of(const Layout *layout, PyObject *text)
+{
+    for (int i = 0; text != NULL && i < layout->needs; i++) {
+        if (PyUnicode_Compare(text, layout->need[i].kind) == 0) {
+            Py_SETREF(text, Py_NewRef(layout->need[i].kind));
+        }
+    }
+    return text;
+}
+
 static inline PyObject *known_text(Reading *reading, const char *begin, Py_ssize_t length, int plain, int is_kind)
 {
     unsigned first = (unsigned char)begin[0], last = (unsigned char)begin[length - 1];
@@ -475,13 +493,21 @@ static inline PyObject *known_text(Reading *reading, const char *begin, Py_ssize
             return NULL;
         }
         if (is_kind) {
-            PyUnicode_InternInPlace(&text);
+            text = kind_of(reading->layout, text);
         }
         Py_XSETREF(known->value, text);
         known->at = begin;
         known->length = length;
     }
     return Py_NewRef(known->value);
+}
+
+/* Whether a text has as many characters as it may. */
+static inline int has_its_length(const Field *field, PyObject *text)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+
+    return length >= field->low && length <= field->high;
 }
 
 static PyObject *read_text(Reading *reading, const Field *field)
@@ -498,13 +524,10 @@ static PyObject *read_text(Reading *reading, const Field *field)
     }
     if (escaped) {
         PyObject *text = escaped_text(field, begin, length);
-        if (text != NULL && PyUnicode_GET_LENGTH(text) > field->high) {
+        if (text != NULL && !has_its_length(field, text)) {
             Py_CLEAR(text);
         }
-        if (text != NULL && field == &reading->layout->field[reading->layout->kind]) {
-            PyUnicode_InternInPlace(&text); /* as every kind is */
-        }
-        return text;
+        return field == &reading->layout->field[reading->layout->kind] ? kind_of(reading->layout, text) : text;
     }
     /* A character has four bytes at most. */
     if (length < field->low || length > 4 * field->high) {
@@ -519,7 +542,7 @@ static PyObject *read_text(Reading *reading, const Field *field)
     PyObject *text = field->repeated && length > 0
                          ? known_text(reading, begin, length, plain, field == &reading->layout->field[reading->layout->kind])
                          : new_text(begin, length, plain);
-    if (text != NULL && PyUnicode_GET_LENGTH(text) > field->high) {
+    if (text != NULL && !has_its_length(field, text)) {
         Py_CLEAR(text);
     }
     return text;
@@ -622,7 +645,7 @@ static PyObject *read_object(Reading *reading)
 static PyObject *read_value(Reading *reading, const Field *field)
 {
     if (field->nullable && takes(reading, "null", 4)) {
-        return Py_NewRef(field->none);
+        return Py_NewRef(Py_None);
     }
     switch (field->type) {
     case TEXT:
@@ -969,15 +992,18 @@ static PyObject *code_column(PyObject *Py_UNUSED(module), PyObject *column)
         PyErr_SetString(PyExc_TypeError, "a list is wanted");
         return NULL;
     }
-    Py_ssize_t length = PyList_GET_SIZE(column), last_code = -1;
+    Py_ssize_t length = PyList_GET_SIZE(column), last_code = 0;
     PyObject *values = PyList_New(0), *known = PyDict_New(), *last = NULL;
     PyObject *codes = PyBytes_FromStringAndSize(NULL, 2 * length);
     unsigned char *out = codes == NULL ? NULL : (unsigned char *)PyBytes_AS_STRING(codes);
 
     /* A value may have Python's own comparison, which may change the list. */
     for (Py_ssize_t i = 0; values != NULL && known != NULL && codes != NULL && i < length; i++) {
-        PyObject *value = i < PyList_GET_SIZE(column) ? PyList_GET_ITEM(column, i) : Py_None;
-        if (value != last || last_code < 0) { /* neighbours are often one object */
+        PyObject *value = Py_NewRef(i < PyList_GET_SIZE(column) ? PyList_GET_ITEM(column, i) : Py_None);
+        if (value == last) { /* neighbours are often one object */
+            Py_DECREF(value);
+        } else {
+            Py_XSETREF(last, value);
             PyObject *code = PyDict_GetItemWithError(known, value);
             if (code == NULL) {
                 Py_ssize_t next = PyList_GET_SIZE(values);
@@ -993,11 +1019,11 @@ static PyObject *code_column(PyObject *Py_UNUSED(module), PyObject *column)
                 Py_DECREF(code);
             }
             last_code = PyLong_AsSsize_t(code);
-            last = value;
         }
         out[2 * i] = (unsigned char)(last_code & 0xff);
         out[2 * i + 1] = (unsigned char)(last_code >> 8);
     }
+    Py_XDECREF(last);
     Py_XDECREF(known);
     PyObject *found = values != NULL && codes != NULL ? PyTuple_Pack(2, values, codes) : NULL;
     Py_XDECREF(values);

@@ -113,7 +113,9 @@ static PyObject *sift(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssi
         PyObject *text = PyList_GET_ITEM(args[0], i);
         int found = 0;
         if (PyUnicode_Check(text)) {
+            Py_INCREF(text);
             found = holds(&sieve, text);
+            Py_DECREF(text);
         } else if (text != Py_None) {
             PyErr_SetString(PyExc_TypeError, "texts are wanted");
             found = -1;

@@ -1,0 +1,299 @@
+"""The compiled kernel by itself: what is not of the form that its callers give is refused, and nothing is kept for longer than it is needed.
+
+That it gives what Python gives is asked where its callers are tested.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frontrow.core import kernel
+from frontrow.core.crowd import _Talk as Talk
+from frontrow.core.decoding import decode_columns
+
+pytestmark = pytest.mark.usefixtures("kernel_present")
+
+KIND = ("kind", "k", False, True, True, 0, 1, 64, None)
+SIGNS, ROWS, EVENTS, FED = 3, 4, 2, 2
+SETTINGS = [100, 60, 30, 50, 20, 100, 60_000, 255, 100, 60_000, 1, 2, 4, 8]
+
+
+def compiled() -> Any:
+    assert kernel.compiled is not None
+    return kernel.compiled
+
+
+def nothing(_: bytes) -> None:
+    return None
+
+
+def read(fields: tuple[tuple[object, ...], ...], block: bytes) -> Any:
+    layout = compiled().event_layout(fields, 0, (("comment", 0),))
+    return compiled().read_events(layout, block, nothing, nothing, False)
+
+
+# ---------------------------------------------------------------------- columns
+
+
+def test_kinds_from_outside_are_not_interned() -> None:
+    """In Python 3.12 whatever is interned stays for good, and a feed may invent kinds without end."""
+    line = '{"id":"1","platform":"p","room":"r","kind":"%s","at":1767268800000}'
+    for invented in ("invented here", "invented h\\u0065re"):
+        frame = decode_columns((line % invented).encode())
+        assert frame is not None
+        [found] = frame.kinds
+        assert found == "invented here"
+        assert sys.intern("".join(list(found))) is not found
+
+
+@pytest.mark.parametrize("kind", ["comment", "c\\u006fmment"])
+def test_a_kind_is_known_however_it_is_written(kind: str) -> None:
+    line = '{"id":"1","platform":"p","room":"r","kind":"comment","at":1767268800000}'.replace("comment", kind)
+    assert decode_columns(line.encode()) is None  # a comment needs a text
+    assert decode_columns(line.replace("{", '{"text":"",').encode()) is not None
+
+
+def test_a_text_is_as_long_as_its_characters() -> None:
+    short = ("name", "t", False, False, False, 1, 3, 4, None)
+    assert read((KIND, short), '{"kind":"a","name":"多"}'.encode()) is None
+    assert read((KIND, short), b'{"kind":"a","name":"\\u591a"}') is None
+    assert read((KIND, short), '{"kind":"a","name":"多多多"}'.encode()) == (["a"], ["多多多"], {})
+
+
+def test_null_is_none_whatever_stands_for_a_field_that_is_not_given() -> None:
+    count = ("count", "i", True, False, False, 1, 0, 9, 7)
+    assert read((KIND, count), b'{"kind":"a","count":null}\n{"kind":"a"}') == (["a", "a"], [None, 7], {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "needs"),
+    [
+        ((KIND, ("x", "i", False, False, False, 64, 0, 9, None)), ()),
+        ((KIND,), (("comment", 1),)),
+        ((KIND,), (("comment", -1),)),
+        ((KIND,), (("comment", 0),) * 9),
+        ((KIND, ("a name of 14 c", "i", False, False, False, 1, 0, 9, None)), ()),
+        ((KIND,) * 65, ()),
+        ((), ()),
+    ],
+)
+def test_a_layout_has_room_for_all(fields: tuple[Any, ...], needs: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError):
+        compiled().event_layout(fields, 0, needs)
+
+
+def test_values_may_change_the_list_that_is_coded() -> None:
+    column: list[Any] = []
+
+    class Odd:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            column.clear()
+            return False
+
+    column += [Odd() for _ in range(8)]
+    values, codes = compiled().code_column(column)
+    assert len(codes) == 16
+    assert values[-1] is None
+
+
+# ---------------------------------------------------------------------- crowd and directory
+
+
+def no_chance(_: int) -> float:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("own", "young", "chance"),
+    [
+        ({"x": 1}, {"a": {1: 1, 2: 2}}, no_chance),
+        ({1: 1, 2: 1}, {"a": {1: "x", 2: 2}}, no_chance),
+        ({1: 1, 2: 1}, {"a": {1: 1, 2: 2}, "b": {1: 1, 2: 2}}, lambda _: "likely"),
+    ],
+)
+def test_what_is_no_number_of_a_crowd_is_told(own: Any, young: Any, chance: Callable[[int], Any]) -> None:
+    chances = [None] * 9
+    with pytest.raises(TypeError):
+        compiled().crowd_partners(own, "me", [[1, "a", "b"]], (young, {}), 0.5, chances, 8, chance)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "sketches", "bounds", "error"),
+    [
+        ([1], ["x"], (24, 8, 64), TypeError),
+        (["x"], [1 << 30], (24, 8, 64), TypeError),
+        ([1, "x"], [1 << 30, 1 << 30], (24, 8, 64), TypeError),
+        ([1], [1 << 30], (64, 8, 64), ValueError),
+        ([1], [1 << 30], (-1, 8, 64), ValueError),
+        ([1, 1], [1 << 30], (24, 8, 64), ValueError),
+    ],
+)
+def test_what_is_no_comment_is_told(
+    sessions: list[Any], sketches: list[Any], bounds: tuple[int, int, int], error: type[Exception]
+) -> None:
+    viewers = ["v"] * len(sessions)
+    with pytest.raises(error):
+        compiled().crowd_hear({}, Talk, sessions, viewers, sketches, bounds)
+
+
+def test_a_slot_without_a_row_is_nobody() -> None:
+    """Never written so; yet row -1 would be in front of the arrays."""
+    mask, rows, sessions = (1 << 64) - 1, np.zeros(1, np.int64), np.zeros(1, np.int64)
+    tag = (hash("v") * 0xD6E8FEB86659FD93 & mask) >> 33
+    table = np.zeros(64, np.int64)
+    table[tag >> 25] = tag << 32
+    heads, session_of = np.zeros((4, 3), np.uint64), np.zeros(4, np.int32)
+    assert compiled().directory_rows(rows, sessions, ["v"], table, 25, heads, session_of) == []
+    assert rows.tolist() == [-1]
+
+
+# ---------------------------------------------------------------------- taking
+
+
+def rules(**changed: Any) -> tuple[Any, ...]:
+    found: dict[str, Any] = {
+        "settings": SETTINGS,
+        "at_least": [1, 2],
+        "repeat": [1, 1],
+        "points": [5, 5],
+        "caps": [9, 9],
+        "watched": [1],
+        "bounds": np.array([1000.0]),
+        "span_of": [0, 2, 1],
+        "masks": [0] * 8,
+    } | changed
+    return tuple(np.array(each, np.float64 if name == "bounds" else np.int64) for name, each in found.items())
+
+
+def columns() -> tuple[Any, ...]:
+    sizes = "qqqqqBIbbBHBBI"
+    plain = [np.zeros(ROWS, np.dtype(size)) for size in sizes]
+    raw, counts = np.zeros(ROWS, np.int32), np.zeros((ROWS, 2), np.uint16)
+    fading = np.zeros((ROWS, 3), np.float32)
+    return (*plain, raw, counts, fading, *(np.zeros(ROWS, np.uint16) for _ in range(8)))
+
+
+def frame(**changed: Any) -> tuple[Any, ...]:
+    zeros = np.zeros(EVENTS, np.int64)
+    found: dict[str, Any] = {
+        "at": zeros,
+        "now": zeros,
+        "bits": zeros,
+        "sign": zeros,
+        "facts": zeros,
+        "amount": np.ones(EVENTS),
+        "rows": zeros,
+        "weights": np.ones((3, EVENTS)),
+        "hits": np.ones((SIGNS, 2), np.int64),
+        "feeds": np.full((SIGNS, FED), 2, np.int64),
+        "fan": None,
+        "staff": None,
+    } | changed
+    return tuple(found.values())
+
+
+def taken(**changed: Any) -> Any:
+    taker = compiled().Taker(rules(), {}, set())
+    taker.bind(columns())
+    taker.of_frame(frame(**changed))
+    taker.of_part([SimpleNamespace(rate=0.0, last_at=0)], np.zeros(EVENTS, np.int64))
+    return taker.take(0, EVENTS, 0)
+
+
+def test_events_are_taken() -> None:
+    assert taken() == 4 * EVENTS
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sign": np.full(EVENTS, SIGNS)},
+        {"sign": np.full(EVENTS, -1)},
+        {"feeds": np.full((SIGNS, FED), 3)},
+        {"hits": np.ones((0, 2), np.int64)},
+        {"feeds": np.zeros((0, FED), np.int64)},
+        {"rows": np.full(EVENTS, ROWS)},
+        {"weights": np.ones((2, EVENTS))},
+    ],
+)
+def test_an_event_does_not_reach_beyond_its_tables(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        taken(**changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"at_least": [1, 0]},
+        {"at_least": [1]},
+        {"repeat": [1]},
+        {"caps": [1]},
+        {"watched": [2]},
+        {"watched": [-1]},
+        {"watched": [0, 1]},
+        {"span_of": [0, 3]},
+        {"span_of": [-1]},
+        {"masks": [0] * 7},
+        {"settings": SETTINGS[:-1]},
+        {"settings": [*SETTINGS[:6], 0, *SETTINGS[7:]]},
+    ],
+)
+def test_rules_that_none_has_are_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        compiled().Taker(rules(**changed), {}, set())
+
+
+def test_a_taker_that_was_not_made_takes_nothing() -> None:
+    kind: Any = compiled().Taker
+    taker = kind.__new__(kind)
+    for asked, given in ((taker.bind, [columns()]), (taker.of_frame, [frame()]), (taker.take, [0, 0, 0])):
+        with pytest.raises(ValueError):
+            asked(*given)
+    with pytest.raises(ValueError):
+        kind.__init__(taker, rules(at_least=[0, 0]), {}, set())
+    kind.__init__(taker, rules(), {}, set())
+    with pytest.raises(TypeError):
+        kind.__init__(taker, rules(), {}, set())
+
+
+def buffers(of: tuple[Any, ...]) -> Iterator[int]:
+    return (sys.getrefcount(each) for each in of if each is not None)
+
+
+def test_a_taker_lets_go_what_it_held() -> None:
+    """An array with a buffer held has a reference more."""
+    held = rules(), columns(), columns(), frame(), frame(fan=np.zeros(EVENTS, np.int8))
+    touched: dict[int, int] = {}
+    sessions = [SimpleNamespace(rate=0.0, last_at=0)]
+    which = np.zeros(EVENTS, np.int64)
+
+    def counts() -> list[int]:
+        of = [count for each in held for count in buffers(each)]
+        return [*of, *map(sys.getrefcount, (touched, sessions, which))]
+
+    before = counts()
+    taker = compiled().Taker(held[0], touched, None)
+    for _ in range(3):
+        for bound in held[1:3]:
+            taker.bind(bound)
+            with pytest.raises(ValueError):
+                taker.bind((*bound[:-1], np.zeros(1, np.uint16)))
+            taker.bind(bound)
+        for given in held[3:]:
+            with pytest.raises(TypeError):
+                taker.of_frame((*given[:-1], np.zeros(EVENTS)))
+            taker.of_frame(given)
+            taker.of_part(sessions, which)
+            assert taker.take(0, EVENTS, 0) == 4 * EVENTS
+    assert counts() != before
+    del taker, bound, given
+    gc.collect()
+    assert counts() == before
