@@ -154,7 +154,10 @@ static int hear_one(Talk *now, PyObject *viewer, long long sketch, long long bit
         return -1;
     }
     known = find_line(now, sketch, bits, &line, &fresh);
-    if (known == NULL || !PyList_Check(known) || PyList_GET_SIZE(known) < 1) {
+    if (known != NULL && (!PyList_Check(known) || PyList_GET_SIZE(known) < 1)) {
+        PyErr_SetString(PyExc_TypeError, "a line is a list that begins with a number");
+    }
+    if (known == NULL || PyErr_Occurred()) {
         goto done;
     }
     number = PyLong_FromLongLong(PyLong_AsLongLong(PyList_GET_ITEM(known, 0)) + 1);
@@ -229,18 +232,21 @@ static PyObject *crowd_hear(PyObject *self, PyObject *args)
         return NULL;
     }
     count = PyList_GET_SIZE(sessions);
-    if (PyList_GET_SIZE(viewers) != count || PyList_GET_SIZE(sketches) != count) {
-        PyErr_SetString(PyExc_ValueError, "the lists differ in length");
+    if (bits < 0 || bits > 62 || PyList_GET_SIZE(viewers) != count || PyList_GET_SIZE(sketches) != count) {
+        PyErr_SetString(PyExc_ValueError, "the lists differ in length, or a sketch has no so many bits");
         return NULL;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        long long number = PyLong_AsLongLong(PyList_GET_ITEM(sessions, i));
+        long long number = PyLong_AsLongLong(PyList_GET_ITEM(sessions, i)), sketch = PyLong_AsLongLong(PyList_GET_ITEM(sketches, i));
         int found;
 
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
         if (now.talk == NULL || number != session) {
             PyObject *key = PyList_GET_ITEM(sessions, i), *talk;
 
-            if (PyErr_Occurred() || end_talk(&now) < 0) {
+            if (end_talk(&now) < 0) {
                 return NULL;
             }
             talk = PyDict_GetItemWithError(talks, key);
@@ -259,8 +265,7 @@ static PyObject *crowd_hear(PyObject *self, PyObject *args)
             }
             session = number;
         }
-        found = hear_one(&now, PyList_GET_ITEM(viewers, i), PyLong_AsLongLong(PyList_GET_ITEM(sketches, i)), bits, lines,
-                         speakers);
+        found = hear_one(&now, PyList_GET_ITEM(viewers, i), sketch, bits, lines, speakers);
         if (found < 0) {
             return NULL;
         }
@@ -300,7 +305,7 @@ static PyObject *crowd_partners(PyObject *self, PyObject *args)
     while (PyDict_Next(own, &place, &key, &value)) {
         lines[count++] = PyLong_AsLongLong(key);
     }
-    met = PySet_New(NULL);
+    met = PyErr_Occurred() ? NULL : PySet_New(NULL);
     if (met == NULL || PySet_Add(met, viewer) < 0) {
         goto done;
     }
@@ -349,6 +354,9 @@ static PyObject *crowd_partners(PyObject *self, PyObject *args)
                     }
                 }
             }
+            if (PyErr_Occurred()) {
+                goto done;
+            }
             needed = ceil(share * (double)total);
             if (needed < 2.0) {
                 needed = 2.0;
@@ -364,6 +372,9 @@ static PyObject *crowd_partners(PyObject *self, PyObject *args)
                     }
                 }
                 by_chance += PyFloat_AsDouble(its);
+                if (PyErr_Occurred()) {
+                    goto done;
+                }
             }
             if (common > 1 && (double)in_common >= needed) {
                 partners++;

@@ -71,7 +71,7 @@ static PyObject *directory_rows(PyObject *self, PyObject *args)
             while (slot < slots && (entry = table[slot]) != 0) {
                 int64_t row = (entry & 0xFFFFFFFF) - 1;
 
-                if (entry >> ROW_BITS == tags[i] && row < most) {
+                if (entry >> ROW_BITS == tags[i] && row >= 0 && row < most) {
                     __builtin_prefetch(heads + row * WIDTH);
                     __builtin_prefetch(session_of + row);
                     break;
@@ -103,7 +103,7 @@ static PyObject *directory_rows(PyObject *self, PyObject *args)
             while (slot < slots && (entry = table[slot]) != 0) {
                 int64_t row = (entry & 0xFFFFFFFF) - 1;
 
-                if (entry >> ROW_BITS == tags[i] && row < most && session_of[row] == sessions[start + i] &&
+                if (entry >> ROW_BITS == tags[i] && row >= 0 && row < most && session_of[row] == sessions[start + i] &&
                     memcmp(heads + row * WIDTH, own, WIDTH) == 0) {
                     rows[start + i] = row;
                     break;

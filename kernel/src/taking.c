@@ -29,10 +29,11 @@ typedef struct {
     PyObject_HEAD
     Py_buffer columns[COLUMNS], frame[OF_FRAME], rules[RULES], which;
     int bound, of_frame, of_part;
+    int64_t signs; /* that the frame's tables have */
+    Py_ssize_t fed; /* columns of FEEDS */
     PyObject *touched, *active, *sessions;
+    PyObject *name_rate, *name_last_at; /* of each Taker, so that the module holds no object: interpreters share none */
 } Taker;
-
-static PyObject *name_rate, *name_last_at;
 
 static void let_go(Py_buffer *views, int count)
 {
@@ -74,8 +75,39 @@ static void Taker_dealloc(Taker *self)
     Py_XDECREF(self->touched);
     Py_XDECREF(self->active);
     Py_XDECREF(self->sessions);
+    Py_XDECREF(self->name_rate);
+    Py_XDECREF(self->name_last_at);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
+}
+
+/* Whether the numbers are such that no event divides by zero or reaches beyond an array. */
+static int are_rules(const Py_buffer *rules)
+{
+    Py_ssize_t width = rules[POINTS].len / 8;
+    const int64_t *settings = rules[SETTINGS].buf, *watched = rules[WATCHED].buf, *at_least = rules[AT_LEAST].buf;
+    const int64_t *span_of = rules[SPAN_OF].buf;
+
+    if (rules[SETTINGS].len != NUMBERS * 8 || rules[MASKS].len != INTENTS * 8 || rules[WATCHED].len != rules[WATCH_BOUNDS].len ||
+        rules[AT_LEAST].len != width * 8 || rules[REPEAT].len != width * 8 || rules[CAPS].len != width * 8) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < width; i++) {
+        if (at_least[i] < 1) {
+            return 0;
+        }
+    }
+    for (Py_ssize_t i = 0; i < rules[WATCHED].len / 8; i++) {
+        if (watched[i] < 0 || watched[i] >= width) {
+            return 0;
+        }
+    }
+    for (Py_ssize_t i = 0; i < rules[SPAN_OF].len / 8; i++) {
+        if (span_of[i] < 0 || span_of[i] >= SPANS) {
+            return 0;
+        }
+    }
+    return settings[EVERY_MS] > 0;
 }
 
 /* Taker(rules, touched, active): the table's arrays; {row: number of the event} and a set of rows that grow, or None. */
@@ -99,12 +131,17 @@ static int Taker_init(Taker *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "made already");
         return -1;
     }
+    let_go(self->rules, RULES); /* of a call that failed */
     if (hold_all(rules, sizes, RULES, 0, RULES, self->rules) < 0) {
         return -1;
     }
-    if (self->rules[SETTINGS].len != NUMBERS * 8 || self->rules[MASKS].len != INTENTS * 8 ||
-        self->rules[WATCHED].len != self->rules[WATCH_BOUNDS].len) {
-        PyErr_SetString(PyExc_ValueError, "the rules' arrays have the wrong lengths");
+    if (!are_rules(self->rules)) {
+        PyErr_SetString(PyExc_ValueError, "the rules' arrays have the wrong lengths, or numbers that no rule has");
+        return -1;
+    }
+    Py_XSETREF(self->name_rate, PyUnicode_InternFromString("rate"));
+    Py_XSETREF(self->name_last_at, PyUnicode_InternFromString("last_at"));
+    if (self->name_rate == NULL || self->name_last_at == NULL) {
         return -1;
     }
     self->touched = Py_NewRef(touched);
@@ -112,11 +149,22 @@ static int Taker_init(Taker *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+static int is_made(const Taker *self)
+{
+    if (self->touched == NULL) {
+        PyErr_SetString(PyExc_ValueError, "not made");
+    }
+    return self->touched != NULL;
+}
+
 /* bind(columns): by row, all of one length. */
 static PyObject *Taker_bind(Taker *self, PyObject *arrays)
 {
     Py_ssize_t rows;
 
+    if (!is_made(self)) {
+        return NULL;
+    }
     self->bound = 0;
     let_go(self->columns, COLUMNS);
     if (hold_all(arrays, column_sizes, COLUMNS, 1, COLUMNS, self->columns) < 0) {
@@ -138,8 +186,11 @@ static PyObject *Taker_bind(Taker *self, PyObject *arrays)
 /* of_frame(arrays): by event, and the tables by sign; the flags of fans and staff may be None. */
 static PyObject *Taker_of_frame(Taker *self, PyObject *arrays)
 {
-    Py_ssize_t events;
+    Py_ssize_t events, width = self->rules[POINTS].len / 8;
 
+    if (!is_made(self)) {
+        return NULL;
+    }
     self->of_frame = self->of_part = 0;
     let_go(self->frame, OF_FRAME);
     if (hold_all(arrays, frame_sizes, OF_FRAME, 0, IS_FAN, self->frame) < 0) {
@@ -153,6 +204,11 @@ static PyObject *Taker_of_frame(Taker *self, PyObject *arrays)
             PyErr_Format(PyExc_ValueError, "array %d of the frame is too short", i);
             return NULL;
         }
+    }
+    self->signs = width ? self->frame[HITS].len / 8 / width : INT64_MAX;
+    self->fed = self->frame[FEEDS].ndim > 1 ? self->frame[FEEDS].shape[1] : 0;
+    if (self->fed && self->frame[FEEDS].len / 8 / self->fed < self->signs) {
+        self->signs = self->frame[FEEDS].len / 8 / self->fed;
     }
     self->of_frame = 1;
     Py_RETURN_NONE;
@@ -186,7 +242,7 @@ typedef struct {
     int64_t last_at, before;
 } Present;
 
-static int leave_session(Present *now)
+static int leave_session(const Taker *self, Present *now)
 {
     PyObject *rate, *last_at;
     int result = 0;
@@ -195,28 +251,28 @@ static int leave_session(Present *now)
         return 0;
     }
     rate = PyFloat_FromDouble(now->rate);
-    result = rate == NULL ? -1 : PyObject_SetAttr(now->session, name_rate, rate);
+    result = rate == NULL ? -1 : PyObject_SetAttr(now->session, self->name_rate, rate);
     Py_XDECREF(rate);
     if (result == 0 && now->last_at != now->before) {
         last_at = PyLong_FromLongLong(now->last_at);
-        result = last_at == NULL ? -1 : PyObject_SetAttr(now->session, name_last_at, last_at);
+        result = last_at == NULL ? -1 : PyObject_SetAttr(now->session, self->name_last_at, last_at);
         Py_XDECREF(last_at);
     }
     now->session = NULL;
     return result;
 }
 
-static int enter_session(Present *now, PyObject *session)
+static int enter_session(const Taker *self, Present *now, PyObject *session)
 {
     PyObject *rate, *last_at;
 
-    rate = PyObject_GetAttr(session, name_rate);
+    rate = PyObject_GetAttr(session, self->name_rate);
     if (rate == NULL) {
         return -1;
     }
     now->rate = PyFloat_AsDouble(rate);
     Py_DECREF(rate);
-    last_at = PyObject_GetAttr(session, name_last_at);
+    last_at = PyObject_GetAttr(session, self->name_last_at);
     if (last_at == NULL) {
         return -1;
     }
@@ -358,8 +414,7 @@ static int take_one(Taker *self, int64_t row, Py_ssize_t i, Py_ssize_t events, i
     const int64_t *settings = RULE(int64_t, SETTINGS);
     int64_t bits = EVENT(int64_t, BITS)[i], sign = EVENT(int64_t, SIGN)[i];
     Py_ssize_t width = self->rules[POINTS].len / 8, columns = self->rules[SPAN_OF].len / 8;
-    Py_ssize_t fed = self->frame[FEEDS].ndim > 1 ? self->frame[FEEDS].shape[1] : 0;
-    const int64_t *feeds = EVENT(int64_t, FEEDS) + sign * fed;
+    const int64_t *feeds = EVENT(int64_t, FEEDS) + sign * self->fed;
     const double *weights = EVENT(double, WEIGHTS) + i;
     float *state = COLUMN(float, FADING) + row * columns;
     double amount = EVENT(double, AMOUNT)[i];
@@ -379,7 +434,11 @@ static int take_one(Taker *self, int64_t row, Py_ssize_t i, Py_ssize_t events, i
             }
         }
     }
-    for (Py_ssize_t place = 0; place < fed && feeds[place] >= 0; place++) {
+    for (Py_ssize_t place = 0; place < self->fed && feeds[place] >= 0; place++) {
+        if (feeds[place] >= columns) {
+            PyErr_SetString(PyExc_ValueError, "no such column");
+            return -1;
+        }
         state[feeds[place]] += (float)(amount * weights[RULE(int64_t, SPAN_OF)[feeds[place]] * events]);
     }
     if (touch(self, row, EVENT(int64_t, NOW)[i], number) < 0) {
@@ -425,12 +484,13 @@ static PyObject *Taker_take(Taker *self, PyObject *const *args, Py_ssize_t given
         if (bits & settings[IS_SILENT]) {
             continue;
         }
-        if (which < 0 || which >= PyList_GET_SIZE(self->sessions) || row >= rows) {
-            PyErr_SetString(PyExc_ValueError, "no such session or row");
+        if (which < 0 || which >= PyList_GET_SIZE(self->sessions) || row >= rows || EVENT(int64_t, SIGN)[i] < 0 ||
+            EVENT(int64_t, SIGN)[i] >= self->signs) {
+            PyErr_SetString(PyExc_ValueError, "no such session, row or sign");
             goto fail;
         }
         session = PyList_GET_ITEM(self->sessions, which);
-        if (session != now.session && (leave_session(&now) < 0 || enter_session(&now, session) < 0)) {
+        if (session != now.session && (leave_session(self, &now) < 0 || enter_session(self, &now, session) < 0)) {
             goto fail;
         }
         if (at > now.last_at) {
@@ -454,7 +514,7 @@ static PyObject *Taker_take(Taker *self, PyObject *const *args, Py_ssize_t given
             break;
         }
     }
-    if (leave_session(&now) < 0) {
+    if (leave_session(self, &now) < 0) {
         return NULL;
     }
     return PyLong_FromSsize_t(4 * i + why);
@@ -489,10 +549,7 @@ int add_taking(PyObject *module)
     PyObject *type = PyType_FromSpec(&Taker_spec);
     int result;
 
-    name_rate = PyUnicode_InternFromString("rate");
-    name_last_at = PyUnicode_InternFromString("last_at");
-    if (type == NULL || name_rate == NULL || name_last_at == NULL) {
-        Py_XDECREF(type);
+    if (type == NULL) {
         return -1;
     }
     result = PyModule_AddObjectRef(module, "Taker", type);
