@@ -119,6 +119,15 @@ CREATE TABLE events (
 );
 CREATE TABLE leads (lead TEXT PRIMARY KEY, decided_at INTEGER, body TEXT);
 """
+CHOOSING = (
+    "product_click",
+    "cart_add",
+    "coupon_claim",
+    "booking",
+    "order_created",
+    "order_paid",
+    "form_submit",
+)
 
 
 @dataclass(slots=True)
@@ -181,6 +190,7 @@ class Viewer:
     grade: int = COLD
     probability: float = 0.5
     lead: bool = False
+    product: str | None = None  # chosen last
     snapshot_bucket: int = -1
 
     def watched_ms(self) -> int:
@@ -294,6 +304,8 @@ class Baseline:
         if fan is not None and kind not in self.outcome_kinds:
             viewer.fan_before, viewer.fan = viewer.fan, fan
         self.watch(viewer, kind, event, at)
+        if kind in CHOOSING and event.get("product"):
+            viewer.product = event["product"]
         self.count(viewer, kind, facts)
         self.fade(viewer, at)
         if kind in self.outcome_kinds:
@@ -468,7 +480,7 @@ class Baseline:
             "policy": self.policy_id,
             "model": None,
             "host": session.host,
-            "product": session.product,
+            "product": viewer.product or session.product,
             "campaign": session.campaign,
             "propensity": None,
         }

@@ -16,7 +16,7 @@ from frontrow.app.inputs import Inputs
 from frontrow.app.parts import make_engine
 from frontrow.app.terminal import Progress
 from frontrow.config import Config, OutcomeConfig
-from frontrow.core.engine import Effects, Engine
+from frontrow.core.engine import LEARN_MS, Effects, Engine
 from frontrow.core.frames import Frame
 from frontrow.core.lessons import Lessons, Served, Stage
 from frontrow.core.outcomes import Ledger, OutcomeRules, What
@@ -332,9 +332,9 @@ class Sessions:
 
 @dataclass(slots=True)
 class _Words:
-    """What viewers wrote last, as it was when they were looked at."""
+    """What viewers wrote last, as it was at the mark at which they were looked at: that may be told of half a minute later."""
 
-    last: "OrderedDict[tuple[str, str, str], str]" = field(default_factory=OrderedDict)
+    last: "OrderedDict[tuple[str, str, str], list[tuple[int, str]]]" = field(default_factory=OrderedDict)
 
     def fresh(self, frame: Frame, now: NDArray[Any]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
         found: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
@@ -346,10 +346,12 @@ class _Words:
                 found.setdefault(key, []).append((int(now[position]), text))
         return found
 
-    def keep(self, fresh: dict[tuple[str, str, str], list[tuple[int, str]]]) -> None:
+    def keep(self, fresh: dict[tuple[str, str, str], list[tuple[int, str]]], now: int) -> None:
         for key, said in fresh.items():
-            self.last.pop(key, None)
-            self.last[key] = said[-1][1]
+            known = self.last.pop(key, []) + said
+            # Whoever is still to be told of was looked at after the last mark at which something is learnt.
+            before = sum(at < now - LEARN_MS for at, _ in known)
+            self.last[key] = known[max(0, before - 1) :]
         while len(self.last) > WORDS:
             self.last.popitem(last=False)
 
@@ -375,7 +377,7 @@ class Challenged:
                 self._arena.serve(told, self._said(told, fresh))
             else:
                 self._arena.learn(told)
-        self._words.keep(fresh)
+        self._words.keep(fresh, self._now)
 
     def standing(self) -> Standing:
         """Return how all stand at the end."""
@@ -391,8 +393,9 @@ class Challenged:
             platform, room, _ = self._sessions.name(number)
             key = (platform, room, viewer)
             # Who is looked at late is looked at as of its mark: what was written after that is not known yet.
-            known = [text for now, text in fresh.get(key, ()) if now < at]
-            found.append(known[-1] if known else self._words.last.get(key))
+            said = (*self._words.last.get(key, ()), *fresh.get(key, ()))
+            known = [text for now, text in said if now < at]
+            found.append(known[-1] if known else None)
         return found
 
 

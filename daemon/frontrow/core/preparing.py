@@ -67,15 +67,15 @@ class Preparer:
         memories = {lexicon: _Memory(lexicon) for lexicon in (default, *lexicons.values())}
         self._of_room = {room: memories[lexicon] for room, lexicon in lexicons.items()}
         self._default = memories[default]
+        self._many_rooms = len(memories) > 1
         # What any room makes of texts in which no room's own words can stand.
-        self._everywhere = _Memory(default.lexicon.for_room())
+        self._everywhere = _Memory(default.lexicon.for_room()) if self._many_rooms else memories[default]
         self._memories = [*memories.values(), self._everywhere]
         self._some_read_all = any(lexicon.reads_every_text for lexicon in memories)
         self._lexicon = default.lexicon
         self._any_room = default  # a form's facts are the same in all
         self._region = region
         self._sealer = sealer
-        self._many_rooms = len(memories) > 1
         self._kept_of_names: dict[str, str] = {}  # of those that may have contact data
         self._remembered = 0
         self._since = 0
