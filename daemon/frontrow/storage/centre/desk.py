@@ -236,7 +236,7 @@ def _first_of(dialect: str, stretch: _Stretch, parts: tuple[_Part, ...], manages
     """
     most = sa.bindparam("most", type_=sa.Integer)
     found = [
-        sa.select(_found_of(_CONDITIONS[part], stretch).limit(most).subquery())
+        sa.select(_found_of(_CONDITIONS[part], stretch, pooled=part == "pooled").limit(most).subquery())
         for part in parts
         if part != "teams"
     ]
@@ -256,8 +256,14 @@ _CONDITIONS: dict[_Part, Any] = {
 }
 
 
-def _found_of(condition: Any, stretch: _Stretch) -> sa.Select[Any]:
-    """Return a query of the places of a stretch for whose leads a condition holds, in order."""
+# What is NULL throughout orders nothing. SQLite sees that an index has the rest of its columns in order then; Postgres does, and need not sort all
+# that there is, where the order names every column of the index.
+_NO_DATE = (_l.due_at,)
+_OF_NOBODY = (_l.holder,)
+
+
+def _found_of(condition: Any, stretch: _Stretch, *, pooled: bool = False) -> sa.Select[Any]:
+    """Return a query of the places of a stretch for whose leads a condition holds, in order; ``pooled``: all of them are of nobody."""
     number = sa.bindparam("number", type_=sa.BigInteger)
     behind = sa.tuple_(sa.bindparam("at", type_=sa.BigInteger), number)
     match stretch:
@@ -267,10 +273,12 @@ def _found_of(condition: Any, stretch: _Stretch) -> sa.Select[Any]:
             order: tuple[Any, ...] = (_l.due_at, _l.number)
         case "undated":
             where = sa.and_(_OPEN, _l.due_at.is_(None), _l.number > number)
-            at, order = _l.number, (_l.number,)
+            at, order = _l.number, (*_NO_DATE, _l.number)
         case "closed":
             where = sa.and_(_CLOSED, sa.tuple_(_l.closed_at, _l.number) < behind)
             at, order = _l.closed_at, (_l.closed_at.desc(), _l.number.desc())
+    if pooled and stretch != "closed":
+        order = (*_OF_NOBODY, *order)
     return sa.select(_l.number, at.label("at")).where(condition, where).order_by(*order)
 
 
