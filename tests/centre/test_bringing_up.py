@@ -59,5 +59,8 @@ def test_leads_say_what_their_timelines_do(empty_database: str) -> None:
     with engine.connect() as db:
         query = select_rows(LeadRow).order_by(tables.leads.c.number)
         assert [row_of(LeadRow, row) for row in db.execute(query)] == expected
-        assert [each["name"] for each in sa.inspect(db).get_indexes("timeline")] == ["timeline_by_time"]
+        assert [each["name"] for each in sa.inspect(db).get_indexes("timeline")] == [
+            "orders_of_lead",
+            "timeline_by_time",
+        ]
     engine.dispose()

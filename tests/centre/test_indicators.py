@@ -359,6 +359,27 @@ def test_figures_are_cut_and_filtered_by_dimension(db: sa.Connection) -> None:
     assert [each.value for each in ask(db, "raw_leads", filters={"channel": ()})] == [0]
 
 
+def test_a_store_s_hottest_are_ranked_among_all_of_their_session(database: str) -> None:
+    """Who is kept changes nothing of who was among the first ten: of twelve, the last two are of the store that is asked for, and of its
+    one in another room nobody stands before."""
+    engine = open_database(database)
+    book = SqlBook(engine, b"journal")
+    book.begin()
+    book.position().now = AS_OF
+    for number in range(1, 14):
+        store = "hangzhou" if number <= 8 else "ningbo"
+        row = lead(f"L{number}", number, store=store, points=100 - number)
+        book.put(row)
+        book.put(raw(row, room="r2") if number == 13 else raw(row))
+    book.commit()
+    with engine.connect() as db:
+        [kept] = ask(db, "hot_precision_at_k", filters={"store": ("ningbo",)})
+        by_store = ask(db, "hot_precision_at_k", cuts=("store",))
+    engine.dispose()
+    assert kept.denominator == 3  # the ninth, the tenth and the one alone
+    assert {each.cut["store"]: each.denominator for each in by_store} == {"hangzhou": 8, "ningbo": 3}
+
+
 def test_a_denominator_of_nothing_gives_no_number(db: sa.Connection) -> None:
     [figure] = ask(db, "lead_to_order", filters={"store": ("nowhere",)})
     assert (figure.value, figure.why, figure.denominator) == (None, "nothing", 0)

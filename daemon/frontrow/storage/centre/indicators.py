@@ -106,9 +106,8 @@ _first = tables.leads.alias("first_home")
 _home = tables.leads.alias("home")
 _h = _home.c
 # A raw lead with the lead that it belongs to now: that into which its own was merged.
-_met_rows = tables.raw_leads.join(_first, _first.c.lead == _r.lead).join(
-    _home, _h.lead == sa.func.coalesce(_first.c.merged_into, _first.c.lead)
-)
+_is_home = _h.lead == sa.func.coalesce(_first.c.merged_into, _first.c.lead)
+_met_rows = tables.raw_leads.join(_first, _first.c.lead == _r.lead).join(_home, _is_home)
 
 
 def _source(name: str, asked: "_Asked") -> Source:
@@ -144,21 +143,21 @@ def _tops(asked: "_Asked") -> Source:
         partition_by=(_r.platform, _r.room, _r.session),
         order_by=(_r.points.desc(), sa.func.coalesce(_r.probability, -1.0).desc(), _r.decided_at, _r.raw),
     )
-    columns = [_r[name] for name in ("raw", *_RAW_NAMES, "decided_at")]
-    near = _r.decided_at.between(question.from_at - _SPREAD_MS, question.to_at + _SPREAD_MS)
-    ranked = (
-        sa.select(
-            *columns,
-            rank.label("rank"),
-            # Under the names that they have in the table of leads.
-            *(_h[name] for name in ("status", "closed_at", "created_at", "flags")),
-            _h.lead.label("lead"),
-        )
-        .select_from(_met_rows)
-        .where(_r.source == "room", _r.grade == "hot", near)
-        .subquery("ranked")
-    )
-    return Source(ranked, ranked.c.decided_at, _cuts(ranked.c, *_RAW_NAMES), (ranked.c.rank <= TOP_K,))
+    columns = [_r[name] for name in ("lead", *_RAW_NAMES, "decided_at")]
+    among = [
+        _r.source == "room",
+        _r.grade == "hot",
+        _r.decided_at.between(question.from_at - _SPREAD_MS, question.to_at + _SPREAD_MS),
+    ]
+    if question.filters:
+        # Nobody is ranked in a room of which nothing is kept: a store's question reads its own rooms.
+        kept = tables.raw_leads.alias("kept")
+        where = asked.where(Source(kept, kept.c.decided_at, _cuts(kept.c, *_RAW_NAMES)))
+        among.append(_r.room.in_(sa.select(kept.c.room).where(*where)))
+    ranked = sa.select(*columns, rank.label("rank")).where(*among).subquery("ranked")
+    # What became of them is looked up of the first ones alone, behind the ranking: it is what takes long.
+    rows = ranked.join(_first, _first.c.lead == ranked.c.lead).join(_home, _is_home)
+    return Source(rows, ranked.c.decided_at, _cuts(ranked.c, *_RAW_NAMES), (ranked.c.rank <= TOP_K,))
 
 
 # ---- conditions of leads
@@ -172,12 +171,16 @@ def _has(flags: Expression, flag: str) -> Expression:
     return sa.cast(flags, sa.Text).like(f'%"{flag}"%')
 
 
+# Not a parameter, of which no database knows that the index of orders alone has it.
+_PAID: Expression = sa.literal_column("'order_paid'")
+
+
 def _won(lead: Any, as_of: int) -> Expression:
     """Won by then, or an order was paid; ``lead`` are columns of the table of leads."""
     paid = sa.exists(
         sa.select(sa.literal(1))
         .select_from(tables.timeline)
-        .where(_t.lead == lead.lead, _t.kind == "order_paid", _t.at <= as_of)
+        .where(_t.lead == lead.lead, _t.kind == _PAID, _t.at <= as_of)
         .correlate_except(tables.timeline)
     )
     # An order leaves a flag, so that hardly any lead's timeline has to be looked at.
@@ -622,11 +625,10 @@ def _of_sketches(asked: _Asked, indicator: Indicator) -> list[Figure]:
 
 def _precision(asked: _Asked, indicator: Indicator) -> list[Figure]:
     source = _source("tops", asked)
-    c = source.rows.c
     measures = {
         "top": sa.func.count(),
-        "top_bought": _count(_won(c, asked.as_of)),
-        "young": _count(_young(c, asked.as_of)),
+        "top_bought": _count(_won(_h, asked.as_of)),
+        "young": _count(_young(_h, asked.as_of)),
     }
     return [
         _ratio(asked, indicator, key, values["top_bought"], values["top"], values["young"])

@@ -141,6 +141,7 @@ raw_leads = Table(
     Column("name", Words),
     Column("words", Words),
     Index("raw_leads_of_store", "store", "decided_at"),
+    Index("raw_leads_of_room", "room", "decided_at"),
 )
 
 leads = Table(
@@ -278,6 +279,8 @@ timeline = Table(
     # Of the time alone: with a kind before it, a question about one lead's timeline is taken to it by SQLite, and reads everybody's.
     Index("timeline_by_time", "at"),
 )
+_paid = timeline.c.kind == sa.literal_column("'order_paid'")
+Index("orders_of_lead", timeline.c.lead, timeline.c.at, sqlite_where=_paid, postgresql_where=_paid)
 
 accesses = Table(
     "accesses",
