@@ -196,28 +196,49 @@ _NAMED: Mapping[sa.Table, tuple[str, ...]] = {
     tables.clean_tasks: ("task", "lead"),
 }
 """By what the rows that are copied are known, their own name first: these get the copy's number."""
+_ROWS_AT_ONCE = 200  # that are copied, in one transaction
 
 
 def copy_leads(engine: sa.Engine, first: int, last: int, step: int) -> None:
-    """Add the copies from number ``first`` to ``last`` of all that the follower has written; ``step`` is beyond the number of its leads."""
-    for table, named in _NAMED.items():
-        columns = [sa.Column(column.name, column.type) for column in table.c]
-        made = sa.Table(f"made_{table.name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
-        with engine.begin() as db:
+    """Add the copies from number ``first`` to ``last`` of all that the follower has written; ``step`` is beyond the number of its leads.
+
+    All copies of some rows come together, then those of the next ones: so rows lie in the order of time, as they do where they were made one
+    after the other, and an index is written in a few places at a time.
+    """
+    copies = sa.Table("copies", sa.MetaData(), sa.Column("number", sa.BigInteger), prefixes=["TEMPORARY"])
+    with engine.connect() as db:
+        copies.create(db)
+        db.execute(sa.insert(copies), [{"number": number} for number in range(first, last + 1)])
+        db.commit()
+        for table, named in _NAMED.items():
+            place = sa.Column("place", sa.Integer, primary_key=True)
+            columns = [sa.Column(column.name, column.type) for column in table.c]
+            made = sa.Table(f"made_{table.name}", sa.MetaData(), place, *columns, prefixes=["TEMPORARY"])
             made.create(db)
+            names = [column.name for column in columns]
             ours = sa.select(table).where(table.c[named[0]].not_like("%~%"))
-            db.execute(sa.insert(made).from_select(list(made.c.keys()), ours))
-            for copy in range(first, last + 1):
-                copied = sa.select(*(_copied(column, table, named, copy, step) for column in made.c))
-                db.execute(sa.insert(table).from_select(list(made.c.keys()), copied))
+            db.execute(sa.insert(made).from_select(names, ours))
+            rows = db.execute(sa.select(sa.func.max(place))).scalar() or 0
+            db.commit()
+            for start in range(1, rows + 1, _ROWS_AT_ONCE):
+                copied = (
+                    sa.select(*(_copied(made.c[name], table, named, copies.c.number, step) for name in names))
+                    .select_from(made.join(copies, sa.true()))
+                    .where(place >= start, place < start + _ROWS_AT_ONCE)
+                )
+                db.execute(sa.insert(table).from_select(names, copied))
+                db.commit()
             made.drop(db)
+            db.commit()
+        copies.drop(db)
+        db.commit()
 
 
 def _copied(
-    column: sa.Column[Any], table: sa.Table, named: tuple[str, ...], copy: int, step: int
+    column: sa.Column[Any], table: sa.Table, named: tuple[str, ...], copy: sa.Column[int], step: int
 ) -> sa.ColumnElement[Any]:
     if column.name in named:
-        return column + f"~{copy}"
+        return column.concat("~").concat(sa.cast(copy, sa.Text))
     if column.name == "number" and table is tables.leads:
         return column + copy * step
     if column.name == "due_at" and table is tables.timers:

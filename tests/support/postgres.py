@@ -97,8 +97,9 @@ class Postgres:
     def start(self) -> None:
         """Start, and wait until it takes connections."""
         settings = (
-            *self._settings, "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=",
+            "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=",
             "max_connections=60", "shared_buffers=64MB", "logging_collector=off", "log_min_messages=fatal",
+            *self._settings,  # of two settings of one name the server takes the later one
         )  # fmt: skip
         command = [str(self._programs / "postgres"), "-D", str(self._data)]
         for setting in settings:
