@@ -1,6 +1,6 @@
 """The lead centre with a million raw leads: what it takes to assign, to claim, to look at an inbox, and to count.
 
-Run: ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_centre.py`` (half an hour or more and 12 GB of disk, which are free again at its
+Run: ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_centre.py`` (12 GB of disk, which are free again at its
 end; ``FRONTROW_LEADS=100000`` is less, ``FRONTROW_FOLLOWED=5000`` copies more and follows less)
 
 A month of 200 stores with 3,000 sellers: 20,000 leads go through a real journal and the real follower, then they are copied in the database
