@@ -547,7 +547,7 @@ async def test_health_metrics_and_the_api_document(daemon: Running) -> None:
     assert (await daemon.http.get("/livez")).text == "ok\n"
     assert (await daemon.http.get("/readyz")).json() == {
         "ready": True,
-        "checks": {"daemon": "ok", "intake": "ok"},
+        "checks": {"daemon": "ok", "intake": "ok", "centre": "ok"},
     }
     document = (await daemon.http.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
