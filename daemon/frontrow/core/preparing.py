@@ -197,10 +197,10 @@ class Preparer:
         for position, text in enumerate(texts):
             if not text:
                 continue
-            memory = self._everywhere
-            if self._some_read_all or may_mention(text):
+            memory, mentions = self._everywhere, may_mention(text)
+            if mentions or self._some_read_all:
                 here = of_room.get((platforms[position], rooms[position]), default)
-                if here.lexicon.reads_every_text or may_mention(text):
+                if mentions or here.lexicon.reads_every_text:
                     memory = here
             mask = memory.facts.get(text)
             if mask is None:
