@@ -1,6 +1,6 @@
 """What ``src`` gives. Each function says in C what it takes; who calls it stands in the module that it speeds up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 INTERFACE: int
@@ -35,6 +35,26 @@ def directory_rows(
     session_of: Any,
     /,
 ) -> list[int]: ...
+def seen_ids(
+    tables: dict[tuple[str, str], dict[str, int]],
+    platforms: Sequence[str],
+    names: Sequence[str],
+    ids: Sequence[str],
+    stamp: int,
+    /,
+) -> list[int]: ...
+def sessions_ahead(
+    rooms: dict[tuple[str, str], Any],
+    platforms: Sequence[str],
+    names: Sequence[str],
+    sessions: Sequence[str | None],
+    bounds: tuple[int, int, int, int],
+    bits: Any,
+    at: Any,
+    which: Any,
+    numbers: Any,
+    /,
+) -> tuple[list[Any], list[Any]] | None: ...
 def regression_steps(
     weights: Any,
     squares: Any,

@@ -6,7 +6,11 @@
 
 enum { YOUNG, OLD, GENERATIONS };
 
+enum { VIEWERS, LINES_OF, NEAR, SAID, NAMES };
+static const char *const names_of_talks[NAMES] = {"viewers", "lines", "near", "said"};
+
 typedef struct {
+    PyObject *const *names; /* of a talk's attributes: made once a call, since to make them again costs as much as the rest */
     PyObject *talk; /* all are borrowed from `talks`, which nothing else changes meanwhile */
     PyObject *viewers[GENERATIONS], *lines[GENERATIONS], *near[GENERATIONS];
     long long said;
@@ -32,9 +36,9 @@ static PyObject *pop_of(PyObject *dict, PyObject *key)
     return item;
 }
 
-static int generations(PyObject *talk, const char *name, PyObject *parts[GENERATIONS])
+static int generations(PyObject *talk, PyObject *name, PyObject *parts[GENERATIONS])
 {
-    PyObject *both = PyObject_GetAttrString(talk, name);
+    PyObject *both = PyObject_GetAttr(talk, name);
     int good = both != NULL && PyTuple_Check(both) && PyTuple_GET_SIZE(both) == GENERATIONS;
 
     for (int i = 0; good && i < GENERATIONS; i++) {
@@ -43,7 +47,7 @@ static int generations(PyObject *talk, const char *name, PyObject *parts[GENERAT
     }
     Py_XDECREF(both); /* the talk holds it still */
     if (!good && !PyErr_Occurred()) {
-        PyErr_Format(PyExc_TypeError, "%s must be two dictionaries", name);
+        PyErr_Format(PyExc_TypeError, "%U must be two dictionaries", name);
     }
     return good ? 0 : -1;
 }
@@ -53,11 +57,11 @@ static int begin_talk(Talk *now, PyObject *talk)
     PyObject *said;
 
     now->talk = talk;
-    if (generations(talk, "viewers", now->viewers) < 0 || generations(talk, "lines", now->lines) < 0 ||
-        generations(talk, "near", now->near) < 0) {
+    if (generations(talk, now->names[VIEWERS], now->viewers) < 0 || generations(talk, now->names[LINES_OF], now->lines) < 0 ||
+        generations(talk, now->names[NEAR], now->near) < 0) {
         return -1;
     }
-    said = PyObject_GetAttrString(talk, "said");
+    said = PyObject_GetAttr(talk, now->names[SAID]);
     if (said == NULL) {
         return -1;
     }
@@ -78,7 +82,7 @@ static int end_talk(Talk *now)
     if (said == NULL) {
         return -1;
     }
-    result = PyObject_SetAttrString(now->talk, "said", said);
+    result = PyObject_SetAttr(now->talk, now->names[SAID], said);
     Py_DECREF(said);
     return result;
 }
@@ -214,67 +218,82 @@ done:
     return result < 0 ? -1 : fresh;
 }
 
+/* Take the comments of three lists; return how many viewers and lines are new in the young generation, or -1. */
+static long hear_all(Talk *now, PyObject *talks, PyObject *new_talk, PyObject *const lists[3], long long bits, Py_ssize_t lines,
+                     Py_ssize_t speakers)
+{
+    long long session = 0;
+    long fresh = 0;
+
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(lists[0]); i++) {
+        PyObject *key = PyList_GET_ITEM(lists[0], i), *talk;
+        long long number = PyLong_AsLongLong(key), sketch = PyLong_AsLongLong(PyList_GET_ITEM(lists[2], i));
+        int found;
+
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        if (now->talk == NULL || number != session) {
+            if (end_talk(now) < 0) {
+                return -1;
+            }
+            talk = PyDict_GetItemWithError(talks, key);
+            if (talk == NULL) {
+                if (PyErr_Occurred() || (talk = PyObject_CallNoArgs(new_talk)) == NULL) {
+                    return -1;
+                }
+                found = PyDict_SetItem(talks, key, talk);
+                Py_DECREF(talk);
+                if (found < 0) {
+                    return -1;
+                }
+            }
+            if (begin_talk(now, talk) < 0) {
+                return -1;
+            }
+            session = number;
+        }
+        found = hear_one(now, PyList_GET_ITEM(lists[1], i), sketch, bits, lines, speakers);
+        if (found < 0) {
+            return -1;
+        }
+        fresh += found;
+    }
+    return end_talk(now) < 0 ? -1 : fresh;
+}
+
 /* crowd_hear(talks, new_talk, sessions, viewers, sketches, (bits, lines, speakers)) -> how many are new
 
    talks: {session: talk}; new_talk() makes one; sessions, viewers, sketches: lists of one length. */
 static PyObject *crowd_hear(PyObject *self, PyObject *args)
 {
-    PyObject *talks, *new_talk, *sessions, *viewers, *sketches;
-    Py_ssize_t count, lines, speakers;
+    PyObject *talks, *new_talk, *lists[3], *names[NAMES] = {NULL};
+    Py_ssize_t lines, speakers;
     long long bits;
-    long fresh = 0;
-    long long session = 0;
-    Talk now = {0};
+    long fresh = -1;
+    Talk now = {.names = names};
+    int made = 0;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "O!OO!O!O!(Lnn)", &PyDict_Type, &talks, &new_talk, &PyList_Type, &sessions, &PyList_Type,
-                          &viewers, &PyList_Type, &sketches, &bits, &lines, &speakers)) {
+    if (!PyArg_ParseTuple(args, "O!OO!O!O!(Lnn)", &PyDict_Type, &talks, &new_talk, &PyList_Type, &lists[0], &PyList_Type,
+                          &lists[1], &PyList_Type, &lists[2], &bits, &lines, &speakers)) {
         return NULL;
     }
-    count = PyList_GET_SIZE(sessions);
-    if (bits < 0 || bits > 62 || PyList_GET_SIZE(viewers) != count || PyList_GET_SIZE(sketches) != count) {
+    if (bits < 0 || bits > 62 || PyList_GET_SIZE(lists[1]) != PyList_GET_SIZE(lists[0]) ||
+        PyList_GET_SIZE(lists[2]) != PyList_GET_SIZE(lists[0])) {
         PyErr_SetString(PyExc_ValueError, "the lists differ in length, or a sketch has no so many bits");
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        long long number = PyLong_AsLongLong(PyList_GET_ITEM(sessions, i)), sketch = PyLong_AsLongLong(PyList_GET_ITEM(sketches, i));
-        int found;
-
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
-        if (now.talk == NULL || number != session) {
-            PyObject *key = PyList_GET_ITEM(sessions, i), *talk;
-
-            if (end_talk(&now) < 0) {
-                return NULL;
-            }
-            talk = PyDict_GetItemWithError(talks, key);
-            if (talk == NULL) {
-                if (PyErr_Occurred() || (talk = PyObject_CallNoArgs(new_talk)) == NULL) {
-                    return NULL;
-                }
-                found = PyDict_SetItem(talks, key, talk);
-                Py_DECREF(talk);
-                if (found < 0) {
-                    return NULL;
-                }
-            }
-            if (begin_talk(&now, talk) < 0) {
-                return NULL;
-            }
-            session = number;
-        }
-        found = hear_one(&now, PyList_GET_ITEM(viewers, i), sketch, bits, lines, speakers);
-        if (found < 0) {
-            return NULL;
-        }
-        fresh += found;
+    while (made < NAMES && (names[made] = PyUnicode_InternFromString(names_of_talks[made])) != NULL) {
+        made++;
     }
-    if (end_talk(&now) < 0) {
-        return NULL;
+    if (made == NAMES) {
+        fresh = hear_all(&now, talks, new_talk, lists, bits, lines, speakers);
     }
-    return PyLong_FromLong(fresh);
+    while (made > 0) {
+        Py_DECREF(names[--made]);
+    }
+    return fresh < 0 ? NULL : PyLong_FromLong(fresh);
 }
 
 enum { OWN_LINES = 64 };

@@ -8,11 +8,12 @@
 #include <stdint.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 10
+#define KERNEL_INTERFACE 11
 
 extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
 extern PyMethodDef regression_methods[];
+extern PyMethodDef rooms_methods[];
 extern PyMethodDef columns_methods[];
 extern PyMethodDef texts_methods[];
 

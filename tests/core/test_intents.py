@@ -23,6 +23,7 @@ from frontrow.core.intents import (
     LexiconSource,
     Section,
     _Sides,
+    detect_own_of_rooms,
     intent_names,
 )
 from frontrow.lexicon import load_lexicon
@@ -369,10 +370,18 @@ def test_a_form_that_a_text_alone_does_not_have_is_not_read_among_many_either(te
 
 @given(st.lists(CHAT | st.sampled_from(["@多少", "＠主播", "﹫ 主播", "a@host"]) | st.text(max_size=20)))
 def test_a_room_s_own_words_are_the_same_in_many_texts(texts: list[str]) -> None:
-    for words in ([], ["价格", "1", "ab"]):
-        room = default_lexicon().for_room(host_aliases=["多少"], raffle_words=words)
-        own = {text: mask for text in texts if (mask := room.detect_own(text))}
-        assert room.detect_own_many(texts) == own
+    lexicon = default_lexicon()
+    rooms = [
+        lexicon.for_room(host_aliases=["多少"], raffle_words=words) for words in ([], ["价格", "1", "ab"])
+    ]
+    rooms += [lexicon.for_room(host_aliases=["主播"]), lexicon.for_room()]
+    written = {room: texts[place:] for place, room in enumerate(rooms)}
+    own = {
+        room: masks
+        for room, some in written.items()
+        if (masks := {text: mask for text in some if (mask := room.detect_own(text))})
+    }
+    assert detect_own_of_rooms(written) == own
 
 
 @given(CHAT | st.text(max_size=20))

@@ -155,6 +155,91 @@ def test_a_slot_without_a_row_is_nobody() -> None:
     assert rows.tolist() == [-1]
 
 
+# ---------------------------------------------------------------------- rooms
+
+
+def ahead(**changed: Any) -> Any:
+    session = SimpleNamespace(open=True, id="s", started_at=0, ended_at=None, last_at=5, number=7)
+    state = SimpleNamespace(sessions=SimpleNamespace(current=session), last_event_at=5)
+    given: dict[str, Any] = {
+        "rooms": {("p", "r"): state},
+        "platforms": ["p"] * EVENTS,
+        "names": ["r"] * EVENTS,
+        "sessions": [None] * EVENTS,
+        "bounds": (0, EVENTS, 1, 100),
+        "bits": np.zeros(EVENTS, np.int64),
+        "at": np.array([6, 9]),
+        "which": np.zeros(EVENTS, np.int64),
+        "numbers": np.zeros(EVENTS, np.int64),
+    } | changed
+    found = compiled().sessions_ahead(*given.values())
+    assert found is None or found == ([state], [session])
+    return found, state.last_event_at, given["which"].tolist(), given["numbers"].tolist()
+
+
+def test_sessions_that_go_on_are_found() -> None:
+    assert ahead()[0] is not None
+    assert ahead()[1:] == (9, [0, 0], [7, 7])
+    assert ahead(bits=np.array([0, 1]))[1:] == (6, [0, -1], [7, -1])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"bits": np.ones(EVENTS, np.int64)},
+        {"rooms": {}},
+        {"names": ["r", "other"]},
+        {"platforms": ["p", "other"]},
+        {"sessions": ["s", None]},
+        {"sessions": ["t", "t"]},
+        {"at": np.array([6, 106])},
+        {"at": np.array([6, -1])},
+    ],
+)
+def test_where_a_session_may_not_go_on_nothing_is_noted(changed: dict[str, Any]) -> None:
+    assert ahead(**changed)[:2] == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"bounds": (-1, EVENTS, 1, 100)}, ValueError),
+        ({"bounds": (0, EVENTS + 1, 1, 100)}, ValueError),
+        ({"bounds": (2, 1, 1, 100)}, ValueError),
+        ({"which": np.zeros(1, np.int64)}, ValueError),
+        ({"at": np.zeros(EVENTS, np.int32)}, TypeError),
+        ({"names": ["r"]}, ValueError),
+        ({"names": ["r", None]}, TypeError),
+        ({"names": ["r", "\ud800" * 2]}, None),
+        ({"names": 5}, TypeError),
+        ({"rooms": {("p", "r"): None}}, AttributeError),
+    ],
+)
+def test_what_is_no_frame_of_rooms_is_told(changed: dict[str, Any], error: type[Exception] | None) -> None:
+    if error is None:
+        assert ahead(**changed)[0] is None
+        return
+    with pytest.raises(error):
+        ahead(**changed)
+
+
+def test_ids_are_known_from_the_second_time_on() -> None:
+    tables: dict[tuple[str, str], dict[str, int]] = {("p", "r"): {"1": 3}}
+    stamp = 1 << 40
+    before = sys.getrefcount(stamp)
+    asked = ["p"] * 5, ["r", "r", "s", "r", "s"], ["1", "2", "1", "2", "3"]
+    assert compiled().seen_ids(tables, *asked, stamp) == [0, 3]
+    assert tables == {("p", "r"): {"1": 3, "2": stamp}, ("p", "s"): {"1": stamp, "3": stamp}}
+    tables.clear()
+    assert sys.getrefcount(stamp) == before
+    wrong: Any
+    for wrong in (([], ["r"], ["1"]), (["p"], [None], ["1"]), (["p"], ["r"], [[]])):
+        with pytest.raises((TypeError, ValueError)):
+            compiled().seen_ids(tables, *wrong, stamp)
+    with pytest.raises(TypeError):
+        compiled().seen_ids({("p", "r"): []}, ["p"], ["r"], ["1"], stamp)
+
+
 # ---------------------------------------------------------------------- taking
 
 

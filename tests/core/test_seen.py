@@ -4,6 +4,8 @@ import random
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frontrow.core import seen as module
 from frontrow.core.frames import Frame
@@ -19,6 +21,39 @@ def frame(names: list[str], hour: int, room: str = "r1") -> Frame:
     return Frame.of(
         [event("like", id=name, room=room, at=at, seen_at=at) for name in names], [0] * len(names)
     )
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(["r1", "r2", "多"]), st.integers(0, 9), st.integers(0, 5)), max_size=12
+        ),
+        max_size=8,
+    )
+)
+def test_the_compiled_way_knows_the_same(
+    kernel_present: None, frames: list[list[tuple[str, int, int]]]
+) -> None:
+    """Ids come twice within a frame, in two rooms, again later, and from before the hour."""
+    ways = SeenIds(dedupe_ms=DAY * HOUR_MS), SeenIds(dedupe_ms=DAY * HOUR_MS)
+    ways[1]._kernel = None
+    for number, events in enumerate(frames):
+        told = []
+        for seen in ways:
+            some = [
+                event("like", id=f"i{id}", room=room, at=START + number * 900_000 + at)
+                for room, id, at in events
+            ]
+            found = seen.take(Frame.of(some, [0] * len(some)))
+            told.append(
+                (found, seen._now, {room: list(known.items()) for room, known in seen._rooms.items()})
+            )
+        # Stamps are told apart, not compared: one way may have asked for more of them.
+        (one, now, known), (other, also, also_known) = told
+        assert (one, now) == (other, also)
+        assert {room: [name for name, _ in ids] for room, ids in known.items()} == {
+            room: [name for name, _ in ids] for room, ids in also_known.items()
+        }
 
 
 def bytes_of(seen: SeenIds) -> int:

@@ -6,6 +6,7 @@ several sessions, late events, duplicates) is taken both ways, and in many cuts.
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ KINDS = (
 )  # fmt: skip
 
 
-def crowd(seed: int, events: int = 1500) -> list[Event]:
+def crowd(seed: int, events: int = 1500, rooms: Sequence[str] = ("r1", "r1", "r1", "r2")) -> list[Event]:
     """Return a crowded stream: some thousand events within seconds, then a jump in time, and again."""
     dice = random.Random(seed)
     kinds, weights = zip(*KINDS, strict=True)
@@ -43,7 +44,7 @@ def crowd(seed: int, events: int = 1500) -> list[Event]:
     for number in range(events):
         now += dice.choices((0, 1, 3, 40, 700_000), (40, 30, 20, 3, 0.2))[0]
         kind = dice.choices(kinds, weights)[0]
-        room = dice.choice(("r1", "r1", "r1", "r2"))
+        room = dice.choice(rooms)
         viewer: str | None = f"v{int(dice.random() ** 2 * 120)}"
         fields: dict[str, Any] = {}
         if kind == "comment":
@@ -92,7 +93,9 @@ def crowd(seed: int, events: int = 1500) -> list[Event]:
 
 
 STREAMS = {seed: crowd(seed) for seed in range(4)}
-FACTS = {seed: facts_of(stream) for seed, stream in STREAMS.items()}
+MANY_ROOMS = 4
+ALL = STREAMS | {MANY_ROOMS: crowd(MANY_ROOMS, rooms=[f"r{number}" for number in range(40)])}
+FACTS = {seed: facts_of(stream) for seed, stream in ALL.items()}
 
 
 def make(options: dict[str, Any], policy: Policy | None, attic: Attic | None = None) -> Engine:
@@ -112,7 +115,7 @@ def make(options: dict[str, Any], policy: Policy | None, attic: Attic | None = N
 def run(under_test: Engine, seed: int, start: int, end: int, size: int) -> list[Any]:
     """Apply part of a stream in frames of a size; return what was decided."""
     told: list[Any] = []
-    stream, facts = STREAMS[seed], FACTS[seed]
+    stream, facts = ALL[seed], FACTS[seed]
     for begin in range(start, end, size):
         part = slice(begin, min(end, begin + size))
         told += under_test.apply(Frame.of(stream[part], facts[part])).leads
@@ -144,12 +147,12 @@ def state_of(under_test: Engine, told: list[Any], viewers: bool = True) -> bytes
 def outcome_of(seed: int, size: int, options: dict[str, Any], policy: Policy | None) -> bytes:
     """Run a stream in frames of a size; return all that came of it."""
     under_test = make(options, policy)
-    told = run(under_test, seed, 0, len(STREAMS[seed]), size)
+    told = run(under_test, seed, 0, len(ALL[seed]), size)
     assert told and under_test.rows > 100
     return state_of(under_test, told)
 
 
-@pytest.mark.parametrize("seed", STREAMS)
+@pytest.mark.parametrize("seed", ALL)
 @pytest.mark.parametrize("grade_by", ["points", "points_or_probability"])
 def test_many_at_once_gives_the_same_as_one_after_another(
     seed: int, grade_by: str, monkeypatch: pytest.MonkeyPatch

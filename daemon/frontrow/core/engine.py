@@ -472,6 +472,7 @@ class Engine:
         self._said: tuple[list[int], list[int]] = [], []
         # Hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
+        self._kernel = kernel.compiled
         self._taker: Taker | None = self._made_taker()
         self._taker_rows = -1  # for how many it knows the columns
         self._reasons_known: dict[tuple[int, ...], bytes] = {}  # by occurrences and intents
@@ -935,7 +936,7 @@ class Engine:
                 session.last_at = latest
             session.rate = rate
             self._note_of_session(room, session, latest)
-        self._find_rows(work, part, heard, found, which)
+        self._find_rows_of(work, part, sessions)
         return True
 
     def _sessions_of(self, work: _Work, start: int, end: int, *, begin: bool) -> _Found | None:
@@ -982,27 +983,45 @@ class Engine:
             found.append((room, session))
         return _Found(found, which, heard, latest)
 
+    def _find_rows_of(self, work: _Work, part: slice, sessions: _Found) -> None:
+        """Find the row of each event's viewer in the sessions that were found."""
+        heard = sessions.heard
+        rooms, found = zip(*sessions.found, strict=True)
+        which, numbers = np.full(len(heard), -1), np.full(len(heard), -1)
+        which[heard] = sessions.which
+        numbers[heard] = np.array([session.number for session in found])[sessions.which]
+        self._find_rows(work, part, heard, numbers, which, rooms, found)
+
     def _find_rows(
         self,
         work: _Work,
         part: slice,
         heard: NDArray[np.bool_],
-        found: Sequence[tuple[RoomState, Session]],
+        numbers: Rows,
         which: Rows,
+        rooms: Sequence[RoomState],
+        sessions: Sequence[Session],
     ) -> None:
-        """Find the row of each event's viewer; ``which`` are the places among ``found`` of those that are heard."""
-        given = work.frame.viewers[part]
-        if None in given:
-            named = np.array([viewer is not None for viewer in given])
-            heard, which = heard & named, which[named[heard]]
-        viewers: Sequence[str] = list(compress(given, heard.tolist()))  # type: ignore[arg-type]  # no None is left
-        numbers = np.array([session.number for _, session in found])[which]
+        """Find the row of each event's viewer. Of each event of the part ``which`` is the place of its session among ``sessions``, and of
+        its room among ``rooms``, and ``numbers`` the session's number; of those that are not ``heard`` anything."""
+        viewers: Sequence[Any] = work.frame.viewers[part]
+        named = heard
+        if None in viewers:
+            named = heard & np.array([viewer is not None for viewer in viewers])
+        some = not named.all()
+        if some:
+            viewers = list(compress(viewers, named.tolist()))
+            numbers, which = numbers[named], which[named]
         rows = self.viewers.directory.rows_of(numbers, viewers)
         missing = np.flatnonzero(rows < 0)
         if missing.size:
             new = [viewers[place] for place in missing.tolist()]
+            found = list(zip(rooms, sessions, strict=True))
             rows[missing] = self._new_rows(found, which[missing].tolist(), new)
-        work.rows[part][heard] = rows
+        if some:
+            work.rows[part][named] = rows
+        else:
+            work.rows[part] = rows
 
     def _new_rows(
         self, found: Sequence[tuple[RoomState, Session]], which: Sequence[int], viewers: Sequence[str]
@@ -1136,6 +1155,8 @@ class Engine:
             else end
         )
         far = min(until, chunk)
+        if self._find_compiled(work, position, far):
+            return True
         sessions = None
         if far > end:
             sessions = self._sessions_of(work, position, far, begin=False)
@@ -1149,12 +1170,42 @@ class Engine:
         part = slice(position, far)
         for (room, session), latest in zip(sessions.found, sessions.latest, strict=True):
             self._note_of_session(room, session, latest)
-        self._find_rows(work, part, sessions.heard, sessions.found, sessions.which)
+        self._find_rows_of(work, part, sessions)
         if not work.which.size:
             work.which = np.full(len(work.rows), -1)
         work.which[part][sessions.heard] = sessions.which
         work.found = [session for _, session in sessions.found]
         work.found_until = far
+        work.given_ms = -1
+        return True
+
+    def _find_compiled(self, work: _Work, start: int, end: int) -> bool:
+        """Do what :meth:`_find_ahead` does, in C: where each room's present session goes on through all of its events."""
+        assert self._kernel is not None
+        frame, events = work.frame, len(work.rows)
+        if not work.which.size:
+            work.which = np.full(events, -1)
+        numbers = np.empty(events, np.int64)
+        bounds = start, end, signs.SILENT, self.options.silence_ms
+        found = self._kernel.sessions_ahead(
+            self._rooms,
+            frame.platforms,
+            frame.rooms,
+            frame.sessions,
+            bounds,
+            work.bits,
+            work.at,
+            work.which,
+            numbers,
+        )
+        if found is None:
+            return False
+        rooms, work.found = found
+        part = slice(start, end)
+        which = work.which[part]
+        heard = which >= 0
+        self._find_rows(work, part, heard, numbers[part], which, rooms, work.found)
+        work.found_until = end
         work.given_ms = -1
         return True
 

@@ -309,42 +309,33 @@ class _Matcher:
 
 
 class RoomLexicon:
-    """A lexicon with one room's own words; made by :meth:`Lexicon.for_room`."""
+    """A lexicon with one room's own words; made by :meth:`Lexicon.for_room`.
+
+    ``mention`` finds the host's names in a text that ``folding`` has folded; None: the host has none.
+    """
 
     def __init__(
         self, lexicon: Lexicon, folding: Folding, mention: re.Pattern[str] | None, raffle: "_RaffleWords"
     ) -> None:
         self.lexicon = lexicon
         self._detect_forms = lexicon.detect_forms
-        self._folding = folding
-        self._mention = mention
+        self.folding = folding
+        self.mention = mention
         self._raffle = raffle if raffle else None
 
     def detect(self, text: str) -> int:
         """Return the mask of :class:`Intent` bits of a comment. Never raises, whatever the text."""
-        compact, words = self._folding.forms(text)
+        compact, words = self.folding.forms(text)
         return self._detect_forms(compact, words) | self._own(text, compact)
 
     def detect_own(self, text: str) -> int:
         """Return the bits that the room's own words give: with what ``lexicon`` detects they are :meth:`detect`'s."""
-        return self._own(text, "" if self._raffle is None else self._folding.forms(text)[0])
+        return self._own(text, "" if self._raffle is None else self.folding.forms(text)[0])
 
     @property
     def reads_every_text(self) -> bool:
         """Whether :meth:`detect_own` may give something of any text, and not only of one that :func:`may_mention` somebody."""
         return self._raffle is not None
-
-    def detect_own_many(self, texts: Sequence[str]) -> dict[str, int]:
-        """Return :meth:`detect_own` of some texts, of those for which it gives anything."""
-        if self._raffle is not None:
-            return {text: mask for text in texts if (mask := self.detect_own(text))}
-        if self._mention is None:
-            return {}
-        asked = [text for text in texts if may_mention(text)]
-        if not asked:  # as in most rooms of a frame
-            return {}
-        folded = zip(asked, self._folding.fold_each(asked), strict=True)
-        return {text: _HOST for text, form in folded if self._mention.search(form) is not None}
 
     def _own(self, text: str, compact: str) -> int:
         mask = 0
@@ -355,7 +346,29 @@ class RoomLexicon:
         return mask
 
     def _mentions_host(self, text: str) -> bool:
-        return self._mention is not None and self._mention.search(self._folding.fold(text)) is not None
+        return self.mention is not None and self.mention.search(self.folding.fold(text)) is not None
+
+
+def detect_own_of_rooms(written: Mapping[RoomLexicon, Sequence[str]]) -> dict[RoomLexicon, dict[str, int]]:
+    """Return :meth:`RoomLexicon.detect_own` of what was written in some rooms, of the texts and rooms for which it gives anything.
+
+    The rooms' lexicons are made from one :class:`Lexicon`, so their texts are folded all at once.
+    """
+    found: dict[RoomLexicon, dict[str, int]] = {}
+    asked: list[tuple[RoomLexicon, str]] = []
+    for lexicon, texts in written.items():
+        if lexicon.reads_every_text:
+            masks = {text: mask for text in texts if (mask := lexicon.detect_own(text))}
+            if masks:
+                found[lexicon] = masks
+        elif lexicon.mention is not None:
+            asked += [(lexicon, text) for text in texts if may_mention(text)]
+    if asked:
+        folded = asked[0][0].folding.fold_each([text for _, text in asked])
+        for (lexicon, text), form in zip(asked, folded, strict=True):
+            if lexicon.mention is not None and lexicon.mention.search(form) is not None:
+                found.setdefault(lexicon, {})[text] = _HOST
+    return found
 
 
 def may_mention(text: str) -> bool:

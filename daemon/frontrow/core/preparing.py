@@ -24,7 +24,7 @@ from frontrow.core.contact import redact_extra, redact_fields, redact_label, red
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
-from frontrow.core.intents import RoomLexicon, may_mention
+from frontrow.core.intents import RoomLexicon, detect_own_of_rooms, may_mention
 from frontrow.core.ports import Sealer
 from frontrow.core.promotions import KIND as PROMOTION
 from frontrow.core.promotions import is_token
@@ -161,9 +161,12 @@ class Preparer:
             of_any_room |= short
             self._remembered += len(short)
             short = of_any_room
+        written_in = {
+            memory: [texts[position] or "" for position in positions] for memory, positions in unread.items()
+        }
+        own_of = detect_own_of_rooms({memory.lexicon: written for memory, written in written_in.items()})
         for memory, positions in unread.items():
-            written = [texts[position] or "" for position in positions]
-            own = memory.lexicon.detect_own_many(written)
+            written, own = written_in[memory], own_of.get(memory.lexicon)
             here = found if not own else found | {text: found[text] | mask for text, mask in own.items()}
             for position, text in zip(positions, written, strict=True):
                 if kinds[position] == "comment":

@@ -10,6 +10,7 @@ from itertools import chain, islice, repeat
 
 import numpy as np
 
+from frontrow.core import kernel
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 
@@ -31,6 +32,7 @@ class SeenIds:
         self._now = 0
         self._stamps = 0
         self._rooms: dict[Key, dict[str, int]] = {}  # id → hour and a running number, in the order of hours
+        self._kernel = kernel.compiled
 
     def __len__(self) -> int:
         """How many ids are known."""
@@ -51,7 +53,7 @@ class SeenIds:
             return self._take_each(frame, arrivals)
         room = frame.only_room()
         if room is None:
-            return self._take_rooms(frame, arrivals, now)
+            return (self._take_rooms if self._kernel is None else self._take_compiled)(frame, arrivals, now)
         known = self._of(room)
         before, stamp = len(known), self._stamp(now // HOUR_MS)
         # One look-up an event: a new id gets the stamp, a known one tells its own.
@@ -89,6 +91,20 @@ class SeenIds:
                 duplicates.append(position)
             else:
                 self._now = max(self._now, arrivals[position])
+        return duplicates
+
+    def _take_compiled(self, frame: Frame, arrivals: Sequence[int], now: int) -> list[int]:
+        """Do what :meth:`_take_rooms` does, in C."""
+        assert self._kernel is not None
+        duplicates: list[int] = self._kernel.seen_ids(
+            self._rooms, frame.platforms, frame.rooms, frame.ids, self._stamp(now // HOUR_MS)
+        )
+        if duplicates:
+            known = set(duplicates)
+            now = max(
+                (at for position, at in enumerate(arrivals) if position not in known), default=self._now
+            )
+        self._now = max(self._now, now)
         return duplicates
 
     def _stamp(self, hour: int) -> int:

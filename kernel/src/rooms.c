@@ -1,0 +1,381 @@
+/* What is asked of each room that a frame has events of: frontrow/core/seen.py and Engine._find_ahead() of frontrow/core/engine.py. */
+
+#include "kernel.h"
+
+#include <string.h>
+
+/* The different rooms of some events, in the order in which they come. All texts are borrowed from the columns. */
+typedef struct {
+    PyObject *platform, *name, *session;
+    int64_t low, high; /* event times */
+} Room;
+
+typedef struct {
+    Room *rooms;
+    Py_ssize_t count, *slots; /* 1 more than the room's place; 0: empty */
+    size_t mask;
+} Rooms;
+
+static int rooms_for(Rooms *found, Py_ssize_t events)
+{
+    size_t slots = 16;
+
+    while (slots < 2 * (size_t)events) {
+        slots *= 2;
+    }
+    found->count = 0;
+    found->mask = slots - 1;
+    found->rooms = PyMem_Malloc((size_t)(events ? events : 1) * sizeof *found->rooms);
+    found->slots = PyMem_Calloc(slots, sizeof *found->slots);
+    if (found->rooms == NULL || found->slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static void rooms_done(Rooms *found)
+{
+    PyMem_Free(found->rooms);
+    PyMem_Free(found->slots);
+}
+
+static inline int same_text(PyObject *one, PyObject *other)
+{
+    if (one == other) {
+        return 1;
+    }
+    if (!PyUnicode_Check(one) || !PyUnicode_Check(other)) { /* None */
+        return 0;
+    }
+    return PyUnicode_GET_LENGTH(one) == PyUnicode_GET_LENGTH(other) && PyUnicode_KIND(one) == PyUnicode_KIND(other) &&
+           memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)(PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one))) == 0;
+}
+
+/* The place of a room, which is new where there are as many as before; -1 with an exception. */
+static inline Py_ssize_t place_of(Rooms *found, PyObject *platform, PyObject *name)
+{
+    Py_hash_t hash;
+    size_t slot;
+
+    if (!PyUnicode_Check(platform) || !PyUnicode_Check(name)) {
+        PyErr_SetString(PyExc_TypeError, "a platform and a room are texts");
+        return -1;
+    }
+    hash = PyObject_Hash(name);
+    if (hash == -1) {
+        return -1;
+    }
+    for (slot = (size_t)hash & found->mask; found->slots[slot]; slot = (slot + 1) & found->mask) {
+        Room *room = &found->rooms[found->slots[slot] - 1];
+
+        if (same_text(room->name, name) && same_text(room->platform, platform)) {
+            return found->slots[slot] - 1;
+        }
+    }
+    found->rooms[found->count] = (Room){.platform = platform, .name = name};
+    found->slots[slot] = ++found->count;
+    return found->count - 1;
+}
+
+/* Hold columns of one length; -1 with an exception. What is not NULL is to be let go. */
+static int hold_columns(PyObject *const *given, PyObject **held, int count)
+{
+    for (int i = 0; i < count; i++) {
+        held[i] = PySequence_Fast(given[i], "a column is a sequence");
+        if (held[i] == NULL) {
+            return -1;
+        }
+        if (PySequence_Fast_GET_SIZE(held[i]) != PySequence_Fast_GET_SIZE(held[0])) {
+            PyErr_SetString(PyExc_ValueError, "the columns differ in length");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* seen_ids(tables, platforms, names, ids, stamp) -> the positions of ids that were known
+
+   tables: {(platform, name): {id: stamp}}; ids that were not known get the stamp, a room of which nothing was known gets a table. */
+static PyObject *seen_ids(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    enum { PLATFORMS, NAMES, IDS, COLUMNS };
+    PyObject *held[COLUMNS] = {NULL}, **tables = NULL, *known = NULL;
+    Rooms found = {0};
+
+    if (count != 5 || !PyDict_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "a dictionary, three columns and a stamp are wanted");
+        return NULL;
+    }
+    if (hold_columns(args + 1, held, COLUMNS) < 0) {
+        goto done;
+    }
+    Py_ssize_t events = PySequence_Fast_GET_SIZE(held[IDS]);
+    tables = PyMem_Malloc((size_t)(events ? events : 1) * sizeof *tables);
+    if (tables == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (rooms_for(&found, events) < 0 || (known = PyList_New(0)) == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < events; i++) {
+        PyObject *platform = PySequence_Fast_GET_ITEM(held[PLATFORMS], i), *name = PySequence_Fast_GET_ITEM(held[NAMES], i);
+        Py_ssize_t rooms = found.count, place = place_of(&found, platform, name), before;
+
+        if (place < 0) {
+            goto fail;
+        }
+        if (found.count > rooms) {
+            PyObject *key = PyTuple_Pack(2, platform, name), *new = NULL;
+
+            tables[place] = key == NULL ? NULL : PyDict_GetItemWithError(args[0], key);
+            if (key != NULL && tables[place] == NULL && !PyErr_Occurred() && (new = PyDict_New()) != NULL) {
+                tables[place] = PyDict_SetItem(args[0], key, new) < 0 ? NULL : new; /* the dictionary holds it */
+                Py_DECREF(new);
+            }
+            Py_XDECREF(key);
+            if (tables[place] == NULL || !PyDict_Check(tables[place])) {
+                if (!PyErr_Occurred()) {
+                    PyErr_SetString(PyExc_TypeError, "a room's table is a dictionary");
+                }
+                goto fail;
+            }
+        }
+        before = PyDict_GET_SIZE(tables[place]);
+        if (PyDict_SetDefault(tables[place], PySequence_Fast_GET_ITEM(held[IDS], i), args[4]) == NULL) {
+            goto fail;
+        }
+        if (PyDict_GET_SIZE(tables[place]) == before) {
+            PyObject *position = PyLong_FromSsize_t(i);
+            int added = position == NULL ? -1 : PyList_Append(known, position);
+
+            Py_XDECREF(position);
+            if (added < 0) {
+                goto fail;
+            }
+        }
+    }
+    goto done;
+fail:
+    Py_CLEAR(known);
+done:
+    rooms_done(&found);
+    PyMem_Free(tables);
+    for (int i = 0; i < COLUMNS; i++) {
+        Py_XDECREF(held[i]);
+    }
+    return known;
+}
+
+enum { SESSIONS, CURRENT, OPEN, ID, STARTED_AT, ENDED_AT, LAST_AT, NUMBER, LAST_EVENT_AT, ATTRIBUTES };
+static const char *const attributes[ATTRIBUTES] = {"sessions", "current",  "open",    "id",     "started_at",
+                                                   "ended_at", "last_at", "number", "last_event_at"};
+
+/* A number among an object's attributes; -1 with an exception, or where it is that. */
+static int64_t number_of(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    int64_t number = value == NULL ? -1 : PyLong_AsLongLong(value);
+
+    Py_XDECREF(value);
+    return number;
+}
+
+/* Whether an attribute is an object that is compared by `is`, or by its text; -1 with an exception. */
+static int attribute_is(PyObject *object, PyObject *name, PyObject *wanted)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    int same = value == NULL ? -1 : same_text(value, wanted);
+
+    Py_XDECREF(value);
+    return same;
+}
+
+/* Whether a session goes on through all of a room's events; -1 with an exception. */
+static int goes_on(PyObject *session, const Room *room, int64_t silence_ms, PyObject *const *names)
+{
+    int holds = attribute_is(session, names[OPEN], Py_True);
+
+    if (holds <= 0) {
+        return holds;
+    }
+    int64_t started_at = number_of(session, names[STARTED_AT]);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (room->low < started_at) {
+        return 0;
+    }
+    if (room->session != Py_None) {
+        return attribute_is(session, names[ID], room->session);
+    }
+    holds = attribute_is(session, names[ENDED_AT], Py_None);
+    if (holds <= 0) {
+        return holds;
+    }
+    int64_t last_at = number_of(session, names[LAST_AT]);
+    return PyErr_Occurred() ? -1 : room->high <= last_at + silence_ms;
+}
+
+/* sessions_ahead(rooms, platforms, names, sessions, bounds, bits, at, which, numbers) -> ([RoomState], [Session]), or None
+
+   Where each room's present session goes on through all of its events, which is nearly always, these are the rooms in the order in
+   which they come and their sessions, and the rooms have taken note of their latest event; else None, and nothing was noted.
+   rooms: {(platform, name): RoomState}; bounds: the first position and the one behind the last, the bit of events that are not
+   looked at, and after how many milliseconds of silence a session is over; bits, at: int64, by position. Written are which: int64, by
+   position, the place in the lists or -1, and numbers: the session's. */
+static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    enum { PLATFORMS, NAMES, NAMED, COLUMNS };
+    enum { BITS, AT, WHICH, NUMBERS, ARRAYS };
+    PyObject *rooms, *given[COLUMNS], *columns[COLUMNS] = {NULL}, *arrays[ARRAYS], *names[ATTRIBUTES] = {NULL};
+    PyObject *states = NULL, *sessions = NULL, *result = NULL;
+    Py_ssize_t start, end;
+    long long silent, silence_ms;
+    Py_buffer held[ARRAYS];
+    Rooms found = {0};
+    int arrays_held = 0;
+
+    if (!PyArg_ParseTuple(args, "O!OOO(nnLL)OOOO", &PyDict_Type, &rooms, &given[PLATFORMS], &given[NAMES], &given[NAMED], &start,
+                          &end, &silent, &silence_ms, &arrays[BITS], &arrays[AT], &arrays[WHICH], &arrays[NUMBERS]) ||
+        hold_columns(given, columns, COLUMNS) < 0) {
+        goto done;
+    }
+    Py_ssize_t events = PySequence_Fast_GET_SIZE(columns[NAMES]);
+    for (; arrays_held < ARRAYS; arrays_held++) {
+        if (hold_array(arrays[arrays_held], 8, arrays_held >= WHICH, &held[arrays_held]) < 0) {
+            goto done;
+        }
+        if (held[arrays_held].len < events * 8) {
+            PyErr_SetString(PyExc_ValueError, "an array is too short");
+            arrays_held++;
+            goto done;
+        }
+    }
+    if (start < 0 || end > events || start > end) {
+        PyErr_SetString(PyExc_ValueError, "no such events");
+        goto done;
+    }
+    for (int i = 0; i < ATTRIBUTES; i++) {
+        names[i] = PyUnicode_InternFromString(attributes[i]);
+        if (names[i] == NULL) {
+            goto done;
+        }
+    }
+    const int64_t *bits = held[BITS].buf, *at = held[AT].buf;
+    int64_t *which = held[WHICH].buf, *numbers = held[NUMBERS].buf;
+    if (rooms_for(&found, end - start) < 0) {
+        goto done;
+    }
+    for (Py_ssize_t i = start; i < end; i++) {
+        PyObject *session = PySequence_Fast_GET_ITEM(columns[NAMED], i);
+        Py_ssize_t before = found.count, place;
+
+        which[i] = -1;
+        if (bits[i] & silent) {
+            continue;
+        }
+        place = place_of(&found, PySequence_Fast_GET_ITEM(columns[PLATFORMS], i), PySequence_Fast_GET_ITEM(columns[NAMES], i));
+        if (place < 0) {
+            goto done;
+        }
+        Room *room = &found.rooms[place];
+        if (found.count > before) {
+            room->session = session;
+            room->low = room->high = at[i];
+        } else if (!same_text(room->session, session)) {
+            goto otherwise;
+        } else if (at[i] < room->low) {
+            room->low = at[i];
+        } else if (at[i] > room->high) {
+            room->high = at[i];
+        }
+        which[i] = place;
+    }
+    if (!found.count) {
+        goto otherwise;
+    }
+    states = PyList_New(found.count);
+    sessions = PyList_New(found.count);
+    if (states == NULL || sessions == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t place = 0; place < found.count; place++) {
+        Room *room = &found.rooms[place];
+        PyObject *key = PyTuple_Pack(2, room->platform, room->name), *state, *of_room, *session;
+        int holds;
+
+        state = key == NULL ? NULL : PyDict_GetItemWithError(rooms, key);
+        Py_XDECREF(key);
+        if (state == NULL) {
+            if (PyErr_Occurred()) {
+                goto done;
+            }
+            goto otherwise;
+        }
+        PyList_SET_ITEM(states, place, Py_NewRef(state));
+        of_room = PyObject_GetAttr(state, names[SESSIONS]);
+        session = of_room == NULL ? NULL : PyObject_GetAttr(of_room, names[CURRENT]);
+        Py_XDECREF(of_room);
+        if (session == NULL) {
+            goto done;
+        }
+        PyList_SET_ITEM(sessions, place, session);
+        holds = session == Py_None ? 0 : goes_on(session, room, silence_ms, names);
+        if (holds < 0) {
+            goto done;
+        }
+        if (!holds) {
+            goto otherwise;
+        }
+        room->low = number_of(session, names[NUMBER]); /* in place of what is not asked any more */
+        if (PyErr_Occurred()) {
+            goto done;
+        }
+    }
+    for (Py_ssize_t place = 0; place < found.count; place++) {
+        PyObject *state = PyList_GET_ITEM(states, place);
+        int64_t last_event_at = number_of(state, names[LAST_EVENT_AT]);
+
+        if (PyErr_Occurred()) {
+            goto done;
+        }
+        if (found.rooms[place].high > last_event_at) {
+            PyObject *latest = PyLong_FromLongLong(found.rooms[place].high);
+            int noted = latest == NULL ? -1 : PyObject_SetAttr(state, names[LAST_EVENT_AT], latest);
+
+            Py_XDECREF(latest);
+            if (noted < 0) {
+                goto done;
+            }
+        }
+    }
+    for (Py_ssize_t i = start; i < end; i++) {
+        numbers[i] = which[i] < 0 ? -1 : found.rooms[which[i]].low;
+    }
+    result = PyTuple_Pack(2, states, sessions);
+    goto done;
+otherwise:
+    result = Py_NewRef(Py_None);
+done:
+    rooms_done(&found);
+    Py_XDECREF(states);
+    Py_XDECREF(sessions);
+    for (int i = 0; i < ATTRIBUTES; i++) {
+        Py_XDECREF(names[i]);
+    }
+    while (arrays_held > 0) {
+        PyBuffer_Release(&held[--arrays_held]);
+    }
+    for (int i = 0; i < COLUMNS; i++) {
+        Py_XDECREF(columns[i]);
+    }
+    return result;
+}
+
+PyMethodDef rooms_methods[] = {
+    {"seen_ids", (PyCFunction)(void (*)(void))seen_ids, METH_FASTCALL, NULL},
+    {"sessions_ahead", sessions_ahead, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
