@@ -368,7 +368,7 @@ def doctor(
     found = examined(examiner.examine(store), registry_beside(store))
     print("\n".join(found.lines()))
     print(f"  note     {kernel.described()}")
-    centre_line, centre_sound = look_at_centre(settings)
+    centre_line, centre_sound = look_at_centre(settings, SystemClock().now())
     print(centre_line)
     if salvage is not None:
         frames, events = examiner.salvage(store, salvage)
@@ -870,7 +870,9 @@ def rebuild_centre(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
     loaded, clock = load_config(config, os.environ), SystemClock()
     since = datetime.fromtimestamp(clock.now() / 1000, UTC).isoformat(timespec="seconds")
     with Bar(sys.stderr, clock) as bar:
-        done = rebuild(loaded, since=f"{since}, rebuilding the lead centre", progress=bar.frames)
+        done = rebuild(
+            loaded, now=clock.now(), since=f"{since}, rebuilding the lead centre", progress=bar.frames
+        )
     print(f"{done.leads:,} leads from {done.frames:,} frames")
     if done.left:
         print(f"{done.left:,} frames more are followed when the daemon starts")

@@ -283,7 +283,7 @@ async def test_beside_a_daemon_it_is_asked_and_a_database_that_is_lost_gives_it_
     for name in ("", "-wal", "-shm"):
         (tmp_path / f"frontrow-centre.db{name}").unlink(missing_ok=True)
     assert database_url(loaded).endswith("/frontrow-centre.db")
-    rebuild(loaded, since="now", progress=lambda done, of: None)
+    rebuild(loaded, now=0, since="now", progress=lambda done, of: None)
     engine = open_database(database_url(loaded))
     with engine.connect() as db:
         columns = (tables.accesses.c.lead, tables.accesses.c.by, tables.accesses.c.purpose)

@@ -21,6 +21,8 @@ from tests.app.test_desk import ORGANISATION, Person
 from tests.support.daemons import Running, running, write_config
 from tests.support.postgres import Postgres, needs_postgres
 
+NOW = 1_750_000_000_000
+
 pytestmark = needs_postgres
 
 
@@ -73,7 +75,7 @@ async def test_what_came_before_the_database_is_given_to_whom_it_belongs_when_it
                 answer = await admin.get(f"/api/v1/{path_of}")
                 assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), path_of
             assert (await li.do("U1", "claim")).status_code == 503
-            line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}))
+            line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}), NOW)
             assert "away" in line and not sound
             await asyncio.to_thread(server.start)
             await until(daemon, "ok")
@@ -82,7 +84,7 @@ async def test_what_came_before_the_database_is_given_to_whom_it_belongs_when_it
             assert (done.status_code, done.json()["holder"]) == (200, "li")
     told = [each["event"] for each in logs]
     assert told.count("centre_away") == 1 and told.count("centre_recovered") == 1
-    line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}))
+    line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}), NOW)
     assert sound and "has followed" in line
 
 

@@ -2,15 +2,22 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from frontrow.app import retaining
+from frontrow.app.centre_doctor import look_at_centre
 from frontrow.app.parts import load_config
 from frontrow.app.retaining import DAY_MS, aged, kept_days
 from frontrow.clock import SystemClock
 from frontrow.core.centre.erasing import CONTACTS, NAMES, TEXTS
 from frontrow.core.frames import Frame
 from frontrow.core.promotions import promotion_event, promotions_of
+from frontrow.storage.centre import tables
+from frontrow.storage.centre.database import open_database
+from frontrow.storage.centre.sweeping import sweep
 from frontrow.storage.doctor import examine, salvage
 from frontrow.storage.store import Alert, Commit, Store
 from tests.support.alerts import an_alert
@@ -145,3 +152,51 @@ async def test_a_daemon_does_it_by_itself(tmp_path: Path) -> None:
             if counts == [8, 4, 4, 4, 1]:  # a day is over since the oldest that is kept
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_a_daemon_sweeps_the_lead_centres_database_and_says_so_where_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that was kept for two days is taken at the start; a sweep that fails is for whoever looks after the daemon."""
+    config = write_config(tmp_path, CONFIG + "keep_contacts_days = 2\n")
+    now = SystemClock().now()
+
+    def sealed() -> list[Any]:
+        engine = open_database(f"sqlite:///{tmp_path / 'frontrow-centre.db'}")
+        with engine.connect() as db:
+            found = db.execute(sa.select(tables.contacts.c.sealed, tables.contacts.c.phone)).all()
+        engine.dispose()
+        return [tuple(row) for row in found]
+
+    engine = open_database(f"sqlite:///{tmp_path / 'frontrow-centre.db'}")
+    with engine.begin() as db:
+        row = {
+            "id": "f",
+            "kind": "viewer:test",
+            "key": "v",
+            "phone": "k",
+            "country": "",
+            "province": "",
+            "city": "",
+        }
+        db.execute(
+            sa.insert(tables.contacts), row | {"sealed": "c2VhbGVk", "masked": "138", "at": now - 9 * DAY_MS}
+        )
+    engine.dispose()
+    monkeypatch.setattr(retaining, "sweep", None)
+    monkeypatch.setattr(retaining, "EVERY_S", 0.05)
+    async with running(config) as daemon, asyncio.timeout(20):
+        while "centre_retention" not in (checks := (await daemon.http.get("/readyz")).json()["checks"]):
+            await asyncio.sleep(0.01)
+        assert (checks["centre"], checks["centre_retention"]) == ("ok", "failing")
+        settings = load_config(config, {})
+        line, sound = await asyncio.to_thread(look_at_centre, settings, now)
+        assert not sound and "1 rows" in line and "centre_retention_failed" in line
+        monkeypatch.setattr(retaining, "sweep", sweep)
+        while (await asyncio.to_thread(sealed)) != [(None, "k")]:
+            await asyncio.sleep(0.01)
+        while "centre_retention" in (await daemon.http.get("/readyz")).json()["checks"]:
+            await asyncio.sleep(0.01)
+        assert (await asyncio.to_thread(look_at_centre, settings, now))[1]
+        metrics = (await daemon.http.get("/metrics")).text
+        assert 'frontrow_centre_swept_total{part="contacts"} 1.0' in metrics

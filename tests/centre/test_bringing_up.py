@@ -62,5 +62,6 @@ def test_leads_say_what_their_timelines_do(empty_database: str) -> None:
         assert [each["name"] for each in sa.inspect(db).get_indexes("timeline")] == [
             "orders_of_lead",
             "timeline_by_time",
+            "timeline_noted",
         ]
     engine.dispose()

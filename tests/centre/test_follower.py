@@ -426,15 +426,15 @@ async def test_a_database_that_has_followed_what_was_taken_back_says_how_to_go_o
 # ---------------------------------------------------------------------- frontrow centre rebuild
 
 
-def configured(folder: Path, database: str) -> Config:
+def configured(folder: Path, database: str, more: str = "") -> Config:
     path = folder / "config.toml"
-    path.write_text(f'[storage]\npath = "store.db"\n[centre]\ndatabase = "{database}"\n', "utf-8")
+    path.write_text(f'[storage]\npath = "store.db"\n[centre]\ndatabase = "{database}"\n{more}', "utf-8")
     return load_config(path, {})
 
 
-def rebuilt(config: Config) -> tuple[int, int, int]:
+def rebuilt(config: Config, now: int = START) -> tuple[int, int, int]:
     seen: list[tuple[int, int]] = []
-    done = rebuild(config, since="now", progress=lambda done, total: seen.append((done, total)))
+    done = rebuild(config, now=now, since="now", progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen) and seen[-1] == (done.frames, done.frames)
     return done.frames, done.leads, done.left
 
@@ -509,7 +509,7 @@ async def test_nothing_is_made_anew_beside_a_running_daemon(tmp_path: Path) -> N
     lock = StoreLock(path)
     lock.acquire("now")
     with pytest.raises(StoreLocked):
-        rebuild(configured(tmp_path, ""), since="now", progress=lambda done, total: None)
+        rebuild(configured(tmp_path, ""), now=START, since="now", progress=lambda done, total: None)
     lock.release()
 
 
@@ -523,7 +523,7 @@ async def test_a_journal_that_cannot_be_read_leaves_the_database_as_it_was(
     with contextlib.closing(apsw.Connection(str(path))) as db:
         db.execute("UPDATE frames SET facts = zeroblob(20) WHERE seq = 20")
     with pytest.raises(StoreDamaged, match="frame 20"):
-        rebuild(config, since="now", progress=lambda done, total: None)
+        rebuild(config, now=START, since="now", progress=lambda done, total: None)
     assert decided(database) == expected[0]
 
 

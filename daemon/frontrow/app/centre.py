@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -44,6 +44,8 @@ ANOTHER_HISTORY = (
     "the lead centre's database has followed a journal that is not this one any more, as after a restore: stop the daemon, run"
     " `frontrow centre rebuild`, which makes the database anew from the journal (nothing that was sent is sent again), and start it"
 )
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +180,7 @@ class CentreFollower:
         self._held: deque[Made] = deque()
         self._arrived = asyncio.Event()
         self._stepped = asyncio.Condition()
+        self._turn = asyncio.Lock()  # whose transaction it is
         self._opened: tuple[SqlBook, Centre] | None = None
         self._seq = -1  # of the last frame that was applied; below all of them until the database is open
         self._written = 0  # of the last position that was written
@@ -310,12 +313,27 @@ class CentreFollower:
             await self._stepped.wait_for(lambda: self._seq >= seq or self.failing)
         return self._seq >= seq
 
+    async def between(self, work: Callable[[sa.Engine], Result]) -> Result:
+        """Do something with the database in the centre's thread, between two of its transactions, which wait meanwhile: it must be short.
+
+        Raises:
+            DatabaseAway: The database is not open, or fails now.
+        """
+        async with self._turn:
+            if self._opened is None or self.failing:
+                raise DatabaseAway("the lead centre's database does not answer")
+            engine = self._opened[0].engine
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, engine)
+
     async def scrub(self) -> bool:
         """Take out of the database's files what was taken out of its rows; False: somebody reads, ask again."""
         loop = asyncio.get_running_loop()
-        return self._opened is None or await loop.run_in_executor(
-            self._thread, empty_wal, self._opened[0].engine
-        )
+        async with (
+            self._turn
+        ):  # a transaction of ours that is open would be waited for, in the thread that is to end it
+            return self._opened is None or await loop.run_in_executor(
+                self._thread, empty_wal, self._opened[0].engine
+            )
 
     async def run(self) -> None:
         """Follow the journal until cancelled. A database that fails is tried again; meanwhile the journal keeps everything."""
@@ -383,9 +401,25 @@ class CentreFollower:
 
     async def _step(self, made: Sequence[Made]) -> None:
         began = self._clock.monotonic()
-        loop = asyncio.get_running_loop()
         mark = await self._store.call(self._store.store.mark, made[-1].seq)
         assert mark is not None
+        async with self._turn:
+            alerts, changed = await self._transaction(made, mark)
+        async with self._stepped:
+            self._seq = made[-1].seq
+            self._stepped.notify_all()
+        seconds = self._clock.monotonic() - began
+        self._observer.centre_applied(len(made), seconds, self._store.store.seq - self._seq)
+        if alerts:
+            self._told()
+        if changed:
+            self._changed(changed)
+
+    async def _transaction(
+        self, made: Sequence[Made], mark: bytes
+    ) -> tuple[list[tuple[Alert, int]] | None, list[LeadRow]]:
+        """Apply frames, and return what is to be told, None where nothing was to be done, and the leads that have changed."""
+        loop = asyncio.get_running_loop()
         changed: list[LeadRow] = []
         try:
             try:
@@ -404,15 +438,7 @@ class CentreFollower:
         except BaseException:
             await asyncio.shield(loop.run_in_executor(self._thread, self._roll_back))
             raise
-        async with self._stepped:
-            self._seq = made[-1].seq
-            self._stepped.notify_all()
-        seconds = self._clock.monotonic() - began
-        self._observer.centre_applied(len(made), seconds, self._store.store.seq - self._seq)
-        if alerts:
-            self._told()
-        if changed:
-            self._changed(changed)
+        return alerts, changed
 
     # ------------------------------------------------------------------ in the centre's thread
 

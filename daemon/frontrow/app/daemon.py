@@ -407,6 +407,7 @@ class Daemon:
                         desking = [
                             group.create_task(centre.announce(intake), name="policy"),
                             group.create_task(centre.transfers.run(), name="transfers"),
+                            group.create_task(centre.sweeping.run(), name="centre retention"),
                             group.create_task(centre.follower.run(), name="centre"),
                         ]
                         # A seller who is new in the configuration would be told that there is no such person.
@@ -429,7 +430,7 @@ class Daemon:
                     ready(address)
                     await self._stop.wait()
                     # Before the intake is closed; the next start goes on with what is being erased, and with what is too old.
-                    for task in (proposing, forgetting, retaining, *desking[:2]):
+                    for task in (proposing, forgetting, retaining, *desking[:3]):
                         task.cancel()
                     left_s = await self._shut_down(
                         intake,
@@ -627,7 +628,7 @@ class Daemon:
             letters=letters,
             erasures=erasing,
             ready=lambda: {"daemon": self._state, "intake": "full" if intake.full else "ok"},
-            beside=lambda: {} if centre is None else {"centre": centre.follower.state},
+            beside=lambda: {} if centre is None else centre.checks,
             counters=observer,
             max_body_bytes=self._config.server.max_body_bytes,
             routes=[

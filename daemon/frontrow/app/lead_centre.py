@@ -5,13 +5,15 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from frontrow.app.centre import CentreFollower, Observer
 from frontrow.app.parts import make_pack
+from frontrow.app.retaining import Observer as SweepObserver
+from frontrow.app.retaining import Sweeping, kept_days
 from frontrow.app.touching import Reached, texts_without_template, touch_sinks
 from frontrow.config import Config, SinkConfig
 from frontrow.core.alerts import Addressee, CustomerTouch, LeadAlert, Reason
@@ -144,6 +146,10 @@ def room_facts(config: Config) -> RoomFacts:
     )
 
 
+class CentreObserver(Observer, SweepObserver, Protocol):
+    """Who counts. No call may raise or wait."""
+
+
 class LeadCentre:
     """The lead centre of one daemon, from :meth:`open` to :meth:`close`."""
 
@@ -155,7 +161,7 @@ class LeadCentre:
         vault: Vault,
         people: People,
         clock: Clock,
-        observer: Observer,
+        observer: "CentreObserver",
         sinks: Sequence[SinkConfig],
         told: Callable[[], None],
         rooms: Mapping[tuple[str, str], RoomRef],
@@ -206,6 +212,19 @@ class LeadCentre:
             observer=observer,
             counts=room_facts(config),
         )
+        self.sweeping = Sweeping(
+            kept_days(config),
+            between=self.follower.between,
+            scrub=self.follower.scrub,
+            clock=clock,
+            observer=observer,
+        )
+
+    @property
+    def checks(self) -> dict[str, str]:
+        """How the database is, for who looks after the daemon; of retention only where it fails."""
+        retention = {"centre_retention": "failing"} if self.sweeping.failing else {}
+        return {"centre": self.follower.state, **retention}
 
     async def open(self) -> None:
         """Open the database, if one answers; see :meth:`CentreFollower.open`."""

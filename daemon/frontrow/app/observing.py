@@ -136,6 +136,9 @@ class Observer:
     def centre_skipped(self) -> None:
         self._metrics.centre_skipped()
 
+    def centre_swept(self, part: str, rows: int) -> None:
+        self._metrics.centre_swept(part, rows)
+
     def acknowledged(self, seconds: Sequence[float]) -> None:
         self._metrics.ingest_ack.observe_all(seconds)
 

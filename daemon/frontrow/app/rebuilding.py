@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from frontrow.app.centre import FRAMES_A_STEP, Made, follow, read_made
 from frontrow.app.lead_centre import database_url, make_policy, masked, room_facts
 from frontrow.app.parts import make_pack
+from frontrow.app.retaining import kept_days, kept_since
 from frontrow.config import Config
 from frontrow.core.centre.centre import Centre, Shown
 from frontrow.core.centre.conduct import Conduct
@@ -27,6 +28,7 @@ from frontrow.storage.centre.beside import Beside
 from frontrow.storage.centre.book import SqlBook
 from frontrow.storage.centre.database import WRITES, address_of, engine_of, open_database
 from frontrow.storage.centre.rooms import save_conduct, save_rooms
+from frontrow.storage.centre.sweeping import sweep_all
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Store
 
@@ -46,8 +48,10 @@ class Rebuilt:
     left: int
 
 
-def rebuild(config: Config, *, since: str, progress: Progress) -> Rebuilt:
-    """Make the database anew and put it in the place of the one in use; ``since`` is what a daemon that starts meanwhile is told.
+def rebuild(config: Config, *, now: int, since: str, progress: Progress) -> Rebuilt:
+    """Make the database anew and put it in the place of the one in use, without what is too old at ``now`` (UTC ms) to be kept.
+
+    ``since`` is what a daemon that starts meanwhile is told.
 
     Raises:
         FileNotFoundError: There is no store.
@@ -64,6 +68,7 @@ def rebuild(config: Config, *, since: str, progress: Progress) -> Rebuilt:
                 until = _followed(database_url(config), store)
                 beside.begin()
                 leads = _build(beside.url, config, store, until, progress)
+                _sweep(beside.url, config, now)
                 _carry_over(database_url(config), beside.url)
                 beside.exchange()
             except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -130,6 +135,16 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
         return book.leads_made()
     finally:
         book.close()
+
+
+def _sweep(url: str, config: Config, now: int) -> None:
+    """Take out what is too old: the journal may hold it still, where no daemon has looked at it since."""
+    engine = engine_of(address_of(url))
+    try:
+        for _ in sweep_all(engine, kept_since(kept_days(config), now)):
+            pass
+    finally:
+        engine.dispose()
 
 
 def _carry_over(old: str, new: str) -> None:

@@ -175,7 +175,8 @@ class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How personal data is protected; see daemon/docs/privacy.md.
 
     ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed. Names,
-    texts (with notes and a platform's own fields) and contacts (forms' fields) leave the journal after so many days, 0: never.
+    texts (with notes and a platform's own fields) and contacts (forms' fields) leave the journal and the lead centre's database
+    after so many days, 0: never.
     """
 
     master_key: Annotated[

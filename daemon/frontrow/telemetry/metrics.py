@@ -146,6 +146,12 @@ class Metrics:
             "Times that the lead centre's database failed; what came meanwhile waits in the journal.",
             registry=registry,
         )
+        self._centre_swept = Counter(
+            "frontrow_centre_swept_total",
+            "Rows of the lead centre's database that lost what had been kept for long enough, by part: names, texts, contacts.",
+            ("part",),
+            registry=registry,
+        )
         self._snapshots = Counter(
             "frontrow_snapshots_total",
             "Snapshots of the engine, by outcome.",
@@ -265,6 +271,10 @@ class Metrics:
     def centre_skipped(self) -> None:
         """Count an event that the lead centre could not apply by a mistake of ours."""
         self._centre_skipped.inc()
+
+    def centre_swept(self, part: str, rows: int) -> None:
+        """Count rows of the lead centre's database that lost a part of what was personal in them, since it was too old."""
+        self._centre_swept.labels(part).inc(rows)
 
     def snapshot(self, seconds: float | None) -> None:
         """Count a snapshot that took so long to write, or (None) that failed."""

@@ -625,11 +625,10 @@ class Centre:
             book.put(raw)
         for customer in sorted(customers):
             for row in book.leads_of(customer):
-                before = (row.name, row.masked, row.province, row.city, row.quality)
                 self._settle_contact(row)
                 self._settle_quality(row)
-                if before != (row.name, row.masked, row.province, row.city, row.quality):
-                    self._changed(row)
+                # Whatever it shows now: a name that retention has taken may not tell in what a lead counts.
+                self._changed(row)
             self._nurse.stir(customer, at)
 
     def _move(self, row: LeadRow, customer: str, into: str | None, survivor: LeadRow, at: int) -> None:

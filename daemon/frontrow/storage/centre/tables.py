@@ -98,6 +98,9 @@ contacts = Table(
     Column("form", Words),
     Index("contacts_of_identity", "kind", "key", "at"),
 )
+_held = sa.or_(contacts.c.sealed.is_not(None), contacts.c.masked.is_not(None))
+# This one and its like have what is personal and still there, by its age: what retention looks for.
+Index("contacts_held", contacts.c.at, sqlite_where=_held, postgresql_where=_held)
 
 consents = Table(
     "consents",
@@ -143,6 +146,9 @@ raw_leads = Table(
     Index("raw_leads_of_store", "store", "decided_at"),
     Index("raw_leads_of_room", "room", "decided_at"),
 )
+_named, _worded = raw_leads.c.name.is_not(None), raw_leads.c.words.is_not(None)
+Index("raw_leads_named", raw_leads.c.decided_at, sqlite_where=_named, postgresql_where=_named)
+Index("raw_leads_worded", raw_leads.c.decided_at, sqlite_where=_worded, postgresql_where=_worded)
 
 leads = Table(
     "leads",
@@ -281,6 +287,8 @@ timeline = Table(
 )
 _paid = timeline.c.kind == sa.literal_column("'order_paid'")
 Index("orders_of_lead", timeline.c.lead, timeline.c.at, sqlite_where=_paid, postgresql_where=_paid)
+_noted = timeline.c.note.is_not(None)
+Index("timeline_noted", timeline.c.at, sqlite_where=_noted, postgresql_where=_noted)
 
 accesses = Table(
     "accesses",
