@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from frontrow.core.alerts import LeadFeedback
 from frontrow.core.centre.assignment import Conditions, Rule
 from frontrow.core.centre.book import CleanTask, Contact, LeadRow, RawLead
 from tests.support.centre import MINUTE, START, Scene, a_policy, place
@@ -346,3 +347,25 @@ def test_an_outcome_lifts_quality_and_never_lowers_it_but_to_nothing() -> None:
     other = followed(scene, "other", 6 * MINUTE, "wang")
     gone = scene.act("lead_outcome", other, 7 * MINUTE, seller="wang", outcome="empty_number")
     assert (levels, sold.quality, gone.quality) == ([1, 4, 4], 5, 0)
+
+
+def test_an_outcome_is_for_every_form_of_feiyu_that_went_into_the_lead_and_for_no_other() -> None:
+    """Two forms of one number are one lead, and 飞鱼 has two; what the same customer does in a room is not theirs."""
+    scene = Scene()
+    lead = scene.form("clue:7001", "1")
+    assert scene.form("clue:7002", "1", MINUTE).lead == lead.lead, "the younger one was merged into it"
+    scene.form("w", "1", 2 * MINUTE)
+    other = scene.hot("x", 2 * MINUTE)
+    scene.act("lead_claim", lead, 3 * MINUTE, seller="li")
+    scene.act("lead_claim", other, 3 * MINUTE, seller="li")
+    scene.act("lead_outcome", other, 4 * MINUTE, seller="li", outcome="interested")
+    scene.act("lead_outcome", lead, 5 * MINUTE, seller="li", outcome="interested")
+    scene.act("lead_outcome", lead, 6 * MINUTE, seller="li", outcome="no_answer")
+    told = [each for each in scene.told if each.feedback is not None]
+    assert [(each.at - START, each.feedback) for each in told] == [
+        (at * MINUTE, LeadFeedback(clue=clue, outcome=outcome, state=state))
+        for at, outcome, state in ((5, "interested", "194"), (6, "no_answer", None))
+        for clue in ("7001", "7002")
+    ]
+    assert len({each.key for each in told}) == 4
+    assert {each.purpose for each in told} == {"feedback"} and {each.to for each in told} == {None}

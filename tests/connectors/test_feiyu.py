@@ -5,15 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from frontrow.core.errors import FeedError, FeedRefused
 from frontrow.core.events import RoomRef
 from frontrow_connectors.contract import FeedContext, FeedState, ForgetfulPosition
 from frontrow_connectors.feiyu import FeiyuFeed, FeiyuOptions
-from frontrow_connectors.feiyu.client import write_back
 from frontrow_connectors.feiyu.decoder import decode_clues, pull_message, signature
 from tests.support.clock import ManualClock
 from tests.support.feed_runs import eager, running, until
@@ -225,25 +222,3 @@ def test_a_time_that_is_none_is_the_arrival(made: Any) -> None:
     assert [event.at for event in batch.events] == [NOW_S * 1_000]
     assert batch.events[0].consent is None
     assert [each.index for each in batch.rejected] == [1, 2]
-
-
-async def test_a_state_is_written_back_signed() -> None:
-    async with (
-        scripted_server(Reply(200, b'{"status": 0, "msg": "ok"}')) as server,
-        httpx.AsyncClient() as http,
-    ):
-        options = FeiyuOptions(signature_key=KEY, access_token=TOKEN, api_url=server.url)
-        await write_back(http, options, clue="7", state=3, now=NOW_S * 1_000 + 5)
-        [request] = server.requests
-        assert request.path == "/crm/v2/openapi/clue/callback/"
-        assert request.headers["signature"] == signature(f"/crm/v2/openapi/clue/callback/ {NOW_S}", KEY)
-        assert msgspec.json.decode(request.body) == {
-            "source": 0,
-            "data": {"clue_id": "7", "clue_convert_state": 3},
-        }
-        server.otherwise = Reply(200, b'{"status": -1, "msg": "missing params"}')
-        with pytest.raises(FeedError):
-            await write_back(http, options, clue="7", state=3, now=NOW_S * 1_000)
-        server.otherwise = Reply(200, '{"status": -2, "msg": "签名错误"}'.encode())
-        with pytest.raises(FeedRefused):
-            await write_back(http, options, clue="7", state=3, now=NOW_S * 1_000)

@@ -17,7 +17,7 @@ from tests.support.http_server import Failure, Reply, ScriptedServer
 
 from frontrow.config.schema import SinkConfig
 from frontrow.config.shape import options_of
-from frontrow.core.alerts import Addressee
+from frontrow.core.alerts import Addressee, LeadFeedback
 from frontrow.core.errors import SinkBusy, SinkRefused
 from frontrow_connectors import sinks
 from frontrow_connectors.sinks.contract import Delivery, Sink, SinkContext, SinkKind
@@ -71,6 +71,11 @@ CASES: dict[str, Case] = {
         Reply(201, b'{"data":{"id":77}}'),
         receipt="77",
     ),
+    "feiyu": Case(
+        lambda url: {"api_url": url, "signature_key": SECRET, "access_token": SECRET, "timeout_s": 1.0},
+        Reply(200, b'{"status":"success"}'),
+        receipt="7001=285",
+    ),
     "apprise": Case(
         lambda url: {"url": f"{url.replace('http', 'json')}/{SECRET}?rto=0.3&cto=0.3"},
         Reply(200),
@@ -112,7 +117,10 @@ def opened(kind: SinkKind, server: ScriptedServer, context: SinkContext) -> Sink
 
 def delivery(kind: SinkKind, lead: str = "L42", **changes: Any) -> Delivery:
     """Return what such a sink is given: to one person where it tells one."""
-    directed = {"to": LEE, "purpose": "todo"} if kind.audience == "member" else {}
+    directed: dict[str, Any] = {"to": LEE, "purpose": "todo"} if kind.audience == "member" else {}
+    if kind.audience == "source":
+        told = LeadFeedback(clue="7001", outcome="won", state="285")
+        directed = {"purpose": "feedback", "feedback": told}
     return Delivery(f"test:{lead}", an_alert(lead, **(directed | changes)), 1)
 
 
@@ -189,7 +197,11 @@ async def test_a_lead_that_is_taken_comes_back_with_the_receivers_id(
     kind: SinkKind, sink: Sink, server: ScriptedServer
 ) -> None:
     assert await sink.deliver([delivery(kind)]) == CASES[kind.name].receipt
-    assert "小" in sent(server)
+    # Where a lead came from it is known by its id there, and its name is no news.
+    assert ("小" in sent(server), "7001" in sent(server)) == (
+        kind.audience != "source",
+        kind.audience == "source",
+    )
     await sink.close()
     await sink.close()
 
@@ -230,9 +242,14 @@ async def test_what_is_meant_for_one_person_reaches_no_other(
         case "program":
             await sink.deliver([directed])
             await sink.deliver([public])
+        case "source":
+            for each in (directed, public):
+                with pytest.raises(SinkRefused, match="nothing else"):
+                    await sink.deliver([each])
+            assert server.requests == []
 
 
-@kinds(lambda kind: kind.audience != "group")  # a group is not told of what has an addressee
+@kinds(lambda kind: kind.audience in ("member", "program"))  # a group is not told of what has an addressee
 async def test_a_sellers_number_goes_to_nobody_but_who_sends_to_it(
     kind: SinkKind, sink: Sink, server: ScriptedServer
 ) -> None:
@@ -247,7 +264,7 @@ async def test_a_viewers_number_that_slipped_through_is_masked(
     assert not re.search("139 ?1234 ?5678", sent(server))
 
 
-@kinds(lambda kind: keeps("language")(kind) and kind.audience != "program")  # programs read codes
+@kinds(lambda kind: keeps("language")(kind) and kind.audience in ("group", "member"))  # programs read codes
 async def test_people_read_it_in_the_configured_language(
     kind: SinkKind, server: ScriptedServer, context: SinkContext
 ) -> None:

@@ -146,4 +146,5 @@ def test_the_registry_knows_the_sinks_by_name_and_their_limits() -> None:
         "sms": (None, None, 5, 1),
         "webhook": (None, None, None, 1),
         "crm": (None, None, None, 1),
+        "feiyu": (None, None, None, 1),
     }

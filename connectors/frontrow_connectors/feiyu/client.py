@@ -1,4 +1,4 @@
-"""Asks 飞鱼 CRM for leads: windows that overlap, by pages, each lead once; and writes states back."""
+"""Asks 飞鱼 CRM for leads: windows that overlap, by pages, each lead once."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -12,22 +12,20 @@ from frontrow_connectors.canonical import count_rejected
 from frontrow_connectors.connections import ask
 from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus
 from frontrow_connectors.feiyu.decoder import (
-    CALLBACK_PATH,
     PULL_PATH,
-    callback_message,
+    Refusal,
     clue_id,
     created_s,
     decode_clues,
     pull_message,
-    signature,
+    refusal_of,
+    signed_headers,
 )
 from frontrow_connectors.feiyu.options import FeiyuOptions
 from frontrow_connectors.reconnect import keep_connected
 
 MAX_WINDOW_S = 7 * 86_400  # of one question: community clients keep to a week
 MAX_PAGES = 1_000  # of one window: 100,000 leads a week
-# What an answer that is no success says, in lower case, where a person must act.
-_KEYS_WORDS = ("sign", "token", "auth", "签名", "密钥", "权限", "令牌")
 
 
 class FeiyuFeed:
@@ -102,7 +100,12 @@ class FeiyuFeed:
             "page": str(page),
             "page_size": str(self._options.page_size),
         }
-        headers = _headers(self._options, pull_message(start_s, end_s, now_s), now_s)
+        headers = signed_headers(
+            pull_message(start_s, end_s, now_s),
+            self._options.signature_key,
+            self._options.access_token,
+            now_s,
+        )
         answer = await ask(http, self._options.api_url.rstrip("/") + PULL_PATH, query=query, headers=headers)
         _check(answer)
         clues, count = answer.get("data") or [], answer.get("count")
@@ -118,41 +121,15 @@ class FeiyuFeed:
         self._stored = {id: made_s for id, made_s in self._stored.items() if made_s >= before_s}
 
 
-async def write_back(
-    http: httpx.AsyncClient, options: FeiyuOptions, *, clue: str, state: int, now: int
-) -> None:
-    """Tell 飞鱼 what became of a lead: ``clue`` is its id there, ``state`` one of 飞鱼's, ``now`` UTC milliseconds.
-
-    Saying the same again changes nothing there.
-
-    Raises:
-        FeedError: Not now.
-        FeedRefused: The keys, or the address, are wrong.
-    """
-    now_s = now // 1_000
-    body = {"source": 0, "data": {"clue_id": clue, "clue_convert_state": state}}
-    headers = _headers(options, callback_message(now_s), now_s) | {"Content-Type": "application/json"}
-    url = options.api_url.rstrip("/") + CALLBACK_PATH
-    _check(await ask(http, url, content=msgspec.json.encode(body), headers=headers))
-
-
-def _headers(options: FeiyuOptions, message: str, now_s: int) -> dict[str, str]:
-    return {
-        "Signature": signature(message, options.signature_key),
-        "Timestamp": str(now_s),
-        "Access-Token": options.access_token,
-    }
-
-
 def _check(answer: dict[str, Any]) -> None:
     """Return if an answer is a success; its own words are not repeated, since nobody bounds what is in them."""
-    status = answer.get("status")
-    if status == "success" or (status == 0 and status is not False):
-        return
-    said = str(answer.get("msg", answer.get("message", "")))[:200].lower()
-    if any(word in said for word in _KEYS_WORDS):
-        raise FeedRefused("Feiyu refuses the key or the token")
-    raise FeedError("Feiyu answered that it failed")
+    match refusal_of(answer):
+        case Refusal.KEYS:
+            raise FeedRefused("Feiyu refuses the key or the token")
+        case Refusal.OTHER:
+            raise FeedError("Feiyu answered that it failed")
+        case None:
+            return
 
 
 def _has_id(clue: Any) -> bool:

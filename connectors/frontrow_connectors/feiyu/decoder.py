@@ -6,8 +6,11 @@ Sources: the documentation that 飞鱼 gives to its customers, as community clie
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any
 
+from frontrow.core.alerts import CLUE
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import EARLIEST_MS, MAX_NAME, Batch, Event, Rejected, RoomRef, convert_event
 
@@ -21,6 +24,15 @@ _FIELDS = {
 }  # fmt: skip
 _CAMPAIGNS = ("promotion_name", "ad_name", "ad_plan_name")  # by the generation of the advertising platform
 _IDS = ("clue_id", "id")
+# What an answer that is no success says, in lower case, where a person must act.
+_KEYS_WORDS = ("sign", "token", "auth", "签名", "密钥", "权限", "令牌")
+
+
+class Refusal(Enum):
+    """Why an answer is no success."""
+
+    KEYS = auto()  # the key or the token is wrong
+    OTHER = auto()
 
 
 def signature(message: str, key: str) -> str:
@@ -37,6 +49,20 @@ def pull_message(start_s: int, end_s: int, now_s: int) -> str:
 def callback_message(now_s: int) -> str:
     """Return what is signed of a state that is written back."""
     return f"{CALLBACK_PATH} {now_s}"
+
+
+def signed_headers(message: str, key: str, token: str, now_s: int) -> dict[str, str]:
+    """Return the headers that a request is known by."""
+    return {"Signature": signature(message, key), "Timestamp": str(now_s), "Access-Token": token}
+
+
+def refusal_of(answer: Mapping[str, Any]) -> Refusal | None:
+    """Return why an answer is no success; None: it is one."""
+    status = answer.get("status")
+    if status == "success" or (status == 0 and status is not False):
+        return None
+    said = str(answer.get("msg", answer.get("message", "")))[:200].lower()
+    return Refusal.KEYS if any(word in said for word in _KEYS_WORDS) else Refusal.OTHER
 
 
 def clue_id(clue: Any) -> str:
@@ -76,7 +102,7 @@ def decode_clues(
 
 
 def _decode(clue: Any, room: RoomRef, now: int, form: str, consent_text: str, channel: str) -> Event:
-    key = f"clue:{clue_id(clue)}"
+    key = f"{CLUE}{clue_id(clue)}"
     created = created_s(clue)
     at = now if created is None or created * 1_000 < EARLIEST_MS else min(now, created * 1_000)
     event: dict[str, Any] = {

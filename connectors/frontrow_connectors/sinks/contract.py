@@ -16,8 +16,9 @@ from frontrow.core.ports import Clock, Sink
 
 __all__ = ["Audience", "Delivery", "Sink", "SinkContext", "SinkKind", "check_group"]
 
-Audience = Literal["group", "member", "program"]
-"""Who reads: a group of people, the one person whom an alert is addressed to, or a program that takes everything."""
+Audience = Literal["group", "member", "program", "source"]
+"""Who reads: a group of people, the one person whom an alert is addressed to, a program that takes everything, or the platform that a lead
+came from, which hears what became of it (``feedback``) and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,18 @@ from frontrow_connectors.sinks.cards import (
     room_link,
 )
 
-_ONLY_WHERE_KNOWN = ("event", "to", "at", "due_at", "region", "quality", "holder", "cause", "touch")
+_ONLY_WHERE_KNOWN = (
+    "event",
+    "to",
+    "at",
+    "due_at",
+    "region",
+    "quality",
+    "holder",
+    "cause",
+    "touch",
+    "feedback",
+)
 
 
 def told(alert: LeadAlert, *, base_url: str) -> dict[str, Any]:

@@ -285,10 +285,10 @@ class Daemon:
             rooms={(room.platform, room.room): room for room in rooms.values()},
             preparer=preparer,
             routes=[
-                # A new lead has no addressee yet; whoever gives it one tells them.
+                # A new lead has no addressee yet; whoever gives it one tells them. Where it came from hears what became of it.
                 Route(sink.id, frozenset(sink.rooms))
                 for sink in sinks
-                if SINKS[sink.kind].audience != "member"
+                if SINKS[sink.kind].audience in ("group", "program")
             ],
             observer=observer,
             on_durable=on_durable,

@@ -175,6 +175,7 @@ class LeadCentre:
         self._desk: Desk | None = None
         self._members = [sink for sink in sinks if SINKS[sink.kind].audience == "member"]
         self._programs = [sink for sink in sinks if SINKS[sink.kind].audience == "program" and sink.lifecycle]
+        self._sources = [sink for sink in sinks if SINKS[sink.kind].audience == "source"]
         self._touch_sinks: dict[TouchChannel, list[str]] = touch_sinks(config)
         self._rooms = rooms
         self._store = store
@@ -381,7 +382,9 @@ class LeadCentre:
                     for sink in self._touch_sinks[each.touch.channel]
                 ]
                 continue
-            sinks = self._programs if each.to is None else self._members
+            sinks = self._members if each.to is not None else self._programs
+            if each.feedback is not None:
+                sinks = self._sources
             row = book.lead(each.lead) if sinks else None
             if row is None:
                 continue
@@ -396,15 +399,16 @@ class LeadCentre:
         return found
 
     def _alert(self, book: SqlBook, centre: Centre, row: LeadRow, told: Told) -> LeadAlert:
-        raw = book.raw(row.raw)
+        raw = book.raw(told.raw or row.raw)
         assert raw is not None  # a lead has the raw lead that began it
-        room = self._rooms.get((row.platform, row.room))
+        platform, of_room = (raw.platform, raw.room) if told.raw else (row.platform, row.room)
+        room = self._rooms.get((platform, of_room))
         reasons = msgspec.convert(raw.reasons, list[Reason])
         return LeadAlert(
             lead=row.lead,
-            platform=row.platform,
-            room=row.room,
-            room_id=room.id if room else row.room,
+            platform=platform,
+            room=of_room,
+            room_id=room.id if room else of_room,
             room_title=room.title if room else "",
             session=raw.session or "",
             viewer=raw.viewer,
@@ -434,6 +438,7 @@ class LeadCentre:
                 text=told.touch.text,
                 customer=told.touch.customer,
             ),
+            feedback=told.feedback,
         )
 
     async def reach(self, lead: str) -> Reached | None:

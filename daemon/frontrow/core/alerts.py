@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-Purpose = Literal["lead", "todo", "nudge", "escalation", "approval", "touch"]
+Purpose = Literal["lead", "todo", "nudge", "escalation", "approval", "touch", "feedback"]
+CLUE = "clue:"  # what a viewer's id begins with who is a lead of 飞鱼, whose own id follows
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -54,6 +55,15 @@ class CustomerTouch(Struct, frozen=True, omit_defaults=True):
     reach: dict[str, list[str]] | None = None
 
 
+class LeadFeedback(Struct, frozen=True, omit_defaults=True):
+    """What the platform that a lead came from is to hear: ``clue`` is the lead's id there, ``outcome`` what became of it, ``state`` what that is
+    there by the trade's pack, None: it says nothing."""
+
+    clue: str
+    outcome: str
+    state: str | None = None
+
+
 class LeadAlert(Struct, frozen=True):
     """A lead as it goes out: the name masked, numbers masked, reasons as aggregates, never raw events.
 
@@ -64,7 +74,7 @@ class LeadAlert(Struct, frozen=True):
     ``nudge`` before the deadline, an ``escalation`` behind it, or an ``approval`` that is waited for. ``event`` names for
     programs what has happened ("won", "assigned" …) where the purpose does not; ``at`` is when it was decided that this
     be told, and ``due_at`` the deadline (UTC ms). ``holder`` is the seller whom an escalation or an approval is about,
-    ``cause`` the code of why a deadline passed. A ``touch`` is to the customer, and no seller is told. ``region`` is a place in words, ``quality`` Q0 to Q5.
+    ``cause`` the code of why a deadline passed. A ``touch`` is to the customer, and no seller is told. A ``feedback`` is for the platform that the lead came from. ``region`` is a place in words, ``quality`` Q0 to Q5.
     """
 
     lead: str
@@ -93,6 +103,7 @@ class LeadAlert(Struct, frozen=True):
     holder: str | None = None
     cause: str | None = None
     touch: CustomerTouch | None = None
+    feedback: LeadFeedback | None = None
 
 
 _EVENTS: dict[Purpose, str] = {
@@ -101,6 +112,7 @@ _EVENTS: dict[Purpose, str] = {
     "escalation": "breached",
     "approval": "approval_asked",
     "touch": "touch_due",
+    "feedback": "outcome",
 }
 
 

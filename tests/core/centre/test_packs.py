@@ -273,17 +273,14 @@ def test_a_trade_that_is_not_shipped_needs_a_file_and_no_code(tmp_path: Path) ->
 # ---- platforms
 
 
-def test_platforms_are_told_in_their_own_words_and_understood_in_them() -> None:
+def test_platforms_are_told_in_their_own_words() -> None:
     told = COMMERCE.feedback_of("empty_number", "tencent_ads")
     assert told is not None
     assert (told.state, told.reason) == ("LEADS_CONVERT_STATUS_DEPRECATED", "LEADS_INEFFECT_REASON_EMPTY")
-    assert COMMERCE.outcome_of("tencent_ads", told.state, told.reason) == "empty_number"
-    assert COMMERCE.outcome_of("tencent_ads", "LEADS_CONVERT_STATUS_TRANS_COMPLETED") == "won"
-    assert COMMERCE.outcome_of("tencent_ads", told.state, "LEADS_INEFFECT_REASON_REGION_MISMATCHED") is None
     assert COMMERCE.feedback_of("no_answer", "tencent_ads") is None
     visit = AUTO.feedback_of("drive_done", "oceanengine")
     assert visit is not None
-    assert (visit.state, AUTO.outcome_of("oceanengine", "527")) == ("527", "drive_done")
+    assert visit.state == "527"
     assert set(FEEDBACK_STATES) == set(FEEDBACK_REASONS) == set(get_args(FeedbackPlatform))
 
 

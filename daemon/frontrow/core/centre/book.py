@@ -8,6 +8,7 @@ for those who read and are never decided by: they may be destroyed.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from frontrow.core.alerts import LeadFeedback
 from frontrow.core.centre.ability import Cell
 from frontrow.core.centre.nurture import Touch
 
@@ -206,7 +207,7 @@ class Told:
 
     key: str
     to: str | None
-    purpose: str  # "lead" | "todo" | "nudge" | "escalation" | "approval" | "touch"
+    purpose: str  # as an alert's
     lead: str
     at: int
     due_at: int | None = None
@@ -215,6 +216,10 @@ class Told:
     cause: str | None = None
     through: tuple[str, ...] = ("todo",)
     touch: Touch | None = None  # of nurture: what the customer is to get
+    feedback: LeadFeedback | None = (
+        None  # for the platform that ``raw``, one of the lead's raw leads, came from
+    )
+    raw: str | None = None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from frontrow.core.alerts import CLUE, LeadFeedback
 from frontrow.core.centre import ability, costs, milestones, nursing, queue
 from frontrow.core.centre import identities as ids
 from frontrow.core.centre.assignment import Decision, decide
@@ -1160,6 +1161,7 @@ class Centre:
         self._take_outcome(row, event)
         if event.kind == "lead_outcome":
             self._queue.doubt(row, at)
+            self._feed_back(row, act.outcome, at)
         self._changed(row)
 
     def _bring_home(self, row: LeadRow, act: Act, at: int) -> LeadRow | Refusal:
@@ -1223,6 +1225,24 @@ class Centre:
         row.points = min(100, max(0, row.points + outcome.points))
         row.churn_risk = min(100, max(0, row.churn_risk + outcome.churn_risk))
         self._settle_quality(row)
+
+    def _feed_back(self, row: LeadRow, outcome: str | None, at: int) -> None:
+        """Let the platforms that a lead came from hear what became of it: those that have an id of their own for it."""
+        if outcome is None:
+            return
+        known = self.policy.pack.feedback_of(outcome, "oceanengine")
+        along = {row.lead, *(each.lead for each in self._book.merged_into(row.lead))}
+        clues = {
+            raw.viewer: raw.raw
+            for raw in self._book.raws_of(row.customer)
+            if raw.lead in along and raw.viewer.startswith(CLUE)
+        }
+        for viewer, raw in sorted(clues.items()):
+            told = LeadFeedback(
+                clue=viewer.removeprefix(CLUE), outcome=outcome, state=None if known is None else known.state
+            )
+            key = f"{row.lead}.{row.entries}.feedback.{told.clue}"
+            self._told.append(Told(key, None, "feedback", row.lead, at, feedback=told, raw=raw))
 
     def _on_assign(self, event: Event, at: int) -> None:
         row = self._row(event)
@@ -1483,7 +1503,9 @@ class Centre:
         for row in [] if identity is None or outcome is None else self._book.leads_of(identity.customer):
             if row.status == "following":  # what nobody follows stays open: it is still a customer to welcome
                 act = Act(kind="outcome", at=at, by="order", outcome=outcome)
-                self._do(row, act, at, "lead_outcome", actor="order", data={"outcome": outcome})
+                done = self._do(row, act, at, "lead_outcome", actor="order", data={"outcome": outcome})
+                if not isinstance(done, Refusal):
+                    self._feed_back(row, outcome, at)
 
     def _on_refund(self, event: Event, at: int) -> None:
         identity = None

@@ -269,12 +269,6 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
             (each for each in self.feedback if (each.outcome, each.platform) == (outcome, platform)), None
         )
 
-    def outcome_of(self, platform: FeedbackPlatform, state: str, reason: str | None = None) -> str | None:
-        """Return the outcome that a platform's state means here: the first that is told with it; None: the pack says none."""
-        told = [each for each in self.feedback if each.platform == platform and each.state == state]
-        exact = [each for each in told if each.reason == reason]
-        return next((each.outcome for each in exact or ([] if reason else told)), None)
-
     @cached_property
     def _outcomes(self) -> dict[str, Outcome]:
         return {each.code: each for each in self.outcomes}
