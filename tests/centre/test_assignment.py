@@ -162,6 +162,25 @@ def test_who_is_rejected_is_not_told_and_the_next_is_proposed() -> None:
     assert people_told(scene) == [("chen", "approval")] * 2
 
 
+def test_whoever_was_rejected_is_not_proposed_again() -> None:
+    """A manager said no to both for this lead; only when it begins again may they be asked about them again."""
+    scene = by_team(ASKING)
+    lead = scene.hot("v")
+    offered = [lead.offered_to]
+    for at in (1, 2):
+        lead = scene.act("lead_approve", lead, at * MINUTE, data={"by": "chen", "decision": "reject"})
+        offered.append(lead.offered_to)
+    assert (offered, lead.awaits_approval, lead.team) == (["li", "wang", None], False, "hz-a")
+    claimed = scene.act("lead_claim", lead, 3 * MINUTE, seller="li")
+    assert claimed.owner == "li", "who takes it from the queue themselves is not proposed"
+    released = scene.act("lead_release", claimed, 4 * MINUTE, seller="li")
+    assert (released.offered_to, released.holder) == (None, None), "nor is anybody when it comes back"
+    scene.act("lead_claim", lead, 5 * MINUTE, seller="wang")
+    scene.act("lead_outcome", lead, 6 * MINUTE, seller="wang", outcome="won")
+    again = scene.hot("v", 7 * MINUTE, session="s2")
+    assert (again.lead, again.cycle, again.awaits_approval) == (lead.lead, 2, True)
+
+
 def test_a_manager_who_does_not_answer_is_asked_again_and_the_promise_breaks_in_their_name() -> None:
     scene = by_team(ASKING)
     lead = scene.hot("v")

@@ -1042,7 +1042,7 @@ class Centre:
     ) -> None:
         """Give a lead to somebody, or to a team or a pool where nobody can have it now."""
         if decision is None:
-            decision = self._decide(self._facts_of_row(row), at, without)
+            decision = self._decide(self._facts_of_row(row), at, {*without, *self._rejected(row)})
         seller = decision.seller
         if prefer is not None and self._can_have(prefer, row.store, at):
             seller = prefer
@@ -1070,6 +1070,16 @@ class Centre:
                 self._tell(row, manager, "approval", at)
         elif seller is not None:
             self._tell(row, seller, "todo", at, through=decision.notify)
+
+    def _rejected(self, row: LeadRow) -> set[str]:
+        """Return for whom a manager has said no to a lead since it began, or began again: nobody asks them twice."""
+        found: set[str] = set()
+        for entry in self._book.entries(row.lead):
+            if entry.kind == "reactivated":
+                found.clear()
+            elif entry.kind == "lead_approve" and entry.data.get("decision") == "reject":
+                found |= {entry.data["seller"]} if "seller" in entry.data else set()
+        return found
 
     def _can_have(self, seller: str, store: str, at: int) -> bool:
         known = self.organisation.seller(seller, at)
@@ -1276,13 +1286,14 @@ class Centre:
         if act is None or isinstance(act, Refusal):
             raise EventInvalid("it cannot be read")
         rejected = row.offered_to
-        done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data={"decision": act.decision})
+        told = {"decision": act.decision, "seller": rejected if act.decision == "reject" else None}
+        done = self._do(row, act, at, event.kind, actor=act.by or CLOCK, data=told)
         if isinstance(done, Refusal):
             self._refuse(event, done)
         elif row.offered_to is not None:
             self._tell(row, row.offered_to, "todo", at, through=self._ways_of(row.rule))
         else:
-            self._dispatch(row, at, None, without=[] if rejected is None else [rejected])
+            self._dispatch(row, at, None)
 
     def _do(
         self,
