@@ -5,10 +5,12 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontrow.core.centre.book import LeadRow, Told, TouchRow
+from frontrow.core.centre.identities import Identity
 from frontrow.core.centre.nursing import SLICE_MS
 from frontrow.core.centre.nurture import (
     DAY_MS,
@@ -19,6 +21,7 @@ from frontrow.core.centre.nurture import (
     TouchRule,
 )
 from frontrow.core.centre.policy import RoomPlace, policy_data
+from frontrow.core.errors import DatabaseAway
 from frontrow.storage.centre.care import CareReads
 from tests.support.centre import START, STORE, Scene, a_policy
 
@@ -513,3 +516,41 @@ def test_a_rule_of_a_rooms_broadcasts_is_for_them_alone(live: Scene) -> None:
     begins(live, HOUR)
     live.pass_time(2 * HOUR)
     assert sent(live) == [("mine", HOUR)]
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda reads: reads.tasks(["queued"], limit=9),
+        lambda reads: reads.task("t"),
+        lambda reads: reads.link("l"),
+        lambda reads: reads.suggestions(0.9, limit=9),
+        lambda reads: reads.identities("C"),
+        lambda reads: reads.customer("C"),
+        lambda reads: reads.person(Identity("viewer:douyin", "v")),
+        lambda reads: reads.one_name(Identity("viewer:douyin", "v")),
+        lambda reads: reads.preview(a_policy(), START, after=0, limit=9),
+        lambda reads: reads.occasions(a_policy()),
+    ],
+)
+def test_a_connection_that_is_lost_is_a_database_that_is_away(
+    nursing: Nursing, ask: Callable[[CareReads], object], answered: int
+) -> None:
+    """Whoever asks is told to come again (503), also where the first question was still answered."""
+    scene, left = nursing(WELCOME), [answered]
+
+    def lost(*_: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise sa.exc.OperationalError("SELECT", {}, Exception("the connection was lost"))
+
+    reads = CareReads(scene.engine, STORE)
+    ask(reads)
+    sa.event.listen(scene.engine, "before_cursor_execute", lost)
+    try:
+        with pytest.raises(DatabaseAway):
+            for _ in range(2):
+                ask(reads)
+    finally:
+        sa.event.remove(scene.engine, "before_cursor_execute", lost)

@@ -13,6 +13,7 @@ from frontrow.core.centre.nurture import Occasion
 from frontrow.core.centre.policy import CentrePolicy
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import SqlBook, row_of, select_rows
+from frontrow.storage.centre.database import answering
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class WholePerson:
 
 
 class CareReads:
-    """Reads the database that the centre writes. Thread-safe."""
+    """Reads the database that the centre writes. Thread-safe. Every method raises DatabaseAway where it does not answer."""
 
     def __init__(self, engine: sa.Engine, store: bytes) -> None:
         self._engine = engine
@@ -57,7 +58,7 @@ class CareReads:
         query = select_rows(CleanTask, c.state.in_(list(states)))
         if after is not None:
             query = query.where(sa.tuple_(c.created_at, c.task) > sa.tuple_(*after))
-        with self._engine.connect() as db:
+        with self._reading() as db:
             found = [
                 row_of(CleanTask, row)
                 for row in db.execute(query.order_by(c.created_at, c.task).limit(limit))
@@ -71,13 +72,13 @@ class CareReads:
 
     def task(self, task: str) -> CleanTask | None:
         """Return a task, or None."""
-        with self._engine.connect() as db:
+        with self._reading() as db:
             row = db.execute(select_rows(CleanTask, tables.clean_tasks.c.task == task)).first()
         return None if row is None else row_of(CleanTask, row)
 
     def link(self, link: str) -> Link | None:
         """Return a link, also one that was taken away, or None."""
-        with self._engine.connect() as db:
+        with self._reading() as db:
             row = db.execute(select_rows(Link, tables.links.c.link == link)).first()
         return None if row is None else row_of(Link, row)
 
@@ -85,7 +86,7 @@ class CareReads:
         """Return links that stand and are not sure enough to join, the surest first."""
         c = tables.links.c
         query = select_rows(Link, c.confidence < below, c.unlinked_at.is_(None))
-        with self._engine.connect() as db:
+        with self._reading() as db:
             found = db.execute(query.order_by(c.confidence.desc(), c.at, c.link).limit(limit))
             return [row_of(Link, row) for row in found]
 
@@ -163,10 +164,16 @@ class CareReads:
             return occasions_of(book, policy.occasions)
 
     @contextlib.contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with answering(), self._engine.connect() as db:
+            yield db
+
+    @contextlib.contextmanager
     def _book(self) -> Iterator[SqlBook]:
-        book = SqlBook(self._engine, self._store)
-        book.begin(writes=False)
-        try:
-            yield book
-        finally:
-            book.roll_back()
+        with answering():
+            book = SqlBook(self._engine, self._store)
+            book.begin(writes=False)
+            try:
+                yield book
+            finally:
+                book.roll_back()

@@ -166,6 +166,15 @@ def engine_of(address: URL) -> Engine:
     return engine
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise DatabaseAway where the database does not answer what is asked within the block."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        raise DatabaseAway("the lead centre's database does not answer") from error
+
+
 def empty_wal(engine: Engine) -> bool:
     """Copy the WAL of a file of SQLite into the file and empty it, if nobody reads at this moment; else return False.
 

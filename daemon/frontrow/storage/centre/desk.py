@@ -20,6 +20,7 @@ from frontrow.core.centre.transfer import OpenLead, Plan, read_plan
 from frontrow.core.errors import DatabaseAway
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.book import row_of, select_rows
+from frontrow.storage.centre.database import answering
 
 _l = tables.leads.c
 _CHUNK = 500
@@ -164,11 +165,8 @@ class Desk:
         """Give a connection to read with, for a question of another module's."""
         if not self._is_open():
             raise DatabaseAway("the lead centre's database has not answered yet")
-        try:
-            with self._engine.connect() as db:
-                yield db
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-            raise DatabaseAway("the lead centre's database does not answer") from error
+        with answering(), self._engine.connect() as db:
+            yield db
 
     def _rows(self, kind: type[Any], query: sa.Select[Any]) -> list[Any]:
         with self.reading() as db:
