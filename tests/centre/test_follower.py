@@ -423,6 +423,43 @@ async def test_a_database_that_has_followed_what_was_taken_back_says_how_to_go_o
     assert "stop the daemon" in ANOTHER_HISTORY
 
 
+async def test_a_database_that_comes_back_with_another_history_is_not_followed_on(
+    tmp_path: Path, database: str, logged: list[dict[str, Any]]
+) -> None:
+    """As when the server's own backup was put back, or another one's, while it was away: to go on would mix two histories."""
+    path, clock = tmp_path / "store.db", ManualClock(START)
+    journal(path).close()
+    store = await StoreThread.open(path)
+    each = Following(store, database, clock)
+    await each.follower.open()
+    dies_in(each, "commit before", 2, _lose_the_database)
+    task = asyncio.create_task(each.follower.run())
+    await clock.until_sleeping()
+    assert str(each.follower.state) == "away"
+    engine = open_database(database)
+    with engine.begin() as db:
+        whole = db.execute(sa.select(tables.position)).one()
+        db.execute(sa.update(tables.position).values(mark=bytes(len(whole.mark))))
+    for _ in range(2):
+        await clock.advance(RETRY_S)
+        await clock.until_sleeping()
+    assert (str(each.follower.state), each.observer.failures) == ("failing", 3)
+    refused = [line for line in logged if line["event"] == "centre_refused"]
+    assert [line["reason"] for line in refused] == [ANOTHER_HISTORY], "once"
+    with engine.begin() as db:
+        assert db.execute(sa.select(tables.position.c.seq)).scalar() == whole.seq, "nothing was applied"
+        db.execute(sa.update(tables.position).values(mark=whole.mark))
+    engine.dispose()
+    await clock.advance(RETRY_S)
+    await caught_up(each)
+    await settle()
+    assert str(each.follower.state) == "ok"
+    task.cancel()
+    await asyncio.wait([task])
+    await each.follower.close()
+    await store.close()
+
+
 # ---------------------------------------------------------------------- frontrow centre rebuild
 
 
