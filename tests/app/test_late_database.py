@@ -11,13 +11,16 @@ import structlog.testing
 import websockets
 
 from frontrow.app import centre as follower
+from frontrow.app import erasing
 from frontrow.app.centre_doctor import look_at_centre
 from frontrow.app.parts import load_config
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.runtime.access import Role
 from frontrow.storage.centre.database import open_database
+from frontrow.storage.doctor import examine
 from tests.app.test_daemon import hot, next_message
 from tests.app.test_desk import ORGANISATION, Person
+from tests.app.test_erasing import erased_by
 from tests.support.daemons import Running, running, write_config
 from tests.support.postgres import Postgres, needs_postgres
 
@@ -146,3 +149,45 @@ async def test_a_database_of_a_newer_frontrow_is_an_error_at_the_start_and_loud_
             await until(daemon, "ok")
             assert await Person(daemon, "li").first_lead()
     assert [each["event"] for each in logs].count("centre_refused") == 1
+
+
+async def test_an_erasure_that_the_database_was_away_for_is_finished_when_it_is_back(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys are gone and the journal is clean meanwhile; nobody has to start the daemon again, or to ask twice."""
+    begin = erasing._begin
+    monkeypatch.setattr(erasing, "CENTRE_AGAIN_S", 0.05)
+
+    def begin_and_lose_the_database(vault: Any, wish: Any) -> int:
+        keys: int = begin(vault, wish)
+        server.stop()
+        return keys
+
+    monkeypatch.setattr(erasing, "_begin", begin_and_lose_the_database)
+    await asyncio.to_thread(server.start)
+    path = config(tmp_path, server.url("leads"))
+    with structlog.testing.capture_logs() as logs:
+        async with running(path) as daemon:
+            li, admin = Person(daemon, "li"), Person(daemon, None, Role.ADMIN)
+            await daemon.ingest(hot(viewer="v1"))
+            lead = await li.first_lead()
+            await li.do(lead, "note", note="想要三件")
+            asked = {"platform": "test", "viewer": "v1", "reason": "asked"}
+            done = await admin.post("/api/v1/persons/erase", **asked)
+            assert done.status_code == 200, done.text
+            async with asyncio.timeout(20):
+                while "erasure_waits" not in [each["event"] for each in logs]:
+                    await asyncio.sleep(0.02)
+            assert "person_erased" not in [each["event"] for each in logs]
+            assert await state(daemon) == "away"
+            refused = await admin.post("/api/v1/persons/erase", **asked | {"viewer": "v2"})
+            assert refused.status_code == 503, "who else they are is not known now"
+            assert "erasure" in " ".join(examine(daemon.store).lines())
+            await asyncio.to_thread(server.start)
+            await erased_by(daemon)
+            assert (await li.get(f"/api/v1/leads/{lead}")).json()["name"] is None
+    told = [each["event"] for each in logs]
+    assert (told.count("erasure_waits"), told.count("person_erased")) == (1, 1)
+    with psycopg.connect(server.url("leads")) as db:
+        found = db.execute("SELECT count(*) FROM timeline WHERE note IS NOT NULL").fetchone()
+    assert found == (0,)

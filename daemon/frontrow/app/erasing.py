@@ -21,7 +21,7 @@ from frontrow.core.centre.erasing import KIND, LEAD, Erasure, erase_event
 from frontrow.core.centre.identities import PHONE, Identity, identity_of, viewer_identity
 from frontrow.core.centre.sealing import answers_of
 from frontrow.core.engine import Engine
-from frontrow.core.errors import CommitFailed, FrontrowError
+from frontrow.core.errors import CommitFailed, DatabaseAway, FrontrowError
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock, Intake
@@ -37,6 +37,7 @@ from frontrow.storage.vault import Vault, path_beside
 FEED = "privacy"  # the name under which the event comes in
 FRAMES_A_STEP = 32  # some 10 ms of the store's thread where nothing is found
 ALERTS_A_STEP = 512
+CENTRE_AGAIN_S = 10.0  # between two looks at whether the lead centre's database is back
 PAUSE_S = 0.02  # between two steps, so that commits do not wait for more than one
 WAL_TRIES, WAL_PAUSE_S = 20, 0.5
 REASON = "the person was erased"  # of alerts that were not sent yet
@@ -126,6 +127,9 @@ class Erasing:
         self._told: set[str] = set()
         self._telling = asyncio.Lock()
         self._asked = asyncio.Event()
+        # What is finished but for the lead centre's database: how many frames and alerts were changed.
+        self._in_centre: dict[str, tuple[int, int]] = {}
+        self._waits = False  # for that database, as was logged
 
     def follow(
         self,
@@ -162,6 +166,8 @@ class Erasing:
         while True:
             self._asked.clear()
             for wish in await asyncio.to_thread(_under_way, self._vault):
+                if wish.id in self._in_centre:
+                    continue
                 try:
                     await self._finish(wish)
                 except CommitFailed:
@@ -169,7 +175,10 @@ class Erasing:
                 except FrontrowError as failed:
                     # It is under way still: the next start tries again, and so does the next erasure.
                     log.error("erasure_not_finished", erasure=wish.id, reason=str(failed))
-            await self._asked.wait()
+            if await self._finished_in_centre():
+                await self._asked.wait()
+            else:
+                await self._clock.sleep(CENTRE_AGAIN_S)
 
     async def _finish(self, wish: Wish) -> None:
         await self._tell(wish)
@@ -182,10 +191,24 @@ class Erasing:
             await self._clock.sleep(PAUSE_S)
         await self._keeper.replace_all(self._engine, self._people, self._when_settled)
         await self._until_empty(lambda: self._store.call(store.empty_wal))
-        if self._centre_forgets is not None:
-            await self._until_empty(self._centre_forgets)
-        await asyncio.to_thread(self._vault.end_erasure, wish.id)
-        log.info("person_erased", erasure=wish.id, frames=changed[0], alerts=changed[1])
+        self._in_centre[wish.id] = changed
+
+    async def _finished_in_centre(self) -> bool:
+        """End the erasures of which only the lead centre's database is left, once it has forgotten; False: it is away, and they are under way."""
+        try:
+            if self._in_centre and self._centre_forgets is not None:
+                await self._until_empty(self._centre_forgets)
+        except DatabaseAway as away:
+            if not self._waits:
+                log.warning("erasure_waits", erasures=len(self._in_centre), reason=str(away))
+            self._waits = True
+            return False
+        self._waits = False
+        for id, (frames, alerts) in list(self._in_centre.items()):
+            await asyncio.to_thread(self._vault.end_erasure, id)
+            del self._in_centre[id]
+            log.info("person_erased", erasure=id, frames=frames, alerts=alerts)
+        return True
 
     async def _until_empty(self, emptied: Callable[[], Awaitable[bool]]) -> None:
         for _ in range(WAL_TRIES):
