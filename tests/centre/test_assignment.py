@@ -4,8 +4,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from frontrow.core.centre.assignment import Conditions, Rule
+from frontrow.core.centre.book import TurnRow
 from frontrow.core.centre.organisation import Absence, OrgChange, Seller, Shift, Unit, change_data
 from tests.support.centre import MINUTE, ORGANISATION, START, Scene, a_policy, place
 
@@ -268,3 +270,27 @@ def test_who_is_told_after_an_approval_is_told_as_the_rule_says() -> None:
         ("chen", "approval", ("todo",)),
         ("li", "todo", ("todo", "sms")),
     ]
+
+
+def test_an_assignment_writes_the_turns_of_its_rule_alone() -> None:
+    """Of three hundred rules each lead would rewrite all the others' turns, and what there ever was of them."""
+    scene = by_team(
+        Rule(name="one", team="hz-a", when=Conditions(rooms=("r1",))),
+        Rule(name="two", team="sh-a", when=Conditions(rooms=("r2",))),
+    )
+    scene.hot("a", room="r1")
+    scene.hot("b", 1, room="r2")
+    written: list[Any] = []
+
+    def executed(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "turns" in statement and not statement.startswith("SELECT"):
+            written.append(parameters)
+
+    sa.event.listen(scene.engine, "before_cursor_execute", executed)
+    before = {row.rotation: row.body["turn"] for row in scene.rows(TurnRow)}
+    scene.hot("c", 2, room="r2")
+    after = {row.rotation: row.body["turn"] for row in scene.rows(TurnRow)}
+    assert len(after) == 2 and {name for name in after if after[name] != before[name]} == {
+        "round_robin/team/sh-a"
+    }
+    assert len(written) == 1 and "sh-a" in str(written) and "hz-a" not in str(written)

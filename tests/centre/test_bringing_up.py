@@ -13,6 +13,24 @@ from frontrow.storage.centre.book import row_of, select_rows
 from frontrow.storage.centre.database import MIGRATIONS, address_of, engine_of, open_database
 from tests.support.centre import START, a_lead
 
+
+def test_whose_turn_it_was_it_is_when_each_rule_has_a_row_of_its_own(empty_database: str) -> None:
+    engine = at_version(empty_database, "0007")
+    rotations = {
+        "round_robin/team/a": {"turn": 3, "last": {"li": 3, "wang": 2}},
+        "weighted/rule/x": {"turn": 1, "last": {"li": 1}, "credits": {"li": -5}},
+    }
+    with engine.begin() as db:
+        old = {"name": "turns", "value": {"day": 7, "rotations": rotations}}
+        db.execute(sa.insert(tables.states), old)
+    engine.dispose()
+    engine = open_database(empty_database)
+    with engine.connect() as db:
+        assert {row.rotation: row.body for row in db.execute(sa.select(tables.turns))} == rotations
+        assert db.execute(sa.select(tables.states.c.value)).scalar() == {"day": 7}
+    engine.dispose()
+
+
 NEW = ("had_at", "contacted", "answered", "taken_back")
 ENTRIES = [
     Entry("U1", 1, START, "made", "clock", {}),

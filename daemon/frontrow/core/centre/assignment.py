@@ -126,13 +126,19 @@ class State(Struct, kw_only=True, omit_defaults=True):
 
     ``open`` is how many open leads each seller has, ``abilities`` the lower bound of each whose ability is known
     (:func:`frontrow.core.centre.ability.lower_bounds`), ``rotations`` whose turn it is. ``day`` is the last one (of 1970) on which those
-    who had left were forgotten.
+    who had left were forgotten. ``touched`` names the rotations that have changed, until whoever keeps them has written them.
     """
 
     open: dict[str, int] = {}
     abilities: dict[str, float] = {}
     day: int = 0
     rotations: dict[str, Rotation] = {}
+    touched: set[str] = set()
+
+    def rotation(self, name: str) -> Rotation:
+        """Return whose turn it is by a name, for who is about to change it."""
+        self.touched.add(name)
+        return self.rotations.setdefault(name, Rotation())
 
     def opened(self, seller: str) -> None:
         """Take note that a seller has one more open lead; :func:`decide` does so itself for what it gives."""
@@ -152,12 +158,13 @@ class State(Struct, kw_only=True, omit_defaults=True):
 
     def forget(self, organisation: Organisation, at: int) -> None:
         """Drop the turns of those who are not there any more, so that the state does not grow with the years."""
-        for rotation in self.rotations.values():
+        for name, rotation in self.rotations.items():
             for turns in (rotation.last, rotation.credits):
                 for id in [
                     id for id in turns if not organisation.seller(id, at) and not organisation.unit(id, at)
                 ]:
                     del turns[id]
+                    self.touched.add(name)
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
@@ -509,7 +516,7 @@ def _given(
     if free:
         # By the rule where that finds the units: turns by who has waited longest stay fair over teams that overlap.
         whose = f"rule/{rule.name}" if rule.team is None else f"team/{rule.team}"
-        rotation = state.rotations.setdefault(f"{rule.strategy}/{whose}", Rotation())
+        rotation = state.rotation(f"{rule.strategy}/{whose}")
         seller = _STRATEGIES[rule.strategy](free, rotation, state)
         _note(rotation, seller.id)
         state.opened(seller.id)
@@ -517,7 +524,7 @@ def _given(
     elif len(units) == 1:
         team = units[0]
     else:  # several stores serve the place: their pools take turns, too
-        rotation = state.rotations.setdefault(f"pool/rule/{rule.name}", Rotation())
+        rotation = state.rotation(f"pool/rule/{rule.name}")
         team = min(units, key=lambda unit: (rotation.last.get(unit, 0), unit))
         _note(rotation, team)
     return Decision(

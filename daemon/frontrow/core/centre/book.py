@@ -249,6 +249,14 @@ class State:
 
 
 @dataclass(slots=True)
+class TurnRow:
+    """Whose turn it is by one strategy in one team, or by one rule; ``body`` is the :class:`frontrow.core.centre.assignment.Rotation` as JSON."""
+
+    rotation: str
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
 class OrgRow:
     """One version of a unit ("unit") or of a seller ("seller") of the organisation; ``body`` is the record as JSON."""
 
@@ -337,6 +345,7 @@ class Book(Protocol):
         """Return how many unique leads there are."""
 
     def organisation(self) -> list[OrgRow]: ...
+    def turns(self) -> list[TurnRow]: ...
     def open_leads(self) -> dict[str, int]:
         """Return how many open leads each seller has."""
 

@@ -22,7 +22,7 @@ import numpy as np
 from frontrow.core.alerts import CLUE, LeadFeedback
 from frontrow.core.centre import ability, costs, milestones, nursing, queue
 from frontrow.core.centre import identities as ids
-from frontrow.core.centre.assignment import Decision, decide
+from frontrow.core.centre.assignment import Decision, Rotation, decide
 from frontrow.core.centre.assignment import State as Turns
 from frontrow.core.centre.book import (
     Access,
@@ -39,6 +39,7 @@ from frontrow.core.centre.book import (
     State,
     TimerRow,
     Told,
+    TurnRow,
 )
 from frontrow.core.centre.cleaning import Doubt, Refused
 from frontrow.core.centre.clock import (
@@ -285,7 +286,10 @@ class Centre:
         runs = book.state("transfers")
         self.transfers = {} if runs is None else msgspec.convert(runs.value, dict[str, Run])
         turns = book.state("turns")
-        self._turns = Turns() if turns is None else msgspec.convert(turns.value, Turns)
+        self._turns = Turns(
+            day=0 if turns is None else turns.value["day"],
+            rotations={row.rotation: msgspec.convert(row.body, Rotation) for row in book.turns()},
+        )
         self._turns.open = book.open_leads()
         judged = book.state("abilities")
         self._judged_day = None if judged is None else judged.value["day"]
@@ -293,11 +297,13 @@ class Centre:
         self._loaded = True
 
     def _save(self) -> None:
+        # Who has how many open leads is in the leads themselves, and what sellers are able to beside this.
+        turns = self._turns
+        for name in sorted(turns.touched):
+            self._book.put(TurnRow(name, msgspec.to_builtins(turns.rotations[name])))
+        turns.touched.clear()
         if self._turned:
-            # Who has how many open leads is in the leads themselves, and what sellers are able to beside this.
-            self._put_state(
-                "turns", msgspec.to_builtins(msgspec.structs.replace(self._turns, open={}, abilities={}))
-            )
+            self._put_state("turns", {"day": turns.day})
             self._turned = False
 
     def _put_state(self, name: str, value: dict[str, Any]) -> None:
@@ -998,7 +1004,7 @@ class Centre:
     def _decide(self, facts: LeadFacts, at: int, without: Iterable[str] = ()) -> Decision:
         self._judge_sellers(at)
         if at // DAY_MS != self._turns.day:
-            self._turns.day = at // DAY_MS
+            self._turns.day, self._turned = at // DAY_MS, True
             self._turns.forget(self.organisation, at)
         excluding = frozenset(without)
         decision = decide(
@@ -1008,7 +1014,6 @@ class Centre:
             self._turns.closed(
                 decision.seller
             )  # counted when it is done: the lead may be given to another after all
-        self._turned = True
         return decision
 
     def _judge_sellers(self, at: int) -> None:

@@ -33,6 +33,7 @@ from frontrow.core.centre.book import (
     State,
     TimerRow,
     TouchRow,
+    TurnRow,
 )
 from frontrow.core.errors import StoreDamaged
 from frontrow.storage.centre import tables
@@ -56,6 +57,7 @@ TABLES: dict[type[Any], sa.Table] = {
     CleanTask: tables.clean_tasks,
     Cost: tables.costs,
     TouchRow: tables.touches,
+    TurnRow: tables.turns,
 }
 _COLUMNS = {row: tuple(column.name for column in fields(row)) for row in TABLES}
 _KEYS = {row: tuple(column.name for column in table.primary_key) for row, table in TABLES.items()}
@@ -141,12 +143,13 @@ _TASKS = _Groups(CleanTask, ("lead",), ("created_at", "task"))
 _TOUCHES = _Groups(TouchRow, ("kind", "key"), ("at", "touch"))
 _ABOUT = _Groups(TouchRow, ("about",), ("at", "touch"))
 _ORGANISATION = _Groups(OrgRow, (), ("what", "id", "from_at"))
+_TURNS = _Groups(TurnRow, (), ("rotation",))
 _GROUPS: dict[type[Any], tuple[_Groups, ...]] = {
     row: tuple(
         each
         for each in (
             _IDENTITIES, _LINKS_OF_A, _LINKS_OF_B, _CONTACTS, _CONSENTS, _RAWS, _LEADS, _MERGED, _TIMERS, _ENTRIES,
-            _TASKS, _TOUCHES, _ABOUT, _ORGANISATION,
+            _TASKS, _TOUCHES, _ABOUT, _ORGANISATION, _TURNS,
         )
         if each.row is row
     )
@@ -426,6 +429,9 @@ class SqlBook:
 
     def organisation(self) -> list[OrgRow]:
         return self._all(_ORGANISATION, None)
+
+    def turns(self) -> list[TurnRow]:
+        return self._all(_TURNS, None)
 
     def open_leads(self) -> dict[str, int]:
         self._flush()

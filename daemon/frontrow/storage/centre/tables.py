@@ -45,6 +45,13 @@ states = Table(
     Column("value", JSON, nullable=False),
 )
 
+turns = Table(
+    "turns",
+    metadata,
+    Column("rotation", Words, primary_key=True),
+    Column("body", JSON, nullable=False),
+)
+
 organisation = Table(
     "organisation",
     metadata,
