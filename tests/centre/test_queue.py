@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from frontrow.core.alerts import Reason
 from frontrow.core.centre.book import CleanTask
-from frontrow.core.centre.cleaning import CleaningRules
+from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
+from frontrow.core.leads import SAME_WORDS
 from tests.support.centre import START, Scene, a_policy
 
 RULES = CleaningRules(timeout_s=600, attempts=2)
@@ -189,3 +191,30 @@ def test_numbers_on_a_list_make_leads_invalid_and_off_it_valid_again(scene: Scen
     ):
         scene.say("number_change", 4_000, data=data)
     assert scene.centre.refused["number_change"] == 3
+
+
+def test_who_said_the_same_as_many_others_is_suspected_when_the_lead_comes(scene: Scene) -> None:
+    """The engine found it when the lead was made, and a person confirms or clears it; on a lead that is there it is said once."""
+    same = [Reason(kind="rule", name=SAME_WORDS, points=-40, count=7)]
+    hired, honest = scene.hot("a", reasons=same, quality="Q2"), scene.hot("b", quality="Q2")
+    assert (hired.flags, hired.faults, hired.quality) == (["crowd", "linkable"], ["crowd"], 0)
+    assert (honest.flags, honest.faults, honest.quality) == (["linkable"], [], 2)
+    again = scene.hot("b", 1_000, session="s2", reasons=same)
+    assert (again.lead, again.quality) == (honest.lead, 0)
+    scene.hot("b", 2_000, session="s3", reasons=same)
+    for lead in (hired, honest):
+        told = [entry.data for entry in scene.timeline(lead) if entry.kind == "suspected"]
+        assert told == [{"sign": "crowd", "others": 7}]
+    assert [(task.lead, task.reason) for task in tasks(scene)] == [
+        (hired.lead, "suspected_spam"), (honest.lead, "suspected_spam")
+    ]  # fmt: skip
+    task = next(each for each in tasks(scene) if each.lead == hired.lead)
+    report(scene, task, 3_000, state="decided", intent="yes")
+    assert scene.lead(hired.lead).quality == 4, "a person has spoken with them"
+
+
+def test_nobody_is_suspected_by_their_words_where_conduct_is_left_out() -> None:
+    made = Scene(a_policy(doubts=DoubtRules(conduct=False)))
+    lead = made.hot("a", reasons=[Reason(kind="rule", name=SAME_WORDS, points=-40, count=7)])
+    assert (lead.flags, tasks(made)) == ([], [])
+    made.close()

@@ -35,7 +35,18 @@ from frontrow.core.explaining import as_json, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
-from frontrow.core.leads import COLD, GRADES, HOT, WARM, Grade, Lead, grade_after, grades_after, lead_id
+from frontrow.core.leads import (
+    COLD,
+    GRADES,
+    HOT,
+    SAME_WORDS,
+    WARM,
+    Grade,
+    Lead,
+    grade_after,
+    grades_after,
+    lead_id,
+)
 from frontrow.core.lessons import Joiner, Lessons, Served
 from frontrow.core.outcomes import Heard, OutcomeRules, What
 from frontrow.core.points import COUNT_BOUND, PointsBoard, Policy, Tally
@@ -56,7 +67,6 @@ HOUR_MS = 3_600_000
 VISITS_BOUND = 1_000_000  # viewers of one room whose former sessions are remembered, the latest ones
 FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's present one is forgotten
 LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
-SAME_WORDS = "same_words"  # the reason of those who share a group's points; no rule of the table
 ALIKE_BOUND = 65_535  # others who say the same that are counted
 JUDGED_AT_ONCE = 50  # viewers who are judged again at one mark; less than 10 ms
 KNOWN_REASONS = 65_536  # whose JSON is kept

@@ -75,7 +75,7 @@ from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import CENTRE_KINDS, MAX_NAME, PEOPLE_KINDS, Event
 from frontrow.core.frames import Frame
-from frontrow.core.leads import GRADES, Lead, lead_id
+from frontrow.core.leads import GRADES, SAME_WORDS, Lead, lead_id
 
 PLATFORM, ROOM = "frontrow", "centre"  # where the centre's own events stand
 RELEVANT = (
@@ -877,7 +877,7 @@ class Centre:
             country=facts.region.country,
             province=facts.region.province,
             city=facts.region.city,
-            flags=["linkable"] if raw.quality >= 2 else [],
+            flags=["crowd"] * bool(others := self._alike(raw)) + ["linkable"] * (raw.quality >= 2),
             name=raw.name,
             words=raw.words,
         )
@@ -886,6 +886,8 @@ class Centre:
         self._note(
             row, "made", CLOCK, at, {"raw": raw.raw, "met": met, "grade": raw.grade, "points": raw.points}
         )
+        if others:
+            self._note(row, "suspected", CLOCK, at, {"sign": "crowd", "others": others})
         self._book.put(row)
         self._set_timers(row, "made", at)
         self._dispatch(row, at, decision)
@@ -907,6 +909,10 @@ class Centre:
         row.taxonomy = "/".join(self.policy.path_of(row.product)) or row.taxonomy
         if raw.quality >= 2:
             row.flags = sorted({*row.flags, "linkable"})
+        others = 0 if "crowd" in row.flags else self._alike(raw)
+        if others:
+            row.flags = sorted({*row.flags, "crowd"})
+            self._note(row, "suspected", CLOCK, at, {"sign": "crowd", "others": others})
         if raw.source == "form":  # another number, or the same one, which may work again
             row.flags = sorted({*row.flags} - {"dead"})
         self._settle_contact(row)
@@ -1468,6 +1474,12 @@ class Centre:
         row.faults = [str(fault) for fault in faults_of(facts, self.policy.validation, self._numbers)]
         if row.status == "invalid":
             row.quality = 0
+
+    def _alike(self, raw: RawLead) -> int:
+        """Return with how many others the viewer of a raw lead said the same few things, as the engine had found by then; 0: with none."""
+        if not self.policy.doubts.conduct:
+            return 0
+        return next((each.get("count") or 0 for each in raw.reasons if each.get("name") == SAME_WORDS), 0)
 
     def _suspect(self, finding: Finding) -> None:
         """Let a sign of a viewer's conduct stand on their customer's leads that are not closed, and ask somebody to look."""

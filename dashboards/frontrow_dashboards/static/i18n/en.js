@@ -446,6 +446,7 @@ export default {
     sign: {
       one_line: "May be no customer: of the last 8 comments only {lines} different ones",
       clockwork: "May be a machine: did something every {every_s} seconds or so, 12 times in a row",
+      crowd: "May be hired: said the same few things as {others} others",
       in_step: "May be hired: did things in the same moments as {others} others, again and again",
     },
     cleaningReason: { suspected_spam: "may be spam", shared_phone: "one number of many people" },

@@ -441,6 +441,7 @@ export default {
     sign: {
       one_line: "可能不是客户：最近 8 条评论只有 {lines} 种说法",
       clockwork: "可能是机器：连续 12 次，每隔约 {every_s} 秒动一下",
+      crowd: "可能是雇来的：与另外 {others} 人说同样的话",
       in_step: "可能是雇来的：一再与另外 {others} 人同时行动",
     },
     cleaningReason: { suspected_spam: "可能是骚扰", shared_phone: "多人共用一个号码" },
