@@ -15,6 +15,7 @@ from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
+from frontrow.core.leads import SAME_WORDS
 from frontrow.core.points import Policy
 from frontrow.core.sketches import sketches_of
 from tests.support.rooms import event, facts_of
@@ -311,3 +312,14 @@ def test_the_compiled_crowd_is_that_of_python(
             assert found == python.partners_of(session, viewer, just_said)
             grouped += found > 0
     assert grouped
+
+
+def test_a_lead_of_a_grouped_viewer_says_so() -> None:
+    """Where a group may have more points some of it turn hot all the same, and the lead centre suspects them by this reason."""
+    made = {budget: make(budget=budget).apply(frame_of(stream())).leads for budget in (100, 1_000)}
+    said = {
+        budget: {lead.viewer for lead in leads if any(reason.name == SAME_WORDS for reason in lead.reasons)}
+        for budget, leads in made.items()
+    }
+    assert said[100] == set()
+    assert len(said[1_000]) >= 3 and all(viewer.startswith("paid") for viewer in said[1_000])
