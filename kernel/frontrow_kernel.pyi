@@ -58,14 +58,17 @@ def sessions_ahead(
 def regression_steps(
     weights: Any,
     squares: Any,
+    means: Any,
     intercept: float,
+    mean_intercept: float,
+    iterations: int,
     inputs: Any,
     outcomes: Any,
     counts: Any,
     intercept_rates: Any,
-    options: tuple[float, float, float],
+    options: tuple[float, float, float, float],
     /,
-) -> float: ...
+) -> tuple[float, float]: ...
 def event_layout(
     fields: tuple[tuple[object, ...], ...], kind: int, needs: tuple[tuple[str, int], ...], /
 ) -> Any: ...

@@ -224,8 +224,7 @@ class Learner:
         learnable = self._outage.learnable(lessons.cause, lessons.stage)
         outcomes, weights = self._policy.steps(believed, lessons)
         self._online.learn(lessons.inputs[learnable], outcomes[learnable], weights[learnable])
-        weighed = self._online.weights()
-        self._hear(self._guard.weights(np.append(weighed.weights, weighed.intercept)))
+        self._hear(self._guard.weights(self._online.numbers()))
 
     def _judge(self, lessons: Lessons) -> None:
         if not len(lessons):

@@ -36,6 +36,7 @@ KIND = "scaler|clip|river.LogisticRegression(AdaGrad)"
 # recorded streams, in many orders of them, and 0.69 instead of 0.57 in the first minutes of a simulated shop.
 FLOOR = 1.0
 FIRST_SQUARES = 1.0  # AdaGrad's sum of squared gradients to begin with: else its first steps are of full size, whatever they rest on
+MEMORY = 3_000.0  # lessons that the means which serve go back, see frontrow_models.regression
 SETTLED = 5.0  # positives that the first belief about the rate of outcomes is worth
 # What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot viewer's
 # 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its feature) its
@@ -87,8 +88,10 @@ class OnlineModel:
             l2=options.l2,
             first=FIRST_SQUARES,
             intercept=math.log(options.expected_rate / (1.0 - options.expected_rate)),
+            memory=MEMORY,
         )
         self._regression.weights[:] = [PRIORS.get(name, 0.0) for name in NAMES]
+        self._regression.mean_weights[:] = self._regression.weights
         self._observed = 0
         self._sums = np.zeros(len(NAMES))  # of what was served, and of its squares
         self._squares = np.zeros(len(NAMES))
@@ -150,10 +153,15 @@ class OnlineModel:
             self._weights = Weights(
                 means=self._means.copy(),
                 scales=self._scales.copy(),
-                weights=np.array(self._regression.weights),
-                intercept=self._regression.intercept,
+                weights=np.array(self._regression.mean_weights),
+                intercept=self._regression.mean_intercept,
             )
         return self._weights
+
+    def numbers(self) -> Matrix:
+        """Return all weights and intercepts, those that serve and those that the descent goes on from: to be watched."""
+        held = self._regression
+        return np.array([*held.mean_weights, held.mean_intercept, *held.weights, held.intercept])
 
     def observe(self, inputs: Matrix) -> None:
         """See inputs as they are served, in order, so that the scaler learns their spread; shape (rows, features).
@@ -211,12 +219,13 @@ class OnlineModel:
             scaler.counts[name], scaler.means[name], scaler.vars[name] = 1, mean, scale * scale
         scaled = scaler.transform_one(as_mapping(inputs))
         scaled = {name: min(CLIP, max(-CLIP, value)) for name, value in scaled.items()}
-        return float(self.river().predict_proba_one(scaled)[True])
+        return float(self.river(serving=True).predict_proba_one(scaled)[True])
 
-    def river(self) -> Any:
+    def river(self, *, serving: bool = False) -> Any:
         """Return a ``river.linear_model.LogisticRegression`` in this state, over scaled inputs by name.
 
-        It learns as this model does for as long as its ``intercept_lr`` is kept at :attr:`intercept_rate`.
+        It learns as this model does for as long as its ``intercept_lr`` is kept at :attr:`intercept_rate`; of its weights
+        this model serves the running mean, which it has instead if ``serving``.
         """
         from river import linear_model, optim
         from river.utils import VectorDict
@@ -225,9 +234,10 @@ class OnlineModel:
             optimizer=optim.AdaGrad(self._options.learning_rate, eps=FIRST_SQUARES),
             l2=self._options.l2,
             intercept_lr=self.intercept_rate,
-            intercept_init=self._regression.intercept,
+            intercept_init=self._regression.mean_intercept if serving else self._regression.intercept,
         )
-        regression._weights = VectorDict(as_mapping(self._regression.weights))  # River has no other way in
+        weights = self._regression.mean_weights if serving else self._regression.weights
+        regression._weights = VectorDict(as_mapping(weights))  # River has no other way in
         regression.optimizer.g2.update(as_mapping(self._regression.squares))
         regression.optimizer.n_iterations = self._regression.iterations
         return regression
@@ -241,7 +251,9 @@ class OnlineModel:
         for place, (move, ratio) in enumerate(zip(moved, ratios, strict=True)):
             # Before it knew what is usual here the expected rate was that of nobody in particular: from now on, of the usual.
             regression.intercept += 0.0 if first else regression.weights[place] * move
+            regression.mean_intercept += 0.0 if first else regression.mean_weights[place] * move
             regression.weights[place] *= ratio
+            regression.mean_weights[place] *= ratio
             regression.squares[place] /= ratio * ratio
         self._means, self._scales = means, scales
         self._weights = None
@@ -292,8 +304,10 @@ class OnlineModel:
         self._sums, self._squares = np.array(scaler["sums"]), np.array(scaler["squares"])
         self._means = np.array(scaler["means"])
         self._scales = np.array(scaler["variances"]) ** 0.5
-        regression.weights, regression.squares = list(canonical["weights"]), list(canonical["squares"])
-        regression.intercept, regression.iterations = canonical["intercept"], canonical["iterations"]
+        regression.mean_weights, regression.squares = list(canonical["weights"]), list(canonical["squares"])
+        regression.mean_intercept, regression.iterations = canonical["intercept"], canonical["iterations"]
+        descent = canonical["descent"]
+        regression.weights, regression.intercept = list(descent["weights"]), descent["intercept"]
         self.labels, self.positives = canonical["labels"], canonical["positives"]
         self._weights = self._named = None
 
@@ -313,8 +327,9 @@ class OnlineModel:
                 "sums": self._sums.tolist(),
                 "squares": self._squares.tolist(),
             },
-            "weights": list(regression.weights),
-            "intercept": regression.intercept,
+            "weights": list(regression.mean_weights),
+            "intercept": regression.mean_intercept,
+            "descent": {"weights": list(regression.weights), "intercept": regression.intercept},
             "squares": list(regression.squares),
             "iterations": regression.iterations,
             "labels": self.labels,

@@ -30,7 +30,7 @@ from frontrow_models.online import KIND, RIVER, ModelOptions, OnlineModel
 from frontrow_models.policies import DelayState
 
 NUMPY = installed("numpy")
-OPTIMISER, SLOT = "AdaGrad", "squares"
+OPTIMISER, SLOT, DESCENT = "AdaGrad", "squares", "weights"
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 8  # of what other modules keep in a version: options, label policy, calibration
 # Inputs are log1p of at most 1e9, so below 21, and clipped to 2 standard deviations. Weights that served well on
@@ -65,12 +65,17 @@ class Scaler(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     squares: list[Annotated[float, Meta(ge=0, le=MOST_SUM)]]
 
 
-class Optimiser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the gradient descent stands: its steps so far, and by name what it keeps for each feature (SGD: nothing)."""
+class Optimiser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the gradient descent stands: its steps so far, and by name what it keeps for each feature (SGD: nothing).
+
+    The ``weights`` among these and ``intercept`` are what it goes on from, where the version's own are their running means. A
+    version without them was made before there were means, and goes on from its own.
+    """
 
     name: Short
     iterations: Count
     slots: dict[Short, list[float]]
+    intercept: Weight | None = None
 
 
 class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,7 +208,8 @@ def check_fit(version: Version, name: str = "the version") -> None:
             f"{name}: was learnt by River {version.river}, whose arithmetic may differ from that of {RIVER} here;"
             " learn it anew from the journal (frontrow retrain)"
         )
-    if version.optimiser.name != OPTIMISER or set(version.optimiser.slots) != {SLOT}:
+    slots = {SLOT} if version.optimiser.intercept is None else {SLOT, DESCENT}
+    if version.optimiser.name != OPTIMISER or set(version.optimiser.slots) != slots:
         raise VersionRefused(f"{name}: learns by {version.optimiser.name}, this build by {OPTIMISER} alone")
     parts: list[tuple[str, Json | None, type[Struct]]] = [
         ("options", version.options, ModelOptions),
@@ -250,7 +256,12 @@ def to_version(
         ),
         weights=state["weights"],
         intercept=state["intercept"],
-        optimiser=Optimiser(name=OPTIMISER, iterations=state["iterations"], slots={SLOT: state["squares"]}),
+        optimiser=Optimiser(
+            name=OPTIMISER,
+            iterations=state["iterations"],
+            slots={SLOT: state["squares"], DESCENT: state["descent"]["weights"]},
+            intercept=state["descent"]["intercept"],
+        ),
         options=state["options"],
         label_policy=dict(label_policy or {}),
         calibration=None if calibration is None else dict(calibration),
@@ -296,6 +307,12 @@ def from_version(version: Version) -> OnlineModel:
             "intercept": version.intercept,
             "iterations": version.optimiser.iterations,
             "squares": version.optimiser.slots[SLOT],
+            "descent": {
+                "weights": version.optimiser.slots.get(DESCENT, version.weights),
+                "intercept": version.intercept
+                if version.optimiser.intercept is None
+                else version.optimiser.intercept,
+            },
             "labels": version.labels,
             "positives": version.positives,
         }
@@ -321,6 +338,8 @@ def _check(version: Version) -> None:
     for column, numbers in columns.items():
         if len(numbers) != len(names):
             raise VersionRefused(f"has {len(numbers)} {column} for {len(names)} features")
+    if any(abs(weight) > MOST_WEIGHT for weight in version.optimiser.slots.get(DESCENT, ())):
+        raise VersionRefused(f"has a weight of the optimiser beyond {MOST_WEIGHT:g}")
     if version.positives > version.labels:
         raise VersionRefused(f"has {version.positives} positives among {version.labels} labels")
     if version.created_at < version.journal.at:

@@ -91,6 +91,20 @@ def test_a_model_made_from_a_version_predicts_and_goes_on_learning_to_the_bit(le
     assert msgspec.json.encode(first.image().meta) == msgspec.json.encode(second.image().meta)
 
 
+def test_a_version_from_before_there_were_means_goes_on_from_its_own_weights() -> None:
+    """Whoever kept versions with an earlier release still leads with them, by the same text and so under the same name."""
+
+    def before(values: Json) -> None:
+        del values["optimiser"]["slots"]["weights"], values["optimiser"]["intercept"]
+
+    text = forged(before)
+    old = decode(text, name_of(text))
+    assert encode(old) == text
+    taken = from_version(old)
+    assert taken.state()["weights"] == taken.state()["descent"]["weights"] == VERSION.weights
+    assert taken.state()["intercept"] == taken.state()["descent"]["intercept"] == VERSION.intercept
+
+
 def test_a_version_of_a_model_made_from_a_version_is_that_version() -> None:
     again = to_version(
         from_version(VERSION), journal=VERSION.journal, card=VERSION.card,
@@ -204,6 +218,10 @@ FORGERIES: dict[str, tuple[Callable[[Json], object], str]] = {
     "a missing field": (lambda v: v.pop("river"), "missing required field `river`"),
     "another format": (lambda v: v.update(format=2), "not a version of this format"),
     "a weight out of bounds": (lambda v: v["weights"].__setitem__(3, 100.5), "<= 100"),
+    "a weight out of bounds to go on from": (
+        lambda v: v["optimiser"]["slots"]["weights"].__setitem__(3, 100.5),
+        "weight of the optimiser",
+    ),
     "no weight": (lambda v: v["weights"].__setitem__(3, None), "Expected `float`, got `null`"),
     "a negative variance": (lambda v: v["scaler"]["variances"].__setitem__(0, -0.1), ">= 0"),
     "a weight too few": (lambda v: v["weights"].pop(), f"has {COUNT - 1} weights for {COUNT} features"),

@@ -54,10 +54,25 @@ def test_it_learns_what_river_learns_to_the_bit(
         model.learn(inputs[one], outcomes[one], weights[one])
 
     taught = model.state()
-    assert taught["weights"] == list(river.weights.values())
+    assert taught["descent"] == {"weights": list(river.weights.values()), "intercept": river.intercept}
     assert taught["squares"] == list(river.optimizer.g2.values())
-    assert (taught["intercept"], taught["iterations"]) == (river.intercept, river.optimizer.n_iterations)
+    assert taught["iterations"] == river.optimizer.n_iterations
     assert any(taught["weights"])
+
+
+def test_what_serves_is_the_running_mean_of_what_was_learnt() -> None:
+    """One buyer's looks move what serves as far as they last, and a model that began wrong is not held to its beginning."""
+    dice = np.random.default_rng(8)
+    regression = Regression(3, rate=0.1, l2=0.0, first=1.0, intercept=0.0, memory=50.0)
+    weights, intercepts = np.zeros(3), 0.0
+    for number in range(1, 301):
+        regression.step(dice.normal(size=3).tolist(), bool(dice.random() < 0.3), 1.0, 0.05)
+        share = max(1.0 / 50.0, 8.0 / (number + 8.0))
+        weights = weights + share * (np.array(regression.weights) - weights)
+        intercepts += share * (regression.intercept - intercepts)
+    assert np.allclose(regression.mean_weights, weights, rtol=1e-12)
+    assert regression.mean_intercept == pytest.approx(intercepts, rel=1e-12)
+    assert regression.mean_weights != regression.weights
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,7 +89,9 @@ def test_the_compiled_steps_are_those_of_python_to_the_bit(
     inputs = dice.normal(0.0, spread, (lessons, COUNT)) * (dice.random((lessons, COUNT)) < 0.7)
     outcomes, counts = dice.random(lessons) < 0.2, dice.normal(0.5, 2.0, lessons)
     rates = dice.random(lessons)
-    at_once, one_by_one = (Regression(COUNT, rate=0.02, l2=l2, first=1.0, intercept=-3.0) for _ in range(2))
+    at_once, one_by_one = (
+        Regression(COUNT, rate=0.02, l2=l2, first=1.0, intercept=-3.0, memory=30.0) for _ in range(2)
+    )
     at_once.steps(inputs, outcomes, counts, rates)
     for row, outcome, count, rate in zip(
         inputs.tolist(), outcomes.tolist(), counts.tolist(), rates.tolist(), strict=True
@@ -83,6 +100,10 @@ def test_the_compiled_steps_are_those_of_python_to_the_bit(
     assert at_once.weights == one_by_one.weights
     assert at_once.squares == one_by_one.squares
     assert (at_once.intercept, at_once.iterations) == (one_by_one.intercept, one_by_one.iterations)
+    assert (at_once.mean_weights, at_once.mean_intercept) == (
+        one_by_one.mean_weights,
+        one_by_one.mean_intercept,
+    )
 
 
 @given(logit=st.floats(-50.0, 50.0), outcome=st.booleans())
