@@ -67,6 +67,10 @@ class Arena:
         for number in list(self._said)[: max(0, len(self._said) - HELD)] if len(self._said) > HELD else ():
             del self._said[number]
 
+    def forget(self) -> None:
+        """Forget the words of all looks that wait for their lessons: somebody was erased."""
+        self._said = {number: (line, None) for number, (line, _) in self._said.items()}
+
     def learn(self, lessons: Lessons) -> None:
         """Let the challengers learn what is fresh, and judge all by what is final."""
         known = np.array([number in self._said for number in lessons.snapshot.tolist()], np.bool_)

@@ -75,6 +75,10 @@ class Beside:
         """Tell of lessons, in the order of resolution."""
         self._put(_encode(["lessons", _told(lessons)]))
 
+    def forget(self) -> None:
+        """Tell to forget the words of all looks so far: of those, too, that the child has not read of yet, as it reads in order."""
+        self._put(_encode(["forget", None]))
+
     def promoted(self, at: int) -> None:
         """Tell that what is served at engine time ``at`` or later is said by another champion."""
         self._put(_encode(["promoted", at]))
@@ -174,6 +178,9 @@ def run(arena: Arena, source: IO[bytes], target: IO[bytes]) -> None:
         what, told, *words = _decode(message)
         if what == "promoted":
             arena.promoted(told)
+            continue
+        if what == "forget":
+            arena.forget()
             continue
         if what == "served":
             served = Served(*_columns(told, list))

@@ -367,6 +367,7 @@ async def test_nothing_is_finished_before_the_journal_says_so(shop: Shop) -> Non
 
     erasing = Erasing(
         store=store, vault=vault, intake=slow, engine=engine(), people=People(), keeper=keeper, when_settled=settled,
+        forget=lambda _viewers: None,
         preparer=Preparer({}, default_lexicon().for_room(), "CN"), waits_s=0.0, clock=SystemClock(),
     )  # fmt: skip
     asked = asyncio.create_task(erasing.erase("test", "her", by="", reason=""))

@@ -24,7 +24,6 @@ def learning_of(watched: Engine) -> Learning:
     return Learning(
         watched,
         (),
-        words=lambda _row: None,
         window_ms=WINDOW_MS,
         outcome=OutcomeConfig(),
         clock=ManualClock(START),

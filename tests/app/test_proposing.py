@@ -44,7 +44,6 @@ class Place:
         self.learning = Learning(
             self.engine,
             ("fast", "text"),
-            words=lambda _row: None,
             window_ms=WINDOW,
             outcome=defaults().outcome,
             clock=self.clock,

@@ -248,7 +248,6 @@ class Daemon:
         learning = Learning(
             engine,
             config.model.challengers if config.model.enabled else (),
-            words=people.words,
             window_ms=min(engine.options.window_ms, engine.options.horizon_ms),
             outcome=config.outcome,
             clock=clock,
@@ -327,6 +326,7 @@ class Daemon:
             people=people,
             preparer=preparer,
             keeper=keeper,
+            forget=learning.forget,
             when_settled=panels.when_settled,
             waits_s=2.0 * config.intake.wait_ms / 1000.0,
             clock=clock,

@@ -107,6 +107,7 @@ class Erasing:
         people: People,
         preparer: Preparer,
         keeper: Keeps,
+        forget: Callable[[Sequence[tuple[str, str]]], None],
         when_settled: WhenSettled,
         waits_s: float,
         clock: Clock,
@@ -119,6 +120,7 @@ class Erasing:
         self._people = people
         self._preparer = preparer
         self._keeper = keeper
+        self._forget_elsewhere = forget
         self._when_settled = when_settled
         self._clock = clock
         self._waits_s = waits_s
@@ -226,9 +228,10 @@ class Erasing:
 
     def _forget(self, wish: Wish) -> None:
         self._preparer.forget()
-        for identity in wish.identities:
-            if identity.is_viewer:
-                self._people.free(self._engine.rows_of(*_viewer(identity)))
+        viewers = [_viewer(identity) for identity in wish.identities if identity.is_viewer]
+        for platform, viewer in viewers:
+            self._people.free(self._engine.rows_of(platform, viewer))
+        self._forget_elsewhere(viewers)
 
 
 def erased(store: Store, erasure: Erasure, *, at: int) -> Iterator[tuple[int, int] | None]:

@@ -1,16 +1,17 @@
 """Joins the learning loop to the daemon: challengers beside it, and the judge's figures once a minute.
 
-What was served and resolved goes to the challengers' process once it is durable, with each viewer's last words. The
+What was served and resolved goes to the challengers' process once it is durable, with each viewer's last comment as of the look. The
 judge's window is read on the event loop and judged in a thread, since that takes some hundred milliseconds.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from frontrow.app.offline import LeadsFollowed
+from frontrow.app.saying import Saying
 from frontrow.config import OutcomeConfig
 from frontrow.core.engine import Effects, Engine
 from frontrow.core.ports import Clock
@@ -39,20 +40,15 @@ class Learning:
         engine: Engine,
         challengers: Sequence[str],
         *,
-        words: Callable[[int], str | None],
         window_ms: int,
         outcome: OutcomeConfig,
         clock: Clock,
     ) -> None:
-        """``words`` returns the last comment of a row's viewer.
-
-        Raises:
-            ValueError: There is no challenger of one of the names.
-        """
+        """Raises ValueError: There is no challenger of one of the names."""
         self._engine = engine
-        self._words = words
         self._clock = clock
         self._challengers = tuple(challengers)
+        self._saying = Saying()  # nothing, without challengers
         self._beside = Beside(challengers, window_ms=window_ms) if challengers else None
         # From when on the champion is who it is now; what is said of an earlier one is no proposal.
         self._since = engine.model.since if isinstance(engine.model, Learner) else 0
@@ -154,10 +150,22 @@ class Learning:
         for _, mark in effects.promoted:
             self._since = mark
             self._beside.promoted(mark)
+        self._saying.note(effects.kept)
         for served in effects.served:
-            self._beside.serve(served, [self._words(row) for row in served.rows.tolist()])
+            self._beside.serve(served, self._saying.at_marks(served))
         for lessons in effects.lessons:
             self._beside.learn(lessons)
+        self._saying.forgotten()
+
+    def forget(self, viewers: Sequence[tuple[str, str]]) -> None:
+        """Forget the words of viewers, (platform, viewer), who are erased; the challengers' process those of everybody.
+
+        That one knows looks and no viewers. What it has not learnt yet of the last hour it learns without words.
+        """
+        for platform, viewer in viewers:
+            self._saying.erase(platform, viewer)
+        if self._beside is not None:
+            self._beside.forget()
 
     async def run(self) -> None:
         """Judge at once what is known from before, then once a minute, and log every new alarm of the guard."""

@@ -4,9 +4,9 @@ Nothing is computed here that the daemon does not compute: the same preparation,
 effects. What they keep is bounded, or grows with the number of leads alone.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from frontrow.app.inputs import Inputs
 from frontrow.app.parts import make_engine
+from frontrow.app.saying import Saying
 from frontrow.app.terminal import Progress
 from frontrow.config import Config, OutcomeConfig
-from frontrow.core.engine import LEARN_MS, Effects, Engine
+from frontrow.core.engine import Effects, Engine
 from frontrow.core.frames import Frame
 from frontrow.core.lessons import Lessons, Served, Stage
 from frontrow.core.outcomes import Ledger, OutcomeRules, What
@@ -31,7 +32,6 @@ from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
 from frontrow_models.served import LOGITS
 
-WORDS = 100_000  # viewers whose last comment is remembered
 FINAL = LABELS  # the last final outcomes that are held: those of the learner's own window
 
 
@@ -330,73 +330,27 @@ class Sessions:
         return self._names[number]
 
 
-@dataclass(slots=True)
-class _Words:
-    """What viewers wrote last, as it was at the mark at which they were looked at: that may be told of half a minute later."""
-
-    last: "OrderedDict[tuple[str, str, str], list[tuple[int, str]]]" = field(default_factory=OrderedDict)
-
-    def fresh(self, frame: Frame, now: NDArray[Any]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
-        found: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
-        for position, (kind, viewer, text) in enumerate(
-            zip(frame.kinds, frame.viewers, frame.texts, strict=True)
-        ):
-            if kind == "comment" and viewer is not None and text:
-                key = (frame.platforms[position], frame.rooms[position], viewer)
-                found.setdefault(key, []).append((int(now[position]), text))
-        return found
-
-    def keep(self, fresh: dict[tuple[str, str, str], list[tuple[int, str]]], now: int) -> None:
-        for key, said in fresh.items():
-            known = self.last.pop(key, []) + said
-            # Whoever is still to be told of was looked at after the last mark at which something is learnt.
-            before = sum(at < now - LEARN_MS for at, _ in known)
-            self.last[key] = known[max(0, before - 1) :]
-        while len(self.last) > WORDS:
-            self.last.popitem(last=False)
-
-
 class Challenged:
     """Lets challengers watch the champion: what they would have said, learnt and been worth, in time."""
 
     def __init__(self, names: Sequence[str], *, window_ms: int) -> None:
         """Raises ValueError: There is no challenger of a name."""
         self._arena = Arena({name: make_challenger(name) for name in names}, window_ms=window_ms)
-        self._sessions, self._words = Sessions(), _Words()
-        self._now = 0
+        self._saying = Saying()
 
     def see(self, engine: Engine, effects: Effects, learning: Learning) -> None:
-        self._sessions.see(engine, effects, learning)
-        fresh: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
-        if len(effects.kept):
-            arrivals = np.array(effects.kept.arrivals(), np.int64)
-            fresh = self._words.fresh(effects.kept, np.maximum.accumulate(np.maximum(arrivals, self._now)))
-        self._now = engine.now
+        del engine
+        self._saying.note(effects.kept)
         for told in learning:
             if isinstance(told, Served):
-                self._arena.serve(told, self._said(told, fresh))
+                self._arena.serve(told, self._saying.at_marks(told))
             else:
                 self._arena.learn(told)
-        self._words.keep(fresh, self._now)
+        self._saying.forgotten()
 
     def standing(self) -> Standing:
         """Return how all stand at the end."""
         return self._arena.standing()
-
-    def _said(
-        self, served: Served, fresh: dict[tuple[str, str, str], list[tuple[int, str]]]
-    ) -> list[str | None]:
-        found: list[str | None] = []
-        for number, viewer, at in zip(
-            served.session.tolist(), served.viewers, served.served_at.tolist(), strict=True
-        ):
-            platform, room, _ = self._sessions.name(number)
-            key = (platform, room, viewer)
-            # Who is looked at late is looked at as of its mark: what was written after that is not known yet.
-            said = (*self._words.last.get(key, ()), *fresh.get(key, ()))
-            known = [text for now, text in said if now < at]
-            found.append(known[-1] if known else None)
-        return found
 
 
 class Final:
