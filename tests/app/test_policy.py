@@ -84,11 +84,11 @@ class Town:
         lines = []
         for kind, viewer in said:
             self._sent += 1
-            more = {"order": f"o{self._sent}"} if kind == "order_paid" else {}
-            more["room"] = ROOMS[room]
-            lines.append(
-                encode_event(event(kind, viewer=viewer, id=f"e{self._sent}", at=self.clock.at, **more))
+            order = f"o{self._sent}" if kind == "order_paid" else None
+            said_now = event(
+                kind, viewer=viewer, id=f"e{self._sent}", at=self.clock.at, room=ROOMS[room], order=order
             )
+            lines.append(encode_event(said_now))
         answer = await self.daemon.ingest(b"\n".join(lines), room=room, token=self.token)
         assert answer.status_code == 200, answer.text
         assert answer.json()["accepted"] == len(lines), answer.text
@@ -146,7 +146,12 @@ async def test_a_challenger_leads_by_policy_once_it_is_proven_and_can_be_taken_b
 
         [journalled] = ledger_of(registry, daemon.store).promotions
         assert (journalled.version, journalled.by) == (promotion["version"], "policy")
-        assert registry.load(promotion["version"]).card.text.startswith("The challenger fast")
+        card = registry.load(promotion["version"]).card
+        assert card.text.startswith("The challenger fast")
+        looks = {each["column"]: each["labels"] for each in told["challengers"]["report"]["columns"]}
+        assert looks["fast"] < looks["points"], "it was asked later than others, and says so"
+        assert card.figures["fast.labels"] >= LEAST_OUTCOMES <= card.figures["fast.outcomes"]
+        assert "fast.roc_auc" in card.figures
         await town.evening()  # the first of which the promoted version is asked
         assert (await town.told())["leads"] == promotion["version"]
         listed = await asyncio.to_thread(main, ["models", "list", "--config", str(config)])

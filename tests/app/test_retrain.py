@@ -112,6 +112,8 @@ def test_the_card_has_the_reports_figures_beside_the_baselines(learnt: Learnt) -
     assert figures == figures_of(found.compared)
     by_name = {column.column: column for column in found.compared.columns}
     assert figures["champion.log_loss"] == by_name["champion"].log_loss
+    for name, column in by_name.items():  # how many looks and outcomes each stands on
+        assert (figures[f"{name}.labels"], figures[f"{name}.outcomes"]) == (column.labels, column.outcomes)
     assert {"shown.roc_auc", "points.roc_auc", "recency.precision", "base_rate.log_loss"} <= set(figures)
     assert str(learnt.stream) not in found.version.card.text
     assert "order_paid or form_submit within 60 minutes" in found.version.card.text

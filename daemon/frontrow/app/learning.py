@@ -19,6 +19,7 @@ from frontrow_models.arena import Standing
 from frontrow_models.beside import Beside
 from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.guard import Alarm
+from frontrow_models.evaluation.judging import Judged
 from frontrow_models.evaluation.rolling import Report
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
@@ -122,22 +123,32 @@ class Learning:
 
     def quality(self) -> dict[tuple[str, str], float]:
         """Return the last judgement of everything that was served, by (served column, metric); nothing unknown."""
-        standing = self.standing
-        judged = list(() if self.report is None else self.report.columns)
-        known = {each.column for each in judged}
-        judged += (
-            [] if standing is None else [each for each in standing.report.columns if each.column not in known]
-        )
         return {
             (each.column, name): value
-            for each in judged
+            for each in self._judged()
             for name in ("roc_auc", "pr_auc", "precision", "log_loss", "calibration_error")
             if (value := getattr(each, name)) is not None
         }
 
     def figures(self) -> dict[str, float]:
-        """Return the last judgement by dotted name, for the card of a version; empty before the first."""
-        return {f"{column}.{name}": value for (column, name), value in self.quality().items()}
+        """Return the last judgement by dotted name, for the card of a version; empty before the first.
+
+        With each column how many looks, and how many distinct outcomes, it stands on: who began later is judged on fewer.
+        """
+        found = {f"{column}.{name}": value for (column, name), value in self.quality().items()}
+        for each in self._judged():
+            if each.labels:
+                found[f"{each.column}.labels"] = float(each.labels)
+                found[f"{each.column}.outcomes"] = float(each.outcomes)
+        return found
+
+    def _judged(self) -> Sequence[Judged]:
+        """Return the served columns as last judged, the champion's and then the challengers'."""
+        standing = self.standing
+        judged = [] if self.report is None else self.report.columns
+        known = {each.column for each in judged}
+        others = [] if standing is None else standing.report.columns
+        return [*judged, *(each for each in others if each.column not in known)]
 
     def durable(self, effects: Effects) -> None:
         """Take note of a frame: tell the challengers what it served and resolved, and follow its leads."""

@@ -171,6 +171,9 @@ def figures_of(told: Report) -> dict[str, float]:
                 found[f"{column.column}.{name}"] = float(value)
         if column.ratio is not None and column.ratio.value is not None:
             found[f"{column.column}.calibration_ratio"] = float(column.ratio.value)
+        if column.labels:  # not all stand on the same looks: a model says nothing before it is ready
+            found[f"{column.column}.labels"] = float(column.labels)
+            found[f"{column.column}.outcomes"] = float(column.outcomes)
     return found
 
 
