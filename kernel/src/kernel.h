@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 11
+#define KERNEL_INTERFACE 12
 
 extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
