@@ -47,6 +47,7 @@ from frontrow.core.engine import Engine
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Attic
+from frontrow.runtime import collector
 from frontrow.runtime.people import People
 from frontrow.storage.attic import DiskAttic
 from frontrow_models.simulate.busy import BUSY_MIX, viewer_id
@@ -130,7 +131,8 @@ def ticks(start: int, end: int) -> Iterator[Event]:
 
 
 def warm_engine(attic: Attic | None = None) -> Engine:
-    """Return an engine that has had the viewers of the small room."""
+    """Return an engine that has had the viewers of the small room, in a process whose memory is set as the program sets it."""
+    collector.give_back()
     engine = make_engine(defaults(), attic=attic)
     fill(engine, None, stream(OTHERS, "small", BEFORE, waves=1))
     gc.collect()
