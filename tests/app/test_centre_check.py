@@ -145,3 +145,39 @@ def test_a_broadcast_of_a_room_that_there_is_not_is_named(
     code, told = checked(tmp_path, '[[centre.broadcasts]]\nrooms = ["demo", "othr"]\n', capsys)
     assert code == WRONG
     assert any("centre.broadcasts[0].rooms" in line and "'othr'" in line and "other" in line for line in told)
+
+
+FEIYU = """[[sinks]]
+id = "back"
+kind = "feiyu"
+signature_key = "key"
+access_token = "token"
+states = { no_answer = 0, wonn = 285 }
+"""
+
+
+def test_an_outcome_that_the_trade_does_not_have_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An order would close no lead, and a platform be told the pack's state where another was meant."""
+    code, lines = checked(tmp_path, '[centre]\norder_outcome = "wonn"\n' + FEIYU, capsys)
+    assert code == WRONG
+    ordered, told = lines[:-1]
+    assert "no outcome 'wonn': no paid order closes a lead (did you mean 'won'?)" in ordered
+    assert "sinks[0].states.wonn: the trade 'commerce' has no outcome 'wonn' (did you mean 'won'?)" in told
+
+
+@pytest.mark.parametrize("order", ["", "booked"])
+def test_an_outcome_of_the_trade_or_none_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], order: str
+) -> None:
+    more = f'[centre]\norder_outcome = "{order}"\n' + FEIYU.replace("wonn", "won")
+    assert checked(tmp_path, more, capsys) == (0, [])
+
+
+def test_a_sink_that_hears_of_nothing_without_the_lead_centre_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, [warning] = checked(tmp_path, "[centre]\nenabled = false\n" + FEIYU, capsys)
+    assert code == 0
+    assert "sinks[0].kind: a sink of the kind 'feiyu' hears of nothing without the lead centre" in warning

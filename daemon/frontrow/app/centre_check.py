@@ -16,14 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from frontrow.app.lead_centre import database_url, known_names
 from frontrow.app.parts import make_pack
 from frontrow.config import Config
-from frontrow.config.document import read_document
+from frontrow.config.document import Document, read_document
 from frontrow.config.positions import KeyPath
+from frontrow.config.schema import CentreConfig
 from frontrow.config.walk import nearest
 from frontrow.core.centre.assignment import DEFAULT_RULES, FALLBACK, Rule
 from frontrow.core.centre.organisation import Organisation, Role, Seller, Unit
+from frontrow.core.centre.packs import Pack
 from frontrow.core.centre.rule_findings import Finding, Known, findings
 from frontrow.core.errors import Mistake
 from frontrow.storage.centre.past import organisation_rows
+from frontrow_connectors.sinks.feiyu.options import FeiyuSinkOptions
+from frontrow_connectors.sinks.registry import SINKS
 
 _ROLES: tuple[Role, ...] = ("seller", "specialist", "reception", "manager")
 _SQLITE = "sqlite:///"
@@ -43,16 +47,22 @@ def check_centre(config: Config, path: Path, at: int) -> Checked:
     Raises:
         ConfigError: The trade's pack has mistakes.
     """
-    if not config.centre.enabled:
-        return Checked((), ())
     mistakes, warnings = read_document(path), read_document(path)
+    if not config.centre.enabled:
+        for number, sink in enumerate(config.sinks):
+            if SINKS[sink.kind].audience in ("member", "source"):
+                reason = f"a sink of the kind {sink.kind!r} hears of nothing without the lead centre"
+                warnings.add(("sinks", number, "kind"), reason)
+        return Checked((), tuple(warnings.mistakes))
     configured = bool(config.centre.units or config.centre.sellers)
     organisation = (
         Organisation(config.centre.units, config.centre.sellers) if configured else _imported(config)
     )
     for place, reason, hint in _problems(config, organisation) if configured and organisation else ():
         mistakes.add(place, reason, hint)
-    known = known_names(config, make_pack(config))
+    pack = make_pack(config)
+    _outcomes(config, pack, mistakes, warnings)
+    known = known_names(config, pack)
     for number, finding in _findings(config, organisation, at, known):
         sure = finding.kind != "nobody" and (configured or organisation is None)
         (mistakes if sure else warnings).add(("centre", "rules", number, "name"), finding.reason)
@@ -75,6 +85,21 @@ def check_centre(config: Config, path: Path, at: int) -> Checked:
             where_rooms: KeyPath = ("centre", "broadcasts", number, "rooms")
             mistakes.add(where_rooms, f"there is no room {name!r}", nearest(name, ids))
     return Checked(tuple(mistakes.mistakes), tuple(warnings.mistakes))
+
+
+def _outcomes(config: Config, pack: Pack, mistakes: Document, warnings: Document) -> None:
+    """Add what stands for an outcome that the trade does not have: an order would close nothing, a platform hear another state."""
+    codes = [outcome.code for outcome in pack.outcomes]
+    order = config.centre.order_outcome
+    if order and order not in codes:
+        where = warnings if order == CentreConfig().order_outcome else mistakes
+        reason = f"the trade {pack.pack.name!r} has no outcome {order!r}: no paid order closes a lead"
+        where.add(("centre", "order_outcome"), reason, nearest(order, codes))
+    for number, sink in enumerate(config.sinks):
+        told = sink.options.states if isinstance(sink.options, FeiyuSinkOptions) else {}
+        for name in sorted(set(told) - set(codes)):
+            reason = f"the trade {pack.pack.name!r} has no outcome {name!r}"
+            mistakes.add(("sinks", number, "states", name), reason, nearest(name, codes))
 
 
 def _problems(config: Config, organisation: Organisation) -> Iterator[tuple[KeyPath, str, str]]:
