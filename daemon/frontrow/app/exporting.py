@@ -120,6 +120,10 @@ def revealing(
 
         def reveal(leads: Sequence[LeadRow]) -> list[str | None]:
             contacts = [None if lead.do_not_contact else desk.contact(lead.customer) for lead in leads]
+            # What retention or an erasure has taken nobody sees, and nobody is said to have seen.
+            contacts = [
+                None if contact is None or contact.sealed is None else contact for contact in contacts
+            ]
             seen = [lead.lead for lead, contact in zip(leads, contacts, strict=True) if contact is not None]
             if seen:
                 _journal(config, id, seen, by=by, purpose=purpose, clock=clock, url=url)
