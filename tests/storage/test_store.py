@@ -244,3 +244,16 @@ def test_a_frame_from_before_there_were_sketches_has_none() -> None:
     older = zstandard.ZstdCompressor().compress(msgspec.msgpack.encode(fields[:-1]))
     found = unpack(Blobs(older, blobs.personal, checksum(older, blobs.personal)), where="here")
     assert found.sketches == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("byte", [18, 19])  # of SQLite's header: the versions that may write and read
+def test_a_flipped_bit_in_the_header_is_found_when_it_is_opened(tmp_path: Path, byte: int) -> None:
+    """Not at the first commit, when events have been taken already."""
+    store = Store.open(path := tmp_path / "frontrow.db")
+    store.append([commit(event("like", id="1"))])
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreDamaged, match="frontrow restore"):
+        Store.open(path)

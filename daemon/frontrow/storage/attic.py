@@ -155,6 +155,8 @@ class DiskAttic:
                     writer.execute("INSERT INTO attic VALUES (?, 0)", (store,))
                     writer.pragma("application_id", APPLICATION_ID)
                     writer.pragma("user_version", SCHEMA)
+            if writer.readonly("main"):  # as SQLite takes a file whose header names a later version to be
+                raise _Unfit("its header does not let it be written")
             content = _checked(writer, store)
             reader = connect_to_read(path, vfs=vfs)
             stack.callback(reader.close)

@@ -11,6 +11,7 @@ are not in the chain, since they may be destroyed. Leads and alerts have checksu
 """
 
 import hashlib
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,19 @@ CREATE TABLE tokens (
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, seller TEXT
 ) STRICT, WITHOUT ROWID;
 """
+
+
+def _made_fit(connection: apsw.Connection, path: Path) -> None:
+    """Bring a store to this version's schema.
+
+    Raises:
+        StoreDamaged: It is another's or damaged; a header that lets nobody write is found here, not at the first commit.
+    """
+    migrate(connection, path)
+    if connection.readonly("main") and os.access(path, os.W_OK):
+        raise StoreDamaged(
+            f"{path}: its header does not let it be written, though the file may be. {HOW_TO_RESTORE}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +180,7 @@ class Store:
             if not create and not path.exists():
                 raise FileNotFoundError(path)
             _make(path)
-        return cls._opened(path, lambda: connect(path, vfs=vfs), migrate, "opened for writing")
+        return cls._opened(path, lambda: connect(path, vfs=vfs), _made_fit, "opened for writing")
 
     @classmethod
     def open_to_read(cls, path: Path) -> "Store":
