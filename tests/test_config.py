@@ -344,6 +344,10 @@ ONE_MISTAKE = {
         ),
         "4:5: points.rules[1].name: is used twice: 'a'",
     ),
+    "a rule by the name of a reason that the engine gives itself": (
+        '[points]\nrules = [{ name = "same_words", signal = "question", points = 5 }]',
+        "2:12: points.rules[0].name: 'same_words' is the engine's own reason, of viewers who are one group; name the rule otherwise",
+    ),
     "a value and its file": (
         SINK + 'api_token = "x"\napi_token_file = "y"',
         "5:1: sinks[0].api_token_file: stands beside 'api_token'; keep one of the two",

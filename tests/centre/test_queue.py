@@ -8,7 +8,7 @@ import pytest
 from frontrow.core.alerts import Reason
 from frontrow.core.centre.book import CleanTask
 from frontrow.core.centre.cleaning import CleaningRules, DoubtRules
-from frontrow.core.leads import SAME_WORDS
+from frontrow.core.points import SAME_WORDS
 from tests.support.centre import START, Scene, a_policy
 
 RULES = CleaningRules(timeout_s=600, attempts=2)

@@ -15,8 +15,7 @@ from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
-from frontrow.core.leads import SAME_WORDS
-from frontrow.core.points import Policy
+from frontrow.core.points import SAME_WORDS, Policy
 from frontrow.core.sketches import sketches_of
 from tests.support.rooms import event, facts_of
 

@@ -39,7 +39,6 @@ from frontrow.core.leads import (
     COLD,
     GRADES,
     HOT,
-    SAME_WORDS,
     WARM,
     Grade,
     Lead,
@@ -49,7 +48,7 @@ from frontrow.core.leads import (
 )
 from frontrow.core.lessons import Joiner, Lessons, Served
 from frontrow.core.outcomes import Heard, OutcomeRules, What
-from frontrow.core.points import COUNT_BOUND, PointsBoard, Policy, Tally
+from frontrow.core.points import COUNT_BOUND, SAME_WORDS, PointsBoard, Policy, Tally
 from frontrow.core.ports import GROUP_BYTES, Attic, Model
 from frontrow.core.promotions import Promotion, Succession, promotions_of
 from frontrow.core.scoring import Matrix

@@ -12,9 +12,6 @@ from frontrow.core.points import Policy
 
 Grade = Literal["hot", "warm", "cold"]
 COLD, WARM, HOT = 0, 1, 2
-SAME_WORDS = (
-    "same_words"  # the reason of those who share a group's points (core/crowd.py); no rule of the table
-)
 GRADES: tuple[Grade, Grade, Grade] = ("cold", "warm", "hot")
 
 

@@ -53,6 +53,10 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     over_s: Annotated[float, Meta(ge=0)] = 0.0
 
 
+SAME_WORDS = "same_words"  # the reason of those who share a group's points (core/crowd.py)
+# Reasons of the kind "rule" that no rule of a table gives. A rule of that name would be taken for them: everybody who met it for one of a crowd.
+ENGINE_REASONS = frozenset({SAME_WORDS})
+
 DEFAULT_RULES = (
     Rule(name="form_submit", signal="form_submit", points=50),
     Rule(name="product_click", signal="product_click", points=30),
@@ -106,6 +110,9 @@ def policy_mistakes(policy: Policy) -> list[tuple[str, str]]:
         if rule.name in seen:
             mistakes.append((f"{path}.name", f"is used twice: {rule.name!r}"))
         seen.add(rule.name)
+        if rule.name in ENGINE_REASONS:
+            reason = f"{rule.name!r} is the engine's own reason, of viewers who are one group; name the rule otherwise"
+            mistakes.append((f"{path}.name", reason))
         if rule.over_s and rule.signal != "watched":
             mistakes.append((f"{path}.over_s", "is for the signal 'watched' only"))
         if rule.signal == "watched" and (rule.half_life_s or rule.at_least != 1 or rule.repeat != 1):

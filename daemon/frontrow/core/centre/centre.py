@@ -75,7 +75,8 @@ from frontrow.core.contact import mask_name, mask_numbers
 from frontrow.core.errors import EventInvalid
 from frontrow.core.events import CENTRE_KINDS, MAX_NAME, PEOPLE_KINDS, Event
 from frontrow.core.frames import Frame
-from frontrow.core.leads import GRADES, SAME_WORDS, Lead, lead_id
+from frontrow.core.leads import GRADES, Lead, lead_id
+from frontrow.core.points import SAME_WORDS
 
 PLATFORM, ROOM = "frontrow", "centre"  # where the centre's own events stand
 RELEVANT = (
