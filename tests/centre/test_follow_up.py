@@ -369,3 +369,63 @@ def test_an_outcome_is_for_every_form_of_feiyu_that_went_into_the_lead_and_for_n
     ]
     assert len({each.key for each in told}) == 4
     assert {each.purpose for each in told} == {"feedback"} and {each.to for each in told} == {None}
+
+
+def feedback(scene: Scene) -> list[tuple[int, str]]:
+    """When outcomes were told of, and which."""
+    return [(each.at - START, each.feedback.outcome) for each in scene.told if each.feedback is not None]
+
+
+LOST = {"loss_reason": "price", "by": "li"}
+
+
+def test_a_loss_is_told_of_when_somebody_else_has_confirmed_it() -> None:
+    """飞鱼 learns from what it hears: a loss that the review takes back must never have been one there."""
+    scene = Scene()
+    lead = scene.form("clue:7001", "1")
+    scene.act("lead_claim", lead, MINUTE, seller="li")
+    lost = {"seller": "li", "outcome": "lost", "data": LOST}
+    assert scene.act("lead_outcome", lead, 2 * MINUTE, **lost).review == "pending"
+    assert feedback(scene) == []
+    scene.act("lead_review", lead, 3 * MINUTE, data={"by": "li", "decision": "accept"})
+    assert feedback(scene) == [], "nobody reviews their own"
+    scene.act("lead_review", lead, 4 * MINUTE, data={"by": "chen", "decision": "reopen"})
+    assert feedback(scene) == []
+    scene.act("lead_outcome", lead, 5 * MINUTE, **lost)
+    scene.act("lead_review", lead, 6 * MINUTE, data={"by": "chen", "decision": "accept"})
+    assert feedback(scene) == [(6 * MINUTE, "lost")]
+    scene.act("lead_review", lead, 7 * MINUTE, data={"by": "chen", "decision": "accept"})
+    assert feedback(scene) == [(6 * MINUTE, "lost")], "and once"
+
+
+def test_an_invalid_lead_is_told_of_as_a_lost_one_is_and_a_deal_at_once() -> None:
+    scene = Scene()
+    gone, sold = scene.form("clue:7001", "1"), scene.form("clue:7002", "2")
+    for lead, outcome in ((gone, "empty_number"), (sold, "won")):
+        scene.act("lead_claim", lead, MINUTE, seller="li")
+        scene.act("lead_outcome", lead, 2 * MINUTE, seller="li", outcome=outcome)
+    assert feedback(scene) == [(2 * MINUTE, "won")]
+    scene.act("lead_review", gone, 3 * MINUTE, data={"by": "chen", "decision": "accept"})
+    assert feedback(scene) == [(2 * MINUTE, "won"), (3 * MINUTE, "empty_number")]
+
+
+def test_an_outcome_that_did_not_end_the_lead_is_not_told_of_again_when_the_end_is_confirmed() -> None:
+    scene = Scene()
+    lead = scene.form("clue:7001", "1")
+    scene.act("lead_claim", lead, MINUTE, seller="li")
+    scene.act("lead_outcome", lead, 2 * MINUTE, seller="li", outcome="interested")
+    scene.act("lead_stage", lead, 3 * MINUTE, seller="li", data={**LOST, "stage": "lost"})
+    assert (
+        scene.act("lead_review", lead, 4 * MINUTE, data={"by": "chen", "decision": "accept"}).status == "lost"
+    )
+    assert feedback(scene) == [(2 * MINUTE, "interested")]
+
+
+def test_who_comes_again_before_the_review_was_not_lost() -> None:
+    scene = Scene()
+    lead = scene.form("clue:7001", "1")
+    scene.act("lead_claim", lead, MINUTE, seller="li")
+    scene.act("lead_outcome", lead, 2 * MINUTE, seller="li", outcome="lost", data=LOST)
+    assert scene.form("clue:7001", "1", 3 * MINUTE).lead == lead.lead
+    scene.act("lead_review", lead, 4 * MINUTE, data={"by": "chen", "decision": "accept"})
+    assert (scene.lead(lead.lead).status, feedback(scene)) == ("new", [])

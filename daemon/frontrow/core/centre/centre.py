@@ -1184,6 +1184,8 @@ class Centre:
         if event.kind == "lead_outcome":
             self._queue.doubt(row, at)
             self._feed_back(row, act.outcome, at)
+        elif act.kind == "review" and self._ended_by_outcome(row):
+            self._feed_back(row, row.outcome, at)
         self._changed(row)
 
     def _bring_home(self, row: LeadRow, act: Act, at: int) -> LeadRow | Refusal:
@@ -1248,9 +1250,17 @@ class Centre:
         row.churn_risk = min(100, max(0, row.churn_risk + outcome.churn_risk))
         self._settle_quality(row)
 
+    def _ended_by_outcome(self, row: LeadRow) -> bool:
+        """Return whether a lead's outcome is what closed it; one of before that was told when it was said."""
+        known = None if row.outcome is None else self.policy.pack.outcome(row.outcome)
+        return known is not None and known.closes is not None and known.closes == row.status
+
     def _feed_back(self, row: LeadRow, outcome: str | None, at: int) -> None:
-        """Let the platforms that a lead came from hear what became of it: those that have an id of their own for it."""
-        if outcome is None:
+        """Let the platforms that a lead came from hear what became of it: those that have an id of their own for it.
+
+        What awaits a review is told when that has confirmed it: an advertiser's platform learns from losses, and takes none back.
+        """
+        if outcome is None or row.review == "pending":
             return
         known = self.policy.pack.feedback_of(outcome, "oceanengine")
         along = {row.lead, *(each.lead for each in self._book.merged_into(row.lead))}
