@@ -9,13 +9,17 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from frontrow.app.caring import NotListed, lines_of, list_numbers, touches
+from frontrow.app.lead_centre import database_url
 from frontrow.app.parts import load_config
 from frontrow.clock import SystemClock
 from frontrow.core.centre.callbacks import signature_of
 from frontrow.core.events import encode_event
 from frontrow.runtime.access import Role
+from frontrow.storage.centre import tables
+from frontrow.storage.centre.database import open_database
 from frontrow.storage.store import Store
 from tests.app.test_daemon import now_ms
 from tests.app.test_desk import ORGANISATION
@@ -259,6 +263,32 @@ async def test_a_cleaning_service_takes_a_task_calls_and_reports_as_often_as_it_
     assert (await service.get("cleaning?state=lost")).status_code == 400
     assert (await service.get("inbox")).status_code == 403, "leads are others'"
     assert (await Caller(daemon, Role.SALES, "li").get("cleaning")).status_code == 403
+
+
+async def test_a_number_that_is_not_kept_any_more_is_not_said_to_have_been_seen(tmp_path: Path) -> None:
+    """The reveals in the journal say who has seen a number: who was shown none has seen none."""
+    config = write_config(tmp_path, ORGANISATION)
+    async with running(config) as daemon:
+        lead = await lead_of(daemon, form("v1"))
+        other = event(
+            "form_submit", viewer="v1", id="f2", at=now_ms(), consent=True, fields={"手机": "13900139002"}
+        )
+        await daemon.ingest(encode_event(other))
+        service, manager = Caller(daemon, Role.CLEANING), Caller(daemon, Role.MANAGER)
+        async with asyncio.timeout(20):
+            while not (found := (await service.get("cleaning?state=queued")).json()["tasks"]):
+                await asyncio.sleep(0.01)
+        database = open_database(database_url(load_config(config, {})))
+        with database.begin() as db:
+            db.execute(sa.update(tables.contacts).values(sealed=None))
+        database.dispose()
+        assert (await service.post(f"cleaning/{found[0]['task']}/reveal")).status_code == 404
+        assert (await manager.post(f"leads/{lead['lead']}/reveal", purpose="call")).status_code == 404
+        timeline = (await manager.get(f"leads/{lead['lead']}")).json()["timeline"]
+        assert "contact_reveal" not in [each["kind"] for each in timeline]
+    store = Store.open_to_read(daemon.store)
+    assert not list(store.frames_with("contact_reveal"))
+    store.close()
 
 
 async def test_a_customer_is_thanked_by_text_message_and_the_number_is_stored_nowhere(tmp_path: Path) -> None:

@@ -401,10 +401,11 @@ class Care:
             )
         data = {"by": by, "purpose": "cleaning", "task": name}
         event = self._event("contact_reveal", [name, by, self._clock.now()], data, row)
-        await self._desk.journal([event])
+        # Looked at first: what retention or an erasure has taken nobody sees, and nobody is said to have seen.
         fields = await self._unseal(contact)
         if fields is None:
             raise NotThere
+        await self._desk.journal([event])
         return fields
 
     # ------------------------------------------------------------------ nurture

@@ -463,11 +463,12 @@ class Desk:
         contact = await asyncio.to_thread(self._reads.contact, row.customer)
         if contact is None:
             raise NotThere
-        wish = Wish(purpose=purpose)
-        await self._journal(self._event(row, reader, "contact_reveal", "reveal", wish, key), key, wish)
+        # Looked at first: what retention or an erasure has taken nobody sees, and nobody is said to have seen.
         fields = await self._unseal(contact)
         if fields is None:
             raise NotThere
+        wish = Wish(purpose=purpose)
+        await self._journal(self._event(row, reader, "contact_reveal", "reveal", wish, key), key, wish)
         return fields
 
     async def exported(self, wish: ExportWish) -> None:
