@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from frontrow.runtime.access import Role
+from frontrow.storage.store import Store
 from tests.app.test_daemon import hot
 from tests.app.test_desk import Person
 from tests.app.test_founding_sentence import WeCom
@@ -138,6 +139,46 @@ async def test_who_is_not_confirmed_never_hears_of_it_and_the_next_is_proposed(p
     assert await place.told(3) == ["ChenJing", "ChenJing", "WangFang"]
     assert [card["lead"] for card in await place.wang.leads("mine")] == [lead]
     assert await place.li.leads() == []
+
+
+async def test_who_was_rejected_does_not_claim_it_from_the_queue_and_gets_it_from_a_manager_alone(
+    place: Place,
+) -> None:
+    """A manager's no would be worth nothing if it could be gone round by a claim."""
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    for _ in range(2):
+        said = await place.chen.do(lead, "approve", decision="reject")
+    assert (said.json()["awaits_approval"], said.json()["holder"]) == (False, None), (
+        "it waits in the team's queue"
+    )
+    before = kinds(said.json())
+    for seller in (place.li, place.wang):
+        refused = await seller.do(lead, "claim")
+        assert (refused.status_code, refused.json()["code"]) == (409, "turned_down"), refused.text
+        assert refused.json()["detail_zh"] == "经理未同意由您跟进此线索"
+        shown = (await seller.get(f"/api/v1/leads/{lead}")).json()
+        assert "claim" not in shown["may"]
+    assert kinds((await place.chen.get(f"/api/v1/leads/{lead}")).json()) == before
+    store = Store.open_to_read(place.daemon.store)
+    assert not list(store.frames_with("lead_claim")), "it was refused before it was journalled"
+    store.close()
+
+    assert (await place.chen.do(lead, "assign", seller="li")).json()["holder"] == "li"
+    assert (await place.wang.do(lead, "claim")).status_code == 409
+    claimed = await place.li.do(lead, "claim")
+    assert (claimed.status_code, claimed.json()["status"]) == (200, "following")
+    await place.li.do(lead, "release")
+    assert (await place.wang.do(lead, "claim")).json()["code"] == "turned_down"
+    assert (await place.li.do(lead, "claim")).status_code == 200, "the manager's last word was a yes"
+
+
+async def test_who_manages_claims_what_waits_whoever_was_rejected(place: Place) -> None:
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    for _ in range(2):
+        await place.chen.do(lead, "approve", decision="reject")
+    assert (await place.chen.do(lead, "claim")).status_code == 200
 
 
 async def test_a_manager_can_give_it_to_another_instead(place: Place) -> None:

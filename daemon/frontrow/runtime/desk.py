@@ -220,8 +220,11 @@ class Desk:
         )
         stage = row.stage or next(iter(self.pack.workflow.stages))
         path = tuple(row.taxonomy.split("/")) if row.taxonomy else ()
+        card = self.card(row, reader, raws[0].reasons if raws else ())
+        if _is_turned_down(row, reader, entries):
+            card["may"] = [each for each in card["may"] if each != "claim"]
         return {
-            **self.card(row, reader, raws[0].reasons if raws else ()),
+            **card,
             "timeline": [
                 {
                     "number": entry.number,
@@ -420,10 +423,19 @@ class Desk:
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
         if refusal is not None:
             raise NotNow(refusal)
+        if what == "claim" and await self._turned_down(row, reader):
+            raise NotNow(Refusal(code="turned_down"))
         refusal = await self._journal(event, key, wish)
         if refusal is not None:
             raise NotNow(refusal)
         return await self._after(reader, lead)
+
+    async def _turned_down(self, row: LeadRow, reader: Reader) -> bool:
+        """Return whether a manager has said no to this reader for a lead that nobody has given them since.
+
+        Asked here and not when the claim is applied: claims that are in the journal were done, and a rebuild does them again.
+        """
+        return _is_turned_down(row, reader, await asyncio.to_thread(self._reads.timeline, row.lead))
 
     async def _too_late(self, reader: Reader, lead: str, row: LeadRow) -> None:
         """Return where a lead that a reader does not see any more may be theirs to claim all the same.
@@ -607,6 +619,21 @@ class Desk:
     def renewed(self, reader: Reader) -> Reader:
         """Return the reader with what they see now: the organisation may have changed."""
         return self.reader(reader.grant)
+
+
+def _is_turned_down(row: LeadRow, reader: Reader, entries: Sequence[Entry]) -> bool:
+    seller, no = reader.sight.seller, False
+    if reader.manages or seller is None or row.holder == seller:
+        return False
+    for entry in entries:
+        if entry.kind == "reactivated":
+            no = False  # the customer has come again, and the rules ask anew
+        elif entry.data.get("seller") == seller:
+            if entry.kind == "lead_approve":
+                no = entry.data.get("decision") == "reject"
+            elif entry.kind in ("lead_assign", "lead_transfer"):
+                no = False
+    return no
 
 
 class Subscription:

@@ -122,7 +122,7 @@ class Act(Struct, frozen=True, kw_only=True):
 RefusalCode = Literal[
     "held", "unclaimed", "closed", "pooled", "not_closed", "awaits_approval", "no_approval_asked", "cooldown",
     "own_review", "not_in_review", "unknown_stage", "stage_too_early", "unknown_outcome", "outcome_missing",
-    "reason_missing", "unknown_reason", "do_not_contact", "seller_missing", "by_missing", "malformed",
+    "reason_missing", "unknown_reason", "do_not_contact", "seller_missing", "by_missing", "malformed", "turned_down",
 ]  # fmt: skip
 REFUSALS: Mapping[RefusalCode, tuple[str, str]] = {
     "held": ("此线索由 {holder} 跟进", "{holder} holds this lead"),
@@ -148,6 +148,11 @@ REFUSALS: Mapping[RefusalCode, tuple[str, str]] = {
     "seller_missing": ("缺少销售人员", "it does not say which seller"),
     "by_missing": ("缺少操作人", "it does not say who does it"),
     "malformed": ("内容无法识别", "it cannot be read"),
+    # Said by the desk, and never by a step: journals of before hold such claims, which were done.
+    "turned_down": (
+        "经理未同意由您跟进此线索",
+        "a manager has turned you down for this lead; a manager can give it to you",
+    ),
 }
 """What people read, in Chinese and English; ``{holder}`` and ``{missing}`` stand for the refusal's own."""
 
