@@ -188,7 +188,7 @@ def run(arena: Arena, source: IO[bytes], target: IO[bytes]) -> None:
             continue
         lessons = Lessons(*_columns(told, np.ndarray))
         arena.learn(lessons)
-        now = int(lessons.resolved_at.max(initial=0))
+        now = int(np.max(lessons.resolved_at, initial=0))
         if now >= told_at + STANDING_MS:
             told_at = now
             _tell(arena, target)

@@ -215,7 +215,7 @@ def test_the_command_prints_the_name_and_how_it_stands(
 def test_a_trial_loses_what_the_engine_lost(record: Record, final: Lessons) -> None:
     """What a search learns again from its record must be what the daemon learnt, or it would find the wrong options."""
     config = configured(None, [], {})
-    until = int(final.resolved_at.max()) + 1
+    until = int(np.max(final.resolved_at)) + 1
     judged = final.take(final.resolved_at >= record.split(WARMING, until))
     logits = judged.served[:, RAW].astype(np.float64)
     expected = log_loss(1.0 / (1.0 + np.exp(-logits)), judged.outcome)

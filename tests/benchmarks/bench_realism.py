@@ -106,12 +106,14 @@ def _figures(events: Sequence[Event]) -> dict[str, float] | None:
     counts = np.bincount((seconds // 10).astype(int))
     found |= {f"correlation after {lag * 10} s": _correlation(counts, lag) for lag in (1, 6, 30)}
     minutes = np.sort(np.bincount((seconds // 60).astype(int)))[::-1]
-    found["in the busiest tenth of minutes"] = float(minutes[: -(-len(minutes) // 10)].sum() / minutes.sum())
+    found["in the busiest tenth of minutes"] = float(minutes[: -(-len(minutes) // 10)].sum()) / float(
+        minutes.sum()
+    )
     per_viewer = np.sort(list(Counter(event.viewer for event in comments).values()))
     n = len(per_viewer)
     found["Gini"] = float((2 * np.arange(1, n + 1) - n - 1) @ per_viewer / (n * per_viewer.sum()))
     found["of the busiest hundredth of viewers"] = float(
-        per_viewer[-max(1, n // 100) :].sum() / per_viewer.sum()
+        float(per_viewer[-max(1, n // 100) :].sum()) / float(per_viewer.sum())
     )
     found["who comment once"] = float((per_viewer == 1).mean())
     lengths = [len(event.text or "") for event in comments]

@@ -79,7 +79,7 @@ def ranking(title: str, plain: Shop) -> None:
         "recency (fading comments)": plain.served[:, PLACE["recency"]],
         "the truth": plain.p_true,
     }
-    begun = plain.at < plain.at.min() + 20 * 60_000
+    begun = plain.at < np.min(plain.at) + 20 * 60_000
     rows = []
     for name, score in scores.items():
         measures = Judgement(plain.field, score).measures()
@@ -135,7 +135,7 @@ def test_what_waiting_for_labels_costs(plain: Shop) -> None:
     rows = []
     for name, of_room in sums.items():
         low, high = interval((drawn @ of_room / (drawn @ count))[:, None])
-        rows.append((name, f"{of_room.sum() / count.sum():.4f} [{low[0]:.4f}, {high[0]:.4f}]"))
+        rows.append((name, f"{float(of_room.sum()) / float(count.sum()):.4f} [{low[0]:.4f}, {high[0]:.4f}]"))
     for name, above, below in (
         ("shipped / waiting", ours, late),
         ("(shipped - at once) / (waiting - at once)", ours - fresh, late - fresh),

@@ -123,7 +123,7 @@ def test_a_spread_of_rounding_noise_is_no_spread() -> None:
     model.learn(np.full((500, COUNT), 20.0, np.float32), np.arange(500) % 2 == 1)
     weights = model.weights()
     assert np.abs(weights.weights).max() < 10
-    assert np.ptp(weights.parts(inputs)[:, 1:], axis=0).max() < 1e-7
+    assert np.max(np.ptp(weights.parts(inputs)[:, 1:], axis=0)) < 1e-7
 
 
 def test_nothing_is_learnt_before_the_scaler_is_frozen_and_nothing_is_lost() -> None:

@@ -78,7 +78,7 @@ def test_until_there_are_enough_of_both_outcomes_it_is_the_identity_and_nothing_
     calibrator.learn(rooms[enough : enough + 1], raw[enough : enough + 1], outcomes[enough : enough + 1])
     later = calibrator.calibration
     shown = later.shown(raw, rooms)
-    assert later.enough and shown is not None and abs(shown - sigmoid(raw)).max() > 0.01
+    assert later.enough and shown is not None and np.max(abs(shown - sigmoid(raw))) > 0.01
     assert now.shown(raw, rooms) is None  # what was handed out does not change
 
 
@@ -242,7 +242,10 @@ def test_reasons_sum_to_the_raw_and_to_the_calibrated_logit(
 ) -> None:
     dice = np.random.default_rng(seed)
     weights = Weights(
-        dice.normal(0, 2, COUNT), dice.choice([0.0, 0.02, 1.0, 3.0], COUNT), dice.normal(0, 3, COUNT), -2.0
+        dice.normal(0, 2, COUNT),
+        dice.choice(np.array([0.0, 0.02, 1.0, 3.0]), COUNT),
+        dice.normal(0, 3, COUNT),
+        -2.0,
     )
     inputs = dice.random((1, COUNT)) * 5
     plain = explain(weights, Calibration(), inputs, "p/own")

@@ -261,4 +261,4 @@ def test_snapshots_before_one_order_share_an_outcome() -> None:
     session, served = np.array([7, 7, 7, 8, 7]), np.array([0, 1_000, 2_000, 0, 0])
     keys = outcome_keys(session, served, np.array([5_000, 4_000, 4_000, 5_000, -1]))
     assert keys[0] == keys[1] and len(set(keys[:4].tolist())) == 3
-    assert keys.min() == keys[4] == -1
+    assert np.min(keys) == keys[4] == -1

@@ -83,7 +83,7 @@ def test_the_window_is_judged_as_offline_to_the_bit_over_any_cut_and_restart(
         rolling.add(part)
     window = rows.at(slice(max(0, labels - bound), None))
     if window_ms is not None and labels:
-        window = window.at(window.resolved_at > rows.resolved_at.max() - window_ms)
+        window = window.at(window.resolved_at > np.max(rows.resolved_at) - window_ms)
     report = rolling.report(waiting=7)
     assert report.columns == offline(window)
     assert (report.labels, report.immature) == (len(window), 7 / (7 + len(window)))

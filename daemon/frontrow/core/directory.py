@@ -190,7 +190,7 @@ class Directory:
         self._used += len(entries)
         slots = entries >> _ROW_BITS >> self._shift
         while entries.size > _FEW:
-            if int(slots.max()) >= self._last:
+            if int(np.max(slots)) >= self._last:
                 self._arrange(self._and_all(entries))
                 return
             # Of those who want the same empty slot one gets it. Slots of the gone are made empty all at once, later.

@@ -33,7 +33,7 @@ class Translation:
         """Return the translation of ``text``."""
         found = self.each(codes_of(text))
         translated = text_of(found)
-        if found.max(initial=0) < _STANDS_FOR_MORE:
+        if np.max(found, initial=0) < _STANDS_FOR_MORE:
             return translated
         standing = set(found[found >= _STANDS_FOR_MORE].tolist())
         if len(standing) > _FEW:

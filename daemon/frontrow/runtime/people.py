@@ -38,7 +38,7 @@ class People:
         if not len(frame):
             return
         of_event = np.asarray(rows, np.int64)
-        missing = int(of_event.max()) + 2 - len(self._names)
+        missing = int(np.max(of_event)) + 2 - len(self._names)
         if missing > 0:
             self._names[-1:] = self._words[-1:] = [None] * (missing + 1)
         names, words = self._names, self._words

@@ -144,7 +144,7 @@ class Rolling:
         """Take mature labels, in order; however they are cut into calls, the window is the same."""
         if not len(rows):
             return
-        self._newest = max(self._newest, int(rows.resolved_at.max()))
+        self._newest = max(self._newest, int(np.max(rows.resolved_at)))
         kept = rows.at(slice(-self._bound, None))
         place = (self._seen + len(rows) - len(kept) + np.arange(len(kept))) % self._bound
         for name in Rows.__slots__:

@@ -414,8 +414,8 @@ class RoomFacts:
         places = positions.tolist()
         named = frame.sessions[places[0]]
         if work.same_session or all(frame.sessions[at] == named for at in places):
-            high = int(ats.max())
-            session = room.sessions.holding(named, int(ats[0]), int(ats.min()), high)
+            high = int(np.max(ats))
+            session = room.sessions.holding(named, int(ats[0]), int(np.min(ats)), high)
             if session is not None:
                 session.last_at = max(session.last_at, high)
                 self._count(room, room.audiences[session.id], work, positions)
