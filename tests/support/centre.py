@@ -1,5 +1,6 @@
 """A lead centre over a real database in memory, spoken to by events, its time moved by them."""
 
+import weakref
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -65,6 +66,8 @@ class Scene:
     ) -> None:
         self.engine = open_database(url)
         self.book = SqlBook(self.engine, STORE)
+        # Of most tests nobody closes it; from Python 3.13 on a connection that is open when it goes is warned of.
+        weakref.finalize(self, self.book.close)
         self.centre = Centre(self.book, policy or a_policy())
         self.told: list[Told] = []
         self.number = 0
