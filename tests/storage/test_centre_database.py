@@ -45,6 +45,8 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_the_migrations_make_the_tables_that_the_centre_works_with() -> None:
     """A column that is in one and not in the other shows only when somebody upgrades."""
-    with open_database("sqlite://").connect() as db:
+    engine = open_database("sqlite://")
+    with engine.connect() as db:
         context = MigrationContext.configure(db, opts={"render_as_batch": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
