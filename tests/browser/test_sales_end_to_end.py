@@ -44,3 +44,22 @@ async def test_from_a_hot_viewer_to_a_deal_with_one_thumb(daemon: Running, brows
     again = await li.reload()  # the address has no token any more, as a link in a message has none
     assert again is not None and again.status == 200
     await expect(li.locator(".lead-title")).not_to_be_empty()
+
+
+async def test_a_button_under_the_finger_is_not_replaced(daemon: Running, browse: OpenPage) -> None:
+    """News of the lead comes at any moment; a tap that it fell into was lost."""
+    token = daemon.token(Role.SALES, seller="li")
+    here, there = [await browse(f"{daemon.url}/sales?token={token}", width=390, height=844) for _ in range(2)]
+    await daemon.ingest(hot(consent=True, fields={"姓名": "小丑鱼", "手机号": "13912340678"}))
+    await here.locator(".lead-card .big-button").click()
+    await expect(here.locator(".page-who")).not_to_be_empty()
+    await there.goto(here.url)
+    won = here.locator(".outcome", has_text="已成交")
+    await won.scroll_into_view_if_needed()
+    await won.hover()
+    await here.mouse.down()
+    await there.get_by_role("button", name="查看号码").click()
+    await there.locator("dialog .choice").first.click()
+    await expect(here.locator(".entry-text").first).to_have_text("查看了号码，为了打电话")
+    await here.mouse.up()
+    await expect(here.locator("dialog .choice")).to_be_visible()

@@ -452,21 +452,48 @@ export class LeadPage {
 
 const TONES = { positive: "good", negative: "bad" };
 
-/** A part of the page that is made anew only when what it shows has changed; the focus stays on what it was on. */
+const TAP_MS = 50; // by when a click has followed the finger that was lifted
+
+/**
+ * A part of the page that is made anew only when what it shows has changed; the focus stays on what it was on. While a finger is on it, it
+ * stays as it is: a button that is replaced under the finger would never be clicked.
+ */
 class Section {
   constructor(name) {
-    this.element = el("section", { class: `part-of-lead ${name}`, hidden: true });
+    this.element = el("section", { class: `part-of-lead ${name}`, hidden: true, on: { pointerdown: () => this._press() } });
     this._key = null;
+    this._pressed = 0;
+    this._later = null; // what came while it was pressed
+  }
+
+  _press() {
+    this._pressed += 1;
+    const lifted = new AbortController();
+    const lift = () => {
+      lifted.abort();
+      setTimeout(() => {
+        this._pressed -= 1;
+        const later = this._later;
+        this._later = null;
+        if (later !== null) this.render(...later);
+      }, TAP_MS);
+    };
+    for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, lift, { signal: lifted.signal, capture: true });
   }
 
   clear() {
     this._key = null;
+    this._later = null;
     this.element.replaceChildren();
     show(this.element, false);
   }
 
   render(parts, make) {
     const key = JSON.stringify(parts);
+    if (this._pressed > 0) {
+      this._later = [parts, make];
+      return;
+    }
     if (key === this._key) return;
     this._key = key;
     const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
