@@ -20,7 +20,7 @@ from tests.simulation.plan import Fault, Plan
 from tests.simulation.simulation import Run
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 220  # of one test; a minute of one core
+SEEDS = 300  # of one test; a minute of one core
 LEAST_OF_EACH_FAULT = 3  # in SEEDS; so that no fault has quietly ceased to happen
 
 
