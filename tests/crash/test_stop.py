@@ -133,7 +133,10 @@ async def test_it_can_be_stopped_while_it_reads_a_long_journal(
     await asyncio.sleep(dice.uniform(0.0, 0.3 * moment))
     assert moment > 0 or not daemon.ready  # the others may come too late, on a fast machine
     assert await stopped(daemon) == DONE, daemon.complaint()
-    assert rows(store, "SELECT count(*), sum(events) FROM frames") == before
+    [(frames, _)] = before
+    assert rows(store, f"SELECT count(*), sum(events) FROM frames WHERE seq <= {frames}") == before
+    # Whoever came too late stopped a daemon that had begun its work, and may have had something to write down itself.
+    assert daemon.ready or rows(store, "SELECT count(*), sum(events) FROM frames") == before
 
 
 @pytest.mark.parametrize("moment", range(3))
