@@ -10,6 +10,7 @@
 enum { DONE, APART, REGRADE }; /* why take() came back */
 enum { COLD, WARM, HOT };
 enum { INTENTS = 8, SPANS = 3 };
+enum { AHEAD = 6, LINE = 64 }; /* events, and bytes of a cache's line */
 
 /* The arrays, in the order in which bind(), of_frame() and the constructor are given them. */
 enum {
@@ -32,7 +33,7 @@ typedef struct {
     int64_t signs; /* that the frame's tables have */
     Py_ssize_t fed; /* columns of FEEDS */
     PyObject *touched, *active, *sessions;
-    PyObject *name_rate, *name_last_at; /* of each Taker, so that the module holds no object: interpreters share none */
+    PyObject *name_rate, *name_last_at, *name_warm; /* of each Taker, so that the module holds no object: interpreters share none */
 } Taker;
 
 static void let_go(Py_buffer *views, int count)
@@ -77,6 +78,7 @@ static void Taker_dealloc(Taker *self)
     Py_XDECREF(self->sessions);
     Py_XDECREF(self->name_rate);
     Py_XDECREF(self->name_last_at);
+    Py_XDECREF(self->name_warm);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -141,7 +143,8 @@ static int Taker_init(Taker *self, PyObject *args, PyObject *kwargs)
     }
     Py_XSETREF(self->name_rate, PyUnicode_InternFromString("rate"));
     Py_XSETREF(self->name_last_at, PyUnicode_InternFromString("last_at"));
-    if (self->name_rate == NULL || self->name_last_at == NULL) {
+    Py_XSETREF(self->name_warm, PyUnicode_InternFromString("warm"));
+    if (self->name_rate == NULL || self->name_last_at == NULL || self->name_warm == NULL) {
         return -1;
     }
     self->touched = Py_NewRef(touched);
@@ -357,12 +360,36 @@ static void hit(Taker *self, int64_t row, const int64_t *hits)
     }
 }
 
-/* Whether a viewer's grade by points is another than before, or than the grade. */
-static int regrades(Taker *self, int64_t row)
+/* Let a row be among those of its session who are warm, or not. */
+static int set_warm(const Taker *self, PyObject *session, int64_t row, int is_warm)
+{
+    PyObject *warm = PyObject_GetAttr(session, self->name_warm), *key = PyLong_FromLongLong(row);
+    int result = -1;
+
+    if (warm != NULL && key != NULL) {
+        if (!PyDict_Check(warm)) {
+            PyErr_SetString(PyExc_TypeError, "a dictionary is wanted");
+        } else if (is_warm) {
+            result = PyDict_SetItem(warm, key, Py_None);
+        } else {
+            result = PyDict_Contains(warm, key);
+            if (result > 0) {
+                result = PyDict_DelItem(warm, key);
+            }
+        }
+    }
+    Py_XDECREF(warm);
+    Py_XDECREF(key);
+    return result;
+}
+
+/* Set a viewer's grade by points, and the grade, where both are cold or warm, before and after. 1: it is for Python to do, since somebody
+   turns hot, or was; or -1. */
+static int regrade(Taker *self, PyObject *session, int64_t row)
 {
     const int64_t *settings = RULE(int64_t, SETTINGS);
     int64_t points = COLUMN(int32_t, RAW)[row], alike = COLUMN(uint16_t, ALIKE)[row];
-    uint8_t before = COLUMN(uint8_t, GRADE_BY_POINTS)[row], grade = COLD;
+    uint8_t *by_points = COLUMN(uint8_t, GRADE_BY_POINTS) + row, *its = COLUMN(uint8_t, GRADE) + row, before = *by_points, grade = COLD;
 
     points = points > settings[CAP] ? settings[CAP] : points < 0 ? 0 : points;
     if (alike && points > settings[BUDGET] / (alike + 1)) {
@@ -373,7 +400,18 @@ static int regrades(Taker *self, int64_t row)
     } else if (points >= settings[WARM_FROM] || (before >= WARM && points >= settings[WARM_LEAVE])) {
         grade = WARM;
     }
-    return grade != before || grade != COLUMN(uint8_t, GRADE)[row];
+    if (grade == before && grade == *its) {
+        return 0;
+    }
+    if (grade == HOT || *its == HOT) {
+        return 1;
+    }
+    *by_points = grade;
+    if (grade == *its) {
+        return 0;
+    }
+    *its = grade;
+    return set_warm(self, session, row, grade == WARM);
 }
 
 /* Take note of a row that is to be snapshot, and watched. */
@@ -409,7 +447,7 @@ static int touch(Taker *self, int64_t row, int64_t now, int64_t number)
 }
 
 /* What one event that is not apart changes in its viewer's row; whether Python is to grade it, or -1. */
-static int take_one(Taker *self, int64_t row, Py_ssize_t i, Py_ssize_t events, int64_t number)
+static int take_one(Taker *self, PyObject *session, int64_t row, Py_ssize_t i, Py_ssize_t events, int64_t number)
 {
     const int64_t *settings = RULE(int64_t, SETTINGS);
     int64_t bits = EVENT(int64_t, BITS)[i], sign = EVENT(int64_t, SIGN)[i];
@@ -444,7 +482,26 @@ static int take_one(Taker *self, int64_t row, Py_ssize_t i, Py_ssize_t events, i
     if (touch(self, row, EVENT(int64_t, NOW)[i], number) < 0) {
         return -1;
     }
-    return !COLUMN(uint8_t, STAFF)[row] && regrades(self, row);
+    return COLUMN(uint8_t, STAFF)[row] ? 0 : regrade(self, session, row);
+}
+
+/* Have the processor fetch what an event that comes soon will change. */
+static inline void fetch(const Taker *self, int64_t row, int64_t rows)
+{
+    Py_ssize_t width = self->rules[POINTS].len / 8, columns = self->rules[SPAN_OF].len / 8;
+
+    if (row < 0 || row >= rows) {
+        return;
+    }
+    __builtin_prefetch(COLUMN(int64_t, FIRST_AT) + row);
+    __builtin_prefetch(COLUMN(int64_t, LAST_AT) + row);
+    __builtin_prefetch(COLUMN(int64_t, ENTERED_AT) + row);
+    __builtin_prefetch(COLUMN(int32_t, RAW) + row);
+    __builtin_prefetch(COLUMN(uint32_t, BUCKET) + row);
+    __builtin_prefetch(COLUMN(uint16_t, COUNTS) + row * width);
+    for (Py_ssize_t place = 0; place < columns; place += LINE / (Py_ssize_t)sizeof(float)) {
+        __builtin_prefetch(COLUMN(float, FADING) + row * columns + place);
+    }
 }
 
 /* take(start, end, events) -> 4 * position + why
@@ -476,6 +533,9 @@ static PyObject *Taker_take(Taker *self, PyObject *const *args, Py_ssize_t given
     }
     rows = self->columns[FIRST_AT].len / 8;
     for (i = start; i < end; i++) {
+        if (i + AHEAD < end) {
+            fetch(self, EVENT(int64_t, ROW)[i + AHEAD], rows);
+        }
         int64_t bits = EVENT(int64_t, BITS)[i], which = ((const int64_t *)self->which.buf)[i];
         int64_t row = EVENT(int64_t, ROW)[i], at = EVENT(int64_t, AT)[i];
         PyObject *session;
@@ -505,7 +565,7 @@ static PyObject *Taker_take(Taker *self, PyObject *const *args, Py_ssize_t given
             why = APART;
             break;
         }
-        found = take_one(self, row, i, events, applied + i);
+        found = take_one(self, session, row, i, events, applied + i);
         if (found < 0) {
             goto fail;
         }

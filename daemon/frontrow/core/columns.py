@@ -5,10 +5,13 @@ frame's viewers are updated through the array, a single viewer through the view.
 """
 
 import mmap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from frontrow.core import kernel
 
 FIRST_ROWS = 1024
 OWN_PAGES = 1 << 20  # bytes from which an array gets pages of its own
@@ -27,6 +30,29 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     # Private, which is not the default: what a forked process writes is its own.
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(pages, dtype).reshape(shape)
+
+
+def as_list(column: Sequence[Any]) -> list[Any]:
+    """Return a column as a list, itself if it is one: what the kernel reads."""
+    return column if isinstance(column, list) else list(column)
+
+
+def whole_numbers(column: Sequence[int | None], others: Sequence[int | None] = ()) -> NDArray[np.int64]:
+    """Return the numbers of a column; where one is None, that of ``others`` stands for it, and is none itself.
+
+    Raises:
+        OverflowError: One has more than 64 bits.
+    """
+    if kernel.compiled is not None:
+        numbers = np.empty(len(column), np.int64)
+        given = as_list(column)
+        kernel.compiled.whole_numbers(given, as_list(others) if others else given, numbers)
+        return numbers
+    if not others or None not in column:
+        return np.array(column, np.int64)
+    return np.array(
+        [other if number is None else number for number, other in zip(column, others, strict=True)], np.int64
+    )
 
 
 class Column:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from frontrow.core import features, kernel, signs
 from frontrow.core.alerts import Reason
+from frontrow.core.columns import whole_numbers
 from frontrow.core.crowd import Crowd, CrowdRules
 from frontrow.core.explaining import as_json, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
@@ -199,9 +200,8 @@ class _Work:
 
     def __init__(self, frame: Frame, now: int, table: signs.Signs) -> None:
         self.frame = frame
-        ats = np.array(frame.ats, np.int64)
-        arrivals = frame.arrivals()
-        arrived = ats if arrivals is frame.ats else np.array(arrivals, np.int64)
+        ats = whole_numbers(frame.ats)
+        arrived = whole_numbers(frame.seen_ats, frame.ats)
         self.now: Rows = np.maximum.accumulate(np.maximum(arrived, now))
         self.at: Rows = np.minimum(
             ats, self.now
@@ -210,17 +210,17 @@ class _Work:
         self.bits: Rows = table.bits[self.sign]
         self.hits = table.hits
         self.columns = table.columns
-        self.facts: Numbers = np.array(frame.facts, np.int64)
+        self.facts: Numbers = whole_numbers(frame.facts)
         self.amount = signs.amounts(self.bits, frame.counts, frame.values)
-        self.sketches: Rows = np.array(frame.sketches, np.int64)
-        self.said: list[int] = np.flatnonzero(self.sketches).tolist()
+        self.said: list[int] = np.flatnonzero(whole_numbers(frame.sketches)).tolist()
         self.heard = 0  # how many of them were taken note of
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
         self.test = True in frame.tests
-        named = sorted(frame.seldom.get("product", {}).items())
-        self.products = {at: name for at, name in named if name and self.bits[at] & signs.CHOOSES}
-        self.choices = np.fromiter(self.products, np.int64, len(self.products))
+        named = frame.seldom.get("product", {})
+        choosing = np.flatnonzero(self.bits & signs.CHOOSES).tolist() if named else ()
+        self.products: dict[int, str] = {at: name for at in choosing if (name := named.get(at))}
+        self.choices = list(self.products)
         self.rows: Rows = np.full(len(frame), -1, np.int64)
         self.only_room = frame.only_room()
         self.same_platform = self.only_room is not None or _all_equal(frame.platforms)
@@ -1066,7 +1066,7 @@ class Engine:
 
     def _choose_together(self, work: _Work, positions: Rows) -> None:
         """Take note of the products that some events of viewers name; ``positions`` ascend."""
-        if work.choices.size and positions.size:
+        if work.choices and positions.size:
             among = np.zeros(len(work.rows), np.bool_)
             among[positions] = True
             self._choose_between(work, int(positions[0]), int(positions[-1]) + 1, among)
@@ -1075,11 +1075,12 @@ class Engine:
         self, work: _Work, start: int, end: int, among: NDArray[np.bool_] | None = None
     ) -> None:
         """Take note of the products that the events from ``start`` up to ``end`` name, or only those ``among`` which they are."""
-        if not work.choices.size:
+        choices = work.choices
+        low = bisect_left(choices, start)
+        if low == len(choices) or choices[low] >= end:
             return
-        low, high = np.searchsorted(work.choices, (start, end)).tolist()
-        for position in work.choices[low:high].tolist():
-            row = int(work.rows[position])
+        positions = choices[low : bisect_left(choices, end, low)]
+        for position, row in zip(positions, work.rows[positions].tolist(), strict=True):
             if row >= 0 and (among is None or among[position]):
                 self.viewers.choose(row, work.products[position])
 
@@ -1671,7 +1672,12 @@ class Engine:
         self.labels.grow(self._capacity)
 
     def _names_of(self, rows: Rows) -> list[str]:
-        return ["/".join(self._name_of(row)) for row in rows.tolist()]
+        numbers = self.viewers.session.array[rows].tolist()
+        heads = {number: f"{self._room_name(number)}/{self._sessions[number].id}/" for number in set(numbers)}
+        return [
+            heads[number] + viewer
+            for number, viewer in zip(numbers, self.viewers.directory.viewers(rows), strict=True)
+        ]
 
     def _name_of(self, row: int) -> tuple[str, str, str, str]:
         room, session = self.session_of(row)

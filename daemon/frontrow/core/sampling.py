@@ -17,8 +17,11 @@ _UNIT = 2.0**-64
 
 def chances(names: Iterable[str]) -> NDArray[np.float64]:
     """Return for each name a number that is as if drawn evenly from [0, 1), and always the same; a microsecond each."""
-    drawn = (hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in names)
-    return np.fromiter((int.from_bytes(each) for each in drawn), np.float64) * _UNIT
+    hashed = hashlib.blake2b
+    drawn = b"".join(
+        [hashed(name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in names]
+    )
+    return np.frombuffer(drawn, ">u8").astype(np.float64) * _UNIT
 
 
 def halvings(held: int, more: int, bound: int, expected: float) -> int:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontrow.core import facts as fact
+from frontrow.core import kernel
+from frontrow.core.columns import as_list
 from frontrow.core.events import DAEMON_KINDS, KINDS, PEOPLE_KINDS, ROOM_KINDS
 from frontrow.core.features import columns_of
 from frontrow.core.outcomes import OutcomeRules
@@ -65,6 +67,11 @@ class Signs:
             return self._look_up(kinds, facts)
 
     def _look_up(self, kinds: Sequence[str], facts: Sequence[int]) -> NDArray[np.int64]:
+        if kernel.compiled is not None:
+            numbers = np.empty(len(kinds), np.int64)
+            if not kernel.compiled.sign_numbers(as_list(kinds), as_list(facts), self._numbers, numbers):
+                raise KeyError
+            return numbers
         return np.fromiter(
             map(self._numbers.__getitem__, zip(kinds, facts, strict=True)), np.int64, len(kinds)
         )
@@ -109,6 +116,10 @@ class Signs:
 
 def amounts(bits: NDArray[Any], counts: Sequence[int | None], values: Sequence[int | None]) -> NDArray[Any]:
     """Return how much each event adds to the features: a like its count, a gift its value, anything else 1."""
+    if kernel.compiled is not None:
+        told = np.empty(len(bits))
+        kernel.compiled.event_amounts(as_list(counts), as_list(values), bits, LIKE, GIFT, told)
+        return told
     found = np.ones(len(bits))
     likes = np.flatnonzero(bits & LIKE)
     if likes.size:
