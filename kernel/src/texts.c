@@ -431,7 +431,90 @@ static PyObject *keep_last(PyObject *Py_UNUSED(module), PyObject *const *args, P
     return done < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* ---------------------------------------------------------------- what is remembered of texts */
+
+static int set_number(PyObject *column, Py_ssize_t position, uint64_t number)
+{
+    PyObject *value = PyLong_FromUnsignedLongLong(number);
+
+    return value == NULL ? -1 : PyList_SetItem(column, position, value);
+}
+
+/* Let what is known of a text be so, if its event is of the kind; 1, 0 where nothing is known, or -1 with an exception. */
+static int recall_one(PyObject *const *args, Py_ssize_t position, int bits)
+{
+    PyObject *text = PyList_GET_ITEM(args[0], position), *kind = PyList_GET_ITEM(args[1], position);
+
+    if (!PyUnicode_CheckExact(text) || !PyUnicode_CheckExact(kind)) { /* no comparison of theirs may change a list */
+        PyErr_SetString(PyExc_TypeError, "texts are wanted");
+        return -1;
+    }
+    PyObject *known = PyDict_GetItemWithError(args[3], text);
+    if (known == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    if (kind != args[2] && PyUnicode_Compare(kind, args[2]) != 0) {
+        return 1;
+    }
+    uint64_t mask = PyLong_AsUnsignedLongLong(known);
+    if ((mask == UINT64_MAX && PyErr_Occurred()) || set_number(args[4], position, mask & (((uint64_t)1 << bits) - 1)) < 0 ||
+        set_number(args[5], position, mask >> bits) < 0) {
+        return -1;
+    }
+    return 1;
+}
+
+PyDoc_STRVAR(recall_doc,
+    "recall_texts(texts, kinds, kind, known, facts, sketches, bits, positions)\n--\n\n"
+    "Of the texts that `known` has a mask of, write the low `bits` into facts and what is above them into sketches, if the event is of\n"
+    "the kind; return the positions of the texts of which it has none. Only of those at `positions`, or (None) of all.\n"
+    "None and an empty text are none.");
+
+static PyObject *recall_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 8 || !PyList_Check(args[0]) || !PyList_Check(args[1]) || !PyUnicode_CheckExact(args[2]) || !PyDict_CheckExact(args[3]) ||
+        !PyList_Check(args[4]) || !PyList_Check(args[5]) || !(args[7] == Py_None || PyList_Check(args[7]))) {
+        PyErr_SetString(PyExc_TypeError, "columns, a kind, what is known, a number and positions are wanted");
+        return NULL;
+    }
+    Py_ssize_t texts = PyList_GET_SIZE(args[0]), asked = args[7] == Py_None ? texts : PyList_GET_SIZE(args[7]);
+    int bits = (int)PyLong_AsLong(args[6]);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    if (bits < 0 || bits > 63 || PyList_GET_SIZE(args[1]) != texts || PyList_GET_SIZE(args[4]) != texts || PyList_GET_SIZE(args[5]) != texts) {
+        PyErr_SetString(PyExc_ValueError, "the columns differ in length, or a mask has not so many bits");
+        return NULL;
+    }
+    PyObject *others = PyList_New(0);
+    for (Py_ssize_t i = 0; others != NULL && i < asked; i++) {
+        Py_ssize_t position = args[7] == Py_None ? i : PyLong_AsSsize_t(PyList_GET_ITEM(args[7], i));
+        int found = 1;
+        if (position < 0 || position >= texts) {
+            if (!PyErr_Occurred()) {
+                PyErr_SetString(PyExc_IndexError, "no such position");
+            }
+            found = -1;
+        } else {
+            PyObject *text = PyList_GET_ITEM(args[0], position);
+            if (text != Py_None && !(PyUnicode_Check(text) && PyUnicode_GET_LENGTH(text) == 0)) {
+                found = recall_one(args, position, bits);
+            }
+        }
+        if (found == 0) {
+            PyObject *number = PyLong_FromSsize_t(position);
+            found = number == NULL ? -1 : PyList_Append(others, number);
+            Py_XDECREF(number);
+        }
+        if (found < 0) {
+            Py_CLEAR(others);
+        }
+    }
+    return others;
+}
+
 PyMethodDef texts_methods[] = {
+    {"recall_texts", (PyCFunction)(void (*)(void))recall_texts, METH_FASTCALL, recall_doc},
     {"sift", (PyCFunction)(void (*)(void))sift, METH_FASTCALL, sift_doc},
     {"sketches", (PyCFunction)(void (*)(void))sketches, METH_FASTCALL, sketches_doc},
     {"keep_last", (PyCFunction)(void (*)(void))keep_last, METH_FASTCALL, keep_doc},

@@ -6,7 +6,7 @@ frame's viewers are updated through the array, a single viewer through the view.
 
 import mmap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -35,6 +35,22 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 def as_list(column: Sequence[Any]) -> list[Any]:
     """Return a column as a list, itself if it is one: what the kernel reads."""
     return column if isinstance(column, list) else list(column)
+
+
+def count_is(column: Sequence[object], value: Literal[True, False] | None) -> int:
+    """Return how often a column holds None, True or False. Of each number and text, a list would ask whether it equals that."""
+    if kernel.compiled is not None and isinstance(column, list):
+        found: int = kernel.compiled.count_is(column, value)
+        return found
+    return column.count(value)
+
+
+def all_same(column: Sequence[str | None]) -> bool:
+    """Return whether all values of a column are equal."""
+    if kernel.compiled is not None and isinstance(column, list):
+        alike: bool = kernel.compiled.all_same(column)
+        return alike
+    return not column or column.count(column[0]) == len(column)
 
 
 def whole_numbers(column: Sequence[int | None], others: Sequence[int | None] = ()) -> NDArray[np.int64]:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from frontrow.core import features, kernel, signs
 from frontrow.core.alerts import Reason
-from frontrow.core.columns import whole_numbers
+from frontrow.core.columns import all_same, count_is, whole_numbers
 from frontrow.core.crowd import Crowd, CrowdRules
 from frontrow.core.explaining import as_json, as_reasons, largest_parts
 from frontrow.core.exploration import Exploration
@@ -216,15 +216,15 @@ class _Work:
         self.heard = 0  # how many of them were taken note of
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
-        self.test = True in frame.tests
+        self.test = count_is(frame.tests, True) > 0
         named = frame.seldom.get("product", {})
         choosing = np.flatnonzero(self.bits & signs.CHOOSES).tolist() if named else ()
         self.products: dict[int, str] = {at: name for at in choosing if (name := named.get(at))}
         self.choices = list(self.products)
         self.rows: Rows = np.full(len(frame), -1, np.int64)
         self.only_room = frame.only_room()
-        self.same_platform = self.only_room is not None or _all_equal(frame.platforms)
-        self.same_session = _all_equal(frame.sessions)
+        self.same_platform = self.only_room is not None or all_same(frame.platforms)
+        self.same_session = all_same(frame.sessions)
         self.landmark_ms = -1
         self.weights: Matrix = np.zeros((0, 0))
         # For the compiled way: the events up to which sessions and rows are found, those of the present part, and up to where
@@ -279,10 +279,6 @@ class _Work:
             self.weights[:, (self.bits & signs.REFUND) > 0] = 0.0
 
 
-def _all_equal(column: Sequence[Any]) -> bool:
-    return column.count(column[0]) == len(column)
-
-
 def _places(keys: Sequence[K], where: NDArray[np.bool_]) -> tuple[list[K], Rows]:
     """Return the different ones of ``keys`` where ``where`` is true, and for each of those its place among them."""
     keys = list(compress(keys, where.tolist()))
@@ -292,7 +288,7 @@ def _places(keys: Sequence[K], where: NDArray[np.bool_]) -> tuple[list[K], Rows]
 
 def _flags(column: Sequence[bool | None]) -> NDArray[np.int8] | None:
     """Return 1, 0, or -1 for None, of each; None where all are None."""
-    if column.count(None) == len(column):
+    if count_is(column, None) == len(column):
         return None
     return np.array([-1 if flag is None else int(flag) for flag in column], np.int8)
 
@@ -1015,7 +1011,7 @@ class Engine:
         its room among ``rooms``, and ``numbers`` the session's number; of those that are not ``heard`` anything."""
         viewers: Sequence[Any] = work.frame.viewers[part]
         named = heard
-        if None in viewers:
+        if count_is(viewers, None):
             named = heard & np.array([viewer is not None for viewer in viewers])
         some = not named.all()
         if some:

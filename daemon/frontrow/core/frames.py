@@ -8,8 +8,9 @@ value per event; all others are *seldom*: kept by position, only where they are 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
+from frontrow.core.columns import all_same, count_is
 from frontrow.core.events import Event
 
 # Event's field → the frame's column. The rest of Event's fields are seldom.
@@ -82,14 +83,17 @@ class Frame:
     def arrivals(self) -> Sequence[int]:
         """Return when each event arrived (UTC ms); where that is not said, when it happened."""
         seen = self.seen_ats
-        if seen.count(None) == len(seen):
+        missing = count_is(seen, None)
+        if missing == len(seen):
             return self.ats
+        if not missing:
+            return cast("Sequence[int]", seen)
         return [at if arrived is None else arrived for arrived, at in zip(seen, self.ats, strict=True)]
 
     def only_room(self) -> tuple[str, str] | None:
         """Return (platform, room) if all events are of one room, else None."""
         platforms, rooms = self.platforms, self.rooms
-        if not rooms or platforms.count(platforms[0]) < len(rooms) or rooms.count(rooms[0]) < len(rooms):
+        if not rooms or not all_same(rooms) or not all_same(platforms):
             return None
         return platforms[0], rooms[0]
 

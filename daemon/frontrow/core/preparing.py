@@ -18,8 +18,10 @@ from typing import Any
 
 import msgspec
 
+from frontrow.core import kernel
 from frontrow.core.centre.channels import is_code
 from frontrow.core.centre.sealing import seal_forms
+from frontrow.core.columns import as_list
 from frontrow.core.contact import redact_extra, redact_fields, redact_label, redact_text, suspects
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
@@ -168,12 +170,12 @@ class Preparer:
         for memory, positions in unread.items():
             written, own = written_in[memory], own_of.get(memory.lexicon)
             here = found if not own else found | {text: found[text] | mask for text, mask in own.items()}
-            for position, text in zip(positions, written, strict=True):
-                if kinds[position] == "comment":
-                    mask = here[text]
-                    facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
+            _recall(texts, kinds, here, facts, sketches, positions)
             before = len(memory.facts)
-            memory.facts.update({text: here[text] for text in written if text in short})
+            if here is found and not self._many_rooms:
+                memory.facts.update(short)
+            else:
+                memory.facts.update({text: here[text] for text in written if text in short})
             self._remembered += len(memory.facts) - before
         if redacted:
             named = (
@@ -279,10 +281,20 @@ def _recall(
     known: dict[str, int],
     facts: list[int],
     sketches: list[int],
+    positions: list[int] | None = None,
 ) -> list[int]:
-    """Fill in the facts and sketches of comments that are known; return the positions of texts that are not."""
+    """Fill in the facts and sketches of comments that are known; return the positions of texts that are not.
+
+    Only those at ``positions`` are looked at; None: all.
+    """
+    if kernel.compiled is not None:
+        others: list[int] = kernel.compiled.recall_texts(
+            as_list(texts), as_list(kinds), "comment", known, facts, sketches, FACTS_BITS, positions
+        )
+        return others
     unread: list[int] = []
-    for position, text in enumerate(texts):
+    for position in range(len(texts)) if positions is None else positions:
+        text = texts[position]
         if text:
             mask = known.get(text)
             if mask is None:

@@ -20,6 +20,7 @@ import zstandard
 from msgspec import Struct
 
 from frontrow.core import kernel
+from frontrow.core.columns import count_is
 from frontrow.core.errors import StoreDamaged
 from frontrow.core.frames import PERSONAL_SELDOM, SELDOM, Frame
 from frontrow.core.sketches import BITS
@@ -94,12 +95,12 @@ def pack(frame: Frame) -> Blobs:
         sessions=_coded(frame.sessions),
         viewers=_list(frame.viewers),
         ats=_differences(frame.ats),
-        seen_ats=_list(frame.seen_ats) if None in frame.seen_ats else _differences(frame.seen_ats),
+        seen_ats=_list(frame.seen_ats) if count_is(frame.seen_ats, None) else _differences(frame.seen_ats),
         counts=_sparse(frame.counts),
         values=_sparse(frame.values),
         fans=_sparse(frame.fans),
         staffs=_sparse(frame.staffs),
-        tests=_list(frame.tests) if True in frame.tests else None,
+        tests=_list(frame.tests) if count_is(frame.tests, True) else None,
         facts=_little(np.array(frame.facts, dtype=np.uint16)),
         seldom={name: values for name, values in frame.seldom.items() if name not in PERSONAL_SELDOM},
         sketches=_sketches(frame),
@@ -227,7 +228,7 @@ def _list(column: Sequence[Any]) -> list[Any]:
 
 
 def _sparse(column: Sequence[Any]) -> list[Any] | None:
-    return None if column.count(None) == len(column) else _list(column)
+    return None if count_is(column, None) == len(column) else _list(column)
 
 
 def _coded(column: Sequence[str | None]) -> _Coded:
