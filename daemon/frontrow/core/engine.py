@@ -212,7 +212,8 @@ class _Work:
         self.columns = table.columns
         self.facts: Numbers = whole_numbers(frame.facts)
         self.amount = signs.amounts(self.bits, frame.counts, frame.values)
-        self.said: list[int] = np.flatnonzero(whole_numbers(frame.sketches)).tolist()
+        self.said_at: Rows = np.flatnonzero(whole_numbers(frame.sketches))
+        self.said: list[int] = self.said_at.tolist()
         self.heard = 0  # how many of them were taken note of
         self.staff = _flags(frame.staffs)
         self.fan = _flags(frame.fans)
@@ -796,25 +797,23 @@ class Engine:
         if not rows or not self.options.crowd.partners:
             return
         viewers = self.viewers
-        staff = viewers.staff.view
-        if any(staff[row] for row in rows):
-            others = [place for place, row in enumerate(rows) if not staff[row]]
-            rows, sketches = [rows[place] for place in others], [sketches[place] for place in others]
-        numbers, grades, alike = viewers.session.view, viewers.grade.view, viewers.alike.view
-        named = (
-            viewers.directory.viewers(np.array(rows, np.int64))
-            if len(rows) > FEW
-            else [viewers.directory.viewer(row) for row in rows]
-        )
-        self._crowd.hear([numbers[row] for row in rows], named, sketches)
-        self._speakers.update((row, None) for row in rows if grades[row] == HOT or alike[row])
+        which = np.array(rows, np.int64)
+        staff = viewers.staff.array[which] > 0
+        if staff.any():
+            which, sketches = which[~staff], list(compress(sketches, (~staff).tolist()))
+        self._crowd.hear(viewers.session.array[which].tolist(), viewers.directory.viewers(which), sketches)
+        judged = (viewers.grade.array[which] == HOT) | (viewers.alike.array[which] > 0)
+        self._speakers.update(zip(which[judged].tolist(), repeat(None)))
 
     def _just_said(self, row: int) -> list[int]:
         """Return the sketches of what a viewer has said since the last mark, up to the event that is taken."""
-        found = [sketch for its, sketch in zip(*self._said, strict=True) if its == row]
+        rows, sketches = self._said
+        found = (
+            [sketch for its, sketch in zip(rows, sketches, strict=True) if its == row] if row in rows else []
+        )
         if (work := self._work) is not None:
-            until = bisect_right(work.said, self._position, work.heard)
-            said = [place for place in work.said[work.heard : until] if work.rows[place] == row]
+            places = work.said_at[work.heard : bisect_right(work.said, self._position, work.heard)]
+            said = places[work.rows[places] == row].tolist()
             found += [work.frame.sketches[place] for place in said if not work.frame.tests[place]]
         return found
 
