@@ -396,6 +396,15 @@ class _Due(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Said:
+    """What was said, one value each: by whose row, by whom, and its sketch."""
+
+    rows: list[int] = field(default_factory=list)
+    viewers: list[str] = field(default_factory=list)
+    sketches: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Decided:
     """A lead without what the model says of it, and what the model is to be asked: as they were when it was decided.
 
@@ -474,8 +483,7 @@ class Engine:
         self._watching = model is not None and (options.grade_by != "points" or options.exploration > 0.0)
         self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
         self._crowd = Crowd(options.crowd)
-        # What was said since the last mark: rows and sketches.
-        self._said: tuple[list[int], list[int]] = [], []
+        self._said = _Said()  # since the last mark
         # Hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
         self._kernel = kernel.compiled
@@ -784,30 +792,35 @@ class Engine:
         places = work.said[low : work.heard]
         if not places:
             return
-        rows, sketches = self._said
+        said, frame = self._said, work.frame
         for place, row in zip(places, work.rows[places].tolist(), strict=True):
-            if row >= 0 and not (work.test and work.frame.tests[place]):
-                rows.append(row)
-                sketches.append(work.frame.sketches[place])
+            if row >= 0 and not (work.test and frame.tests[place]):
+                said.rows.append(row)
+                said.viewers.append(frame.viewers[place] or "")
+                said.sketches.append(frame.sketches[place])
 
     def _hear_words(self) -> None:
         """Take what was said since the last mark. What is judged of a group is so the same however frames are cut."""
-        rows, sketches = self._said
-        self._said = [], []
-        if not rows or not self.options.crowd.partners:
+        said, self._said = self._said, _Said()
+        if not said.rows or not self.options.crowd.partners:
             return
         viewers = self.viewers
-        which = np.array(rows, np.int64)
+        which, named, sketches = whole_numbers(said.rows), said.viewers, said.sketches
         staff = viewers.staff.array[which] > 0
         if staff.any():
-            which, sketches = which[~staff], list(compress(sketches, (~staff).tolist()))
-        self._crowd.hear(viewers.session.array[which].tolist(), viewers.directory.viewers(which), sketches)
+            others = (~staff).tolist()
+            which, named, sketches = (
+                which[~staff],
+                list(compress(named, others)),
+                list(compress(sketches, others)),
+            )
+        self._crowd.hear(viewers.session.array[which].tolist(), named, sketches)
         judged = (viewers.grade.array[which] == HOT) | (viewers.alike.array[which] > 0)
         self._speakers.update(zip(which[judged].tolist(), repeat(None)))
 
     def _just_said(self, row: int) -> list[int]:
         """Return the sketches of what a viewer has said since the last mark, up to the event that is taken."""
-        rows, sketches = self._said
+        rows, sketches = self._said.rows, self._said.sketches
         found = (
             [sketch for its, sketch in zip(rows, sketches, strict=True) if its == row] if row in rows else []
         )
@@ -1699,6 +1712,7 @@ class Engine:
         self._load(images["engine"])
         self._taker_rows = -1
         self.viewers.load(images["viewers"])
+        self._said.viewers = self.viewers.directory.viewers(np.array(self._said.rows, np.int64))
         if self._fading is not None:
             self._make_room()
             self._fading.load(images["engine"].arrays["fading"])
@@ -1744,7 +1758,7 @@ class Engine:
                 "exploration": self._exploration.state(),
                 "due": [[each.rows.tolist(), each.mark, each.points.tolist()] for each in self._due],
                 "crowd": self._crowd.state(),
-                "said": [list(part) for part in self._said],
+                "said": [list(self._said.rows), list(self._said.sketches)],
                 "speakers": list(self._speakers),
                 "grouped": self.grouped,
             },
@@ -1798,7 +1812,7 @@ class Engine:
         self._exploration.load(meta["exploration"])
         self._crowd.load(meta["crowd"])
         rows, sketches = meta["said"]
-        self._said = rows, sketches
+        self._said = _Said(rows, [], sketches)  # by whom is known when viewers are
         self._speakers = dict.fromkeys(meta["speakers"])
         self.grouped = meta["grouped"]
         start = 0

@@ -282,6 +282,8 @@ class _Matcher:
                 giving.append((giving_here, end))
             if taking_here:
                 taking += [(rule, end) for rule in taking_here]
+        if not giving and not (taking and plain):
+            return plain & _MASK
         sides = _Sides(form, self._filler, self._longest)
         spans = None
         result = plain & _MASK
