@@ -210,12 +210,11 @@ def replay(
     import msgspec
     import orjson
 
-    from frontrow.app.parts import load_config
+    from frontrow.app.parts import built_in, load_config
     from frontrow.app.replaying import replay as run_replay
-    from frontrow.config import defaults
     from frontrow.telemetry import logs
 
-    loaded = defaults() if config is None else load_config(config, os.environ)
+    loaded = built_in() if config is None else load_config(config, os.environ)
     logs.configure(level="warning", format="console")
     rejected = 0
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from frontrow.app.parts import load_config, make_engine, make_lexicons, make_pack
+from frontrow.app.parts import built_in, load_config, make_engine, make_lexicons, make_pack
 from frontrow.core.facts import SPEC
 from frontrow.core.points import Policy
 from frontrow.packs import path_of
@@ -27,6 +28,15 @@ def test_a_trades_words_points_and_outcomes_hold(tmp_path: Path) -> None:
 
 def test_the_words_of_one_trade_mean_nothing_in_another(tmp_path: Path) -> None:
     assert make_lexicons(load_config(write_config(tmp_path), {})).facts(ACCELERATION, "CN") == 0
+
+
+def test_what_holds_without_a_file_is_what_an_empty_one_says(tmp_path: Path) -> None:
+    """Else a replay would learn from other outcomes than the daemon has."""
+    empty = tmp_path / "empty.toml"
+    empty.touch()
+    by_file, without = load_config(empty, {}), built_in()
+    assert structs.replace(by_file, storage=without.storage) == without
+    assert without.outcome.won
 
 
 @pytest.mark.parametrize("more", ["", '[centre]\nenabled = false\npack = "auto"\n'])

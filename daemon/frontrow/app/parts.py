@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from frontrow.config import Config, load
+from frontrow.config import Config, defaults, load
 from frontrow.config.schema import OutcomeConfig
 from frontrow.core.centre.packs import Pack
 from frontrow.core.engine import Engine, EngineOptions, utc_day
@@ -49,6 +49,15 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         pack = str(path_of(config.centre.pack, path.parent).absolute())
         config = structs.replace(config, centre=structs.replace(config.centre, pack=pack))
     return of_trade(config)
+
+
+def built_in(environ: Mapping[str, str] | None = None) -> Config:
+    """Return the configuration that holds without a file: what :func:`load_config` gives for an empty one.
+
+    Raises:
+        ConfigError: For mistakes in ``environ``.
+    """
+    return of_trade(defaults(environ=environ))
 
 
 def make_pack(config: Config) -> Pack:

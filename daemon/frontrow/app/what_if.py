@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from frontrow.app.parts import load_config
-from frontrow.config import Config, defaults
+from frontrow.app.parts import built_in, load_config
+from frontrow.config import Config
 from frontrow.core.errors import ConfigError, Mistake
 
 
@@ -22,7 +22,7 @@ def configured(path: Path | None, settings: Sequence[str], environ: Mapping[str,
     variables = {variable: value for variable, (_, value) in given.items()}
     try:
         if path is None:
-            return defaults(environ=variables)
+            return built_in(variables)
         return load_config(path, {**environ, **variables})
     except ConfigError as error:
         told = {f"environment {variable}": f"--set {key}" for variable, (key, _) in given.items()}
