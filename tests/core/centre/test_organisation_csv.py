@@ -97,12 +97,28 @@ def test_every_bad_row_is_named_and_the_rest_is_there_to_take() -> None:
     ]  # fmt: skip
     reasons = [error.reason for error in read.errors]
     assert "飞行员" not in reasons[0] and "specialist" in reasons[0]
-    assert reasons[1].startswith("expected `int` >= 1")
+    assert reasons[1] == "must be 1 or more"
     assert reasons[3] == "is not a day of the calendar"
     assert reasons[5] == "is empty"
     assert reasons[7] == "周九 is not a day of the week"
     assert reasons[9] == "a stands in line 2 already, for the same time"
     assert reasons[10] == "has 11 columns, the header 8"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [
+        ("手机", "12", "is no mobile number"),
+        ("手机", "+0123456789", "is no mobile number"),
+        ("姓名", "长" * 257, "has more than 256 characters"),
+        ("上限", "99999999", "must be "),
+    ],
+)
+def test_reasons_are_words_of_who_keeps_the_table(column: str, cell: str, reason: str) -> None:
+    read = read_sellers_csv(f"工号,团队,{column}\na,t,{cell}\n")
+    assert not read.records
+    [error] = read.errors
+    assert error.reason.startswith(reason) and "`" not in error.reason
 
 
 def test_a_header_that_is_wrong_is_named() -> None:

@@ -33,6 +33,8 @@ Key = Annotated[str, Meta(min_length=1, max_length=64)]
 Label = Annotated[str, Meta(max_length=256)]
 Millis = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # up to the year 2100; 0: since ever
 
+MOBILE = r"^\+[1-9][0-9]{6,14}$"
+
 MINUTE_MS = 60_000
 DAY_MINUTES = 24 * 60
 WEEK_MINUTES = 7 * DAY_MINUTES
@@ -96,7 +98,7 @@ class Seller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     name: Label = ""
     role: Role = "seller"
     wecom: Key | None = None
-    mobile: Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")] | None = None
+    mobile: Annotated[str, Meta(pattern=MOBILE)] | None = None
     products: tuple[Label, ...] = ()
     weight: Annotated[int, Meta(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Meta(ge=0, le=100_000)] = 50

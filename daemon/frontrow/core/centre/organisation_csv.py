@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from frontrow.core.centre.organisation import DAY_MINUTES, Seller, Shift, Unit
+from frontrow.core.centre.organisation import DAY_MINUTES, MOBILE, Seller, Shift, Unit
 from frontrow.core.centre.regions import region_of_text
 
 MAX_ROWS = 100_000
@@ -220,8 +220,7 @@ def _record(
             # Each field is looked at by itself, so that a row with two mistakes names both.
             msgspec.convert(value, _types(type)[field])
         except (msgspec.ValidationError, ValueError) as error:
-            reason = str(error)[:1].lower() + str(error)[1:]
-            mistakes.append(Mistake(line=line, column=name, reason=reason))
+            mistakes.append(Mistake(line=line, column=name, reason=_sentence(str(error))))
         else:
             given[field] = value
     for need in type.__struct_fields__[: len(type.__struct_fields__) - len(type.__struct_defaults__)]:
@@ -241,6 +240,22 @@ def _record(
     return record, []
 
 
+def _sentence(reason: str) -> str:
+    """Return in words for who keeps a table what a type's bounds say."""
+    for pattern, sentence in _BOUNDS:
+        if found := re.match(pattern, reason):
+            return sentence.format(found[1])
+    return reason[:1].lower() + reason[1:]
+
+
+_BOUNDS = (
+    (r"Expected `(?:int|float)` >= (\S+)", "must be {} or more"),
+    (r"Expected `(?:int|float)` <= (\S+)", "must be {} or less"),
+    (r"Expected `str` of length <= (\d+)", "has more than {} characters"),
+    (r"Expected `array` of length <= (\d+)", "names more than {}"),
+)
+
+
 @cache
 def _types(type: type[Unit] | type[Seller]) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(type)}
@@ -258,7 +273,12 @@ def _number(cell: str, zone: ZoneInfo) -> int:
 
 def _mobile(cell: str, zone: ZoneInfo) -> str:
     digits = re.sub(r"[\s().-]", "", cell)
-    return f"+86{digits}" if re.fullmatch(r"1[3-9]\d{9}", digits) else digits
+    number = f"+86{digits}" if re.fullmatch(r"1[3-9][0-9]{9}", digits) else digits
+    if not re.fullmatch(MOBILE, number):
+        raise ValueError(
+            "is no mobile number: eleven digits from 13 to 19 on, or + and all with the country's code"
+        )
+    return number
 
 
 def _list(cell: str, zone: ZoneInfo) -> list[str]:
