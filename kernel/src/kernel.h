@@ -15,6 +15,7 @@ extern PyMethodDef directory_methods[];
 extern PyMethodDef regression_methods[];
 extern PyMethodDef rooms_methods[];
 extern PyMethodDef columns_methods[];
+extern PyMethodDef packing_methods[];
 extern PyMethodDef texts_methods[];
 extern PyMethodDef work_methods[];
 

@@ -7,6 +7,7 @@ zstandard, and a CRC-32 over both tells a damaged page from a good one.
 """
 
 import sys
+import threading
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import zstandard
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from frontrow.core import kernel
 from frontrow.core.columns import count_is
@@ -82,32 +83,33 @@ _facts_decoder = msgspec.msgpack.Decoder(_Facts)
 _personal_encoder = msgspec.json.Encoder()
 _personal_decoder = msgspec.json.Decoder(_Personal)
 _NOTHING_PERSONAL = _Personal(None, None, {})
+_NIL = b"\xc0"  # None in msgpack
+_own = threading.local()
 
 
 def pack(frame: Frame) -> Blobs:
     """Return the frame's two blobs and their checksum."""
     facts = _Facts(
         events=len(frame),
-        ids=_list(frame.ids),
+        ids=_column(frame.ids),
         platforms=_coded(frame.platforms),
         rooms=_coded(frame.rooms),
         kinds=_coded(frame.kinds),
         sessions=_coded(frame.sessions),
-        viewers=_list(frame.viewers),
+        viewers=_column(frame.viewers),
         ats=_differences(frame.ats),
-        seen_ats=_list(frame.seen_ats) if count_is(frame.seen_ats, None) else _differences(frame.seen_ats),
+        seen_ats=_column(frame.seen_ats) if count_is(frame.seen_ats, None) else _differences(frame.seen_ats),
         counts=_sparse(frame.counts),
         values=_sparse(frame.values),
         fans=_sparse(frame.fans),
         staffs=_sparse(frame.staffs),
-        tests=_list(frame.tests) if count_is(frame.tests, True) else None,
-        facts=_little(np.array(frame.facts, dtype=np.uint16)),
+        tests=_tests(frame.tests),
+        facts=_marks(frame.facts),
         seldom={name: values for name, values in frame.seldom.items() if name not in PERSONAL_SELDOM},
         sketches=_sketches(frame),
     )
-    compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
-    facts_blob = compressor.compress(_encoder.encode(facts))
-    personal_blob = compressor.compress(_personal_encoder.encode(_personal(frame)))
+    facts_blob = _compressed(_encoder.encode(facts))
+    personal_blob = _compressed(_personal_encoder.encode(_personal(frame)))
     return Blobs(facts_blob, personal_blob, checksum(facts_blob, personal_blob))
 
 
@@ -116,8 +118,7 @@ def repack(facts: bytes, frame: Frame, length: int) -> Blobs:
 
     The personal blob has at least ``length`` bytes: behind what zstandard reads there are zeros.
     """
-    compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
-    blob = compressor.compress(_personal_encoder.encode(_personal(frame))).ljust(length, b"\0")
+    blob = _compressed(_personal_encoder.encode(_personal(frame))).ljust(length, b"\0")
     return Blobs(facts, blob, checksum(facts, blob))
 
 
@@ -156,10 +157,18 @@ def checksum(facts: bytes, personal: bytes) -> int:
     return zlib.crc32(personal, zlib.crc32(facts))
 
 
+def _compressed(data: bytes) -> bytes:
+    # One for each thread: its tables are half a megabyte to make, and what it gives does not depend on what it was given before.
+    compressor = getattr(_own, "compressor", None)
+    if compressor is None:
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+    return bytes(compressor.compress(data))
+
+
 def _personal(frame: Frame) -> _Personal:
     return _Personal(
-        names=_sparse(frame.names),
-        texts=_sparse(frame.texts),
+        names=_words(frame.names),
+        texts=_words(frame.texts),
         seldom={name: values for name, values in frame.seldom.items() if name in PERSONAL_SELDOM and values},
     )
 
@@ -200,6 +209,12 @@ def _joined(facts: _Facts, personal: _Personal) -> Frame:
 
 def _sketches(frame: Frame) -> bytes:
     """Return the sketches of the comments, six bytes each; of a frame without any, none."""
+    if kernel.compiled is not None:
+        written = kernel.compiled.write_numbers(
+            _list(frame.sketches), _SKETCH_BYTES, _list(frame.kinds), "comment"
+        )
+        if written is not None:
+            return bytes(written)
     if not any(frame.sketches):
         return b""
     said = np.array(list(compress(frame.sketches, _are_comments(frame))), "<u8")
@@ -227,8 +242,37 @@ def _list(column: Sequence[Any]) -> list[Any]:
     return column if isinstance(column, list) else list(column)
 
 
-def _sparse(column: Sequence[Any]) -> list[Any] | None:
-    return None if count_is(column, None) == len(column) else _list(column)
+# The kernel writes whole columns at once; what msgspec is given then is not the column but how it is written. It leaves to
+# msgspec what it does not know to write.
+
+
+def _column(column: Sequence[Any]) -> Any:
+    values = _list(column)
+    written = None if kernel.compiled is None else kernel.compiled.msgpack_column(values)
+    return values if written is None else Raw(written)
+
+
+def _sparse(column: Sequence[Any]) -> Any:
+    values = _list(column)
+    written = None if kernel.compiled is None else kernel.compiled.msgpack_column(values, None)
+    return _given(values) if written is None else Raw(written)
+
+
+def _tests(column: Sequence[bool]) -> Any:
+    values = _list(column)
+    if kernel.compiled is not None and kernel.compiled.msgpack_column(values, False) == _NIL:
+        return None
+    return _column(values) if count_is(values, True) else None
+
+
+def _words(column: Sequence[Any]) -> Any:
+    values = _list(column)
+    written = None if kernel.compiled is None else kernel.compiled.json_column(values, None)
+    return _given(values) if written is None else Raw(written)
+
+
+def _given(column: list[Any]) -> list[Any] | None:
+    return None if count_is(column, None) == len(column) else column
 
 
 def _coded(column: Sequence[str | None]) -> _Coded:
@@ -252,7 +296,22 @@ def _decoded(column: _Coded, events: int) -> list[Any]:
     return [values[code] for code in _numbers(column.codes, np.uint16).tolist()]
 
 
+def span(frame: Frame) -> tuple[int, int]:
+    """Return the times (UTC ms) of the first and of the last event of a frame, by time; it has one at least."""
+    found = None if kernel.compiled is None else kernel.compiled.least_and_most(_list(frame.ats))
+    first, last = (min(frame.ats), max(frame.ats)) if found is None else found
+    return first, last
+
+
+def _marks(column: Sequence[int]) -> bytes:
+    written = None if kernel.compiled is None else kernel.compiled.write_numbers(_list(column), 2)
+    return _little(np.array(column, dtype=np.uint16)) if written is None else bytes(written)
+
+
 def _differences(column: Sequence[Any]) -> bytes:
+    written = None if kernel.compiled is None else kernel.compiled.write_differences(_list(column))
+    if written is not None:
+        return bytes(written)
     numbers = np.array(column, dtype=np.int64)
     numbers[1:] -= numbers[:-1].copy()
     return _little(numbers)

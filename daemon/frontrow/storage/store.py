@@ -30,7 +30,7 @@ from frontrow.core.leads import Lead
 from frontrow.core.letters import Letter, State
 from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
-from frontrow.storage.frames import Blobs, may, pack, repack, unpack
+from frontrow.storage.frames import Blobs, may, pack, repack, span, unpack
 from frontrow.storage.rows import alert_seal, lead_seal, seal_all, standing_seal
 from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
@@ -264,8 +264,7 @@ class Store:
         with self._writer.transaction() as db:
             for commit in commits:
                 seq += 1
-                ats = commit.frame.ats
-                head = (seq, min(ats), max(ats), len(ats))
+                head = (seq, *span(commit.frame), len(commit.frame))
                 blobs = pack(commit.frame)
                 chain = link(chain, head, blobs.facts)
                 db.execute(_INSERT_FRAME, (*head, blobs.crc, chain, blobs.facts, blobs.personal))
