@@ -104,6 +104,31 @@ def least_and_most(numbers: list[Any], /) -> tuple[int, int] | None: ...
 def write_numbers(
     numbers: list[int], width: int, kinds: list[Any] = ..., kind: str = ..., /
 ) -> bytes | None: ...
+def largest_parts(
+    parts: Any, inputs: Any, counts: Any, features: Any, logits: Any, values: Any, others: Any, /
+) -> int: ...
+def write_reasons(
+    before: list[bytes],
+    counts: Any,
+    features: Any,
+    logits: bytes,
+    values: bytes,
+    others: bytes,
+    heads: list[bytes],
+    other: bytes,
+    last: bytes,
+    /,
+) -> list[bytes]: ...
+def find_known(known: dict[bytes, bytes], keys: Any, /) -> list[bytes | None]: ...
+def write_lines(
+    head: bytes,
+    viewers: list[str],
+    points: list[int],
+    grades: list[Any],
+    probabilities: bytes,
+    reasons: list[bytes],
+    /,
+) -> list[bytes] | None: ...
 def code_column(column: list[Any], /) -> tuple[list[Any], bytes]: ...
 def whole_numbers(column: list[int | None], others: list[int | None], numbers: Any, /) -> None: ...
 def count_is(column: list[Any], value: object, /) -> int: ...

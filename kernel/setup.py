@@ -11,7 +11,7 @@ setup(
         Extension(
             "frontrow_kernel",
             sources=[str(file.relative_to(_HERE)) for file in sorted((_HERE / "src").glob("*.c"))],
-            depends=["src/kernel.h"],
+            depends=["src/kernel.h", "src/writing.h"],
             # The same bits as Python's arithmetic: no operation is fused with another (-ffp-contract), and pow() is the library's,
             # never a product in its place (-fno-builtin-pow).
             extra_compile_args=[

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 13
+#define KERNEL_INTERFACE 14
 
 extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
@@ -16,6 +16,7 @@ extern PyMethodDef regression_methods[];
 extern PyMethodDef rooms_methods[];
 extern PyMethodDef columns_methods[];
 extern PyMethodDef packing_methods[];
+extern PyMethodDef telling_methods[];
 extern PyMethodDef texts_methods[];
 extern PyMethodDef work_methods[];
 

@@ -17,8 +17,8 @@ int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *vi
 
 static int kernel_exec(PyObject *module)
 {
-    PyMethodDef *tables[] = {columns_methods,    crowd_methods, directory_methods, packing_methods,
-                             regression_methods, rooms_methods, texts_methods,     work_methods};
+    PyMethodDef *tables[] = {columns_methods, crowd_methods,   directory_methods, packing_methods, regression_methods,
+                             rooms_methods,   telling_methods, texts_methods,     work_methods};
 
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (PyModule_AddFunctions(module, tables[i]) < 0) {

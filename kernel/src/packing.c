@@ -2,60 +2,12 @@
 msgspec. What a function does not know to write (a number of more than 64 bits, an object of another type) it leaves to them: it
 gives None then. None of these runs Python's code, so a list stays as it is meanwhile. */
 
-#include "kernel.h"
-
-#include <string.h>
+#include "writing.h"
 
 #define AHEAD 32       /* objects whose memory is asked for before it is their turn: they lie where other work put them */
 #define AT_FIRST 24    /* bytes of a value, as a guess */
 #define HEAD 9         /* bytes of a number in msgpack, or of what stands before a text, at most */
 #define OF_CHARACTER 4 /* bytes of UTF-8, at most */
-#define ESCAPED 6      /* bytes of a character in JSON, at most */
-
-enum { UNKNOWN = -2, FAILED = -1, WRITTEN = 0 };
-
-/* ---------------------------------------------------------------- bytes that grow */
-
-typedef struct {
-    PyObject *bytes;
-    unsigned char *at, *end;
-} Sink;
-
-static int open_sink(Sink *sink, Py_ssize_t size)
-{
-    sink->bytes = PyBytes_FromStringAndSize(NULL, size);
-    if (sink->bytes == NULL) {
-        return -1;
-    }
-    sink->at = (unsigned char *)PyBytes_AS_STRING(sink->bytes);
-    sink->end = sink->at + size;
-    return 0;
-}
-
-static int make_room(Sink *sink, Py_ssize_t wanted)
-{
-    if (sink->end - sink->at >= wanted) {
-        return 0;
-    }
-    Py_ssize_t written = sink->at - (unsigned char *)PyBytes_AS_STRING(sink->bytes), size = written + written / 2 + wanted;
-    if (_PyBytes_Resize(&sink->bytes, size) < 0) {
-        return -1;
-    }
-    sink->at = (unsigned char *)PyBytes_AS_STRING(sink->bytes) + written;
-    sink->end = (unsigned char *)PyBytes_AS_STRING(sink->bytes) + size;
-    return 0;
-}
-
-/* Return what was written; for what is UNKNOWN None, and NULL for what FAILED. */
-static PyObject *close_sink(Sink *sink, int done)
-{
-    if (done != WRITTEN) {
-        Py_CLEAR(sink->bytes);
-        return done == FAILED ? NULL : Py_NewRef(Py_None);
-    }
-    _PyBytes_Resize(&sink->bytes, sink->at - (unsigned char *)PyBytes_AS_STRING(sink->bytes));
-    return sink->bytes;
-}
 
 static inline void put_number(Sink *sink, int head, uint64_t number, int bytes) /* msgpack's: the high byte first */
 {
@@ -78,102 +30,6 @@ static inline void warm(PyObject *list, Py_ssize_t position)
         __builtin_prefetch(PyList_GET_ITEM(list, position));
         __builtin_prefetch((char *)PyList_GET_ITEM(list, position) + 64);
     }
-}
-
-/* ---------------------------------------------------------------- texts */
-
-/* Write a character that is not ASCII as UTF-8; NULL: it is half a surrogate pair, of which there is none. */
-static inline unsigned char *write_character(unsigned char *at, Py_UCS4 code)
-{
-    if (code < 0x800) {
-        *at++ = (unsigned char)(0xc0 | code >> 6);
-    } else {
-        if (code < 0x10000) {
-            if (code >= 0xd800 && code < 0xe000) {
-                return NULL;
-            }
-            *at++ = (unsigned char)(0xe0 | code >> 12);
-        } else {
-            *at++ = (unsigned char)(0xf0 | code >> 18);
-            *at++ = (unsigned char)(0x80 | (code >> 12 & 0x3f));
-        }
-        *at++ = (unsigned char)(0x80 | (code >> 6 & 0x3f));
-    }
-    *at++ = (unsigned char)(0x80 | (code & 0x3f));
-    return at;
-}
-
-/* What stands behind the backslash in JSON; 0: the character stands for itself. */
-static unsigned char escapes[128];
-
-static void set_escapes(void)
-{
-    memset(escapes, 'u', ' ');
-    escapes['\b'] = 'b';
-    escapes['\t'] = 't';
-    escapes['\n'] = 'n';
-    escapes['\f'] = 'f';
-    escapes['\r'] = 'r';
-    escapes['"'] = '"';
-    escapes['\\'] = '\\';
-}
-
-static unsigned char *escape(unsigned char *at, unsigned char character)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    *at++ = '\\';
-    *at++ = escapes[character];
-    if (escapes[character] == 'u') {
-        *at++ = '0';
-        *at++ = '0';
-        *at++ = (unsigned char)digits[character >> 4];
-        *at++ = (unsigned char)digits[character & 15];
-    }
-    return at;
-}
-
-/* Inlined for each kind of text, which makes a loop of its own of it. */
-static inline Py_ALWAYS_INLINE unsigned char *write_characters(unsigned char *at, PyObject *text, int kind, int escaping)
-{
-    const void *data = PyUnicode_DATA(text);
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-
-    for (Py_ssize_t i = 0; i < length; i++) {
-        Py_UCS4 code = PyUnicode_READ(kind, data, i);
-        if (code >= 0x80) {
-            at = write_character(at, code);
-            if (at == NULL) {
-                return NULL;
-            }
-        } else if (escaping && escapes[code] != 0) {
-            at = escape(at, (unsigned char)code);
-        } else {
-            *at++ = (unsigned char)code;
-        }
-    }
-    return at;
-}
-
-/* Write a text as UTF-8 to where there is room for it; NULL with an exception: it holds half a surrogate pair. */
-static inline Py_ALWAYS_INLINE unsigned char *write_text(unsigned char *at, PyObject *text, int escaping)
-{
-    unsigned char *end;
-
-    switch (PyUnicode_KIND(text)) {
-    case PyUnicode_1BYTE_KIND:
-        end = write_characters(at, text, PyUnicode_1BYTE_KIND, escaping);
-        break;
-    case PyUnicode_2BYTE_KIND:
-        end = write_characters(at, text, PyUnicode_2BYTE_KIND, escaping);
-        break;
-    default:
-        end = write_characters(at, text, PyUnicode_4BYTE_KIND, escaping);
-    }
-    if (end == NULL && PyUnicode_AsUTF8(text) != NULL) { /* raises what Python does */
-        PyErr_SetString(PyExc_SystemError, "a text has UTF-8 and has none");
-    }
-    return end;
 }
 
 static int utf8_bytes_of(int kind) /* of a character at most */
@@ -224,15 +80,6 @@ static int put_text(Sink *sink, PyObject *text)
     memmove(sink->at, body, (size_t)size);
     sink->at += size;
     return WRITTEN;
-}
-
-/* Read a number of 64 bits; UNKNOWN of anything else. */
-static inline int read_whole(PyObject *value, int64_t *number)
-{
-    int beyond = 1;
-
-    *number = PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &beyond) : 0;
-    return beyond == 0 ? WRITTEN : UNKNOWN;
 }
 
 static int put_whole(Sink *sink, PyObject *value)
@@ -401,7 +248,6 @@ static PyObject *json_column(PyObject *Py_UNUSED(module), PyObject *const *args,
     if (open_sink(&sink, 2 + AT_FIRST * length) < 0) {
         return NULL;
     }
-    set_escapes();
     *sink.at++ = '[';
     for (Py_ssize_t i = 0; i < length && done == WRITTEN; i++) {
         warm(args[0], i + AHEAD);

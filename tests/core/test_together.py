@@ -191,6 +191,7 @@ def test_a_policy_whose_points_can_fall_gives_the_same_in_any_cut(
     assert either_way == outcome_of(seed, 97, {}, policy)
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("rules", [(), (Rule(name="gone", signal="gift", points=7, per="day"),)])
 def test_scores_by_column_are_those_of_objects(rules: tuple[Rule, ...]) -> None:
     """``crowd`` has staff, fans, long visits, questions and some who are hot by probability."""

@@ -17,6 +17,7 @@ from frontrow.app.inputs import is_journal
 from frontrow.app.models import registry_beside
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import Config
+from frontrow.core import kernel
 from frontrow.core.engine import Effects, Engine, ScoreColumns, ViewerScore
 from frontrow.core.errors import FrontrowError
 from frontrow.core.frames import Frame
@@ -33,6 +34,7 @@ EVENTS_PER_COMMIT = 8_192
 SCORED_AT_ONCE = (
     1_024  # viewers; of more at once the first are out of the processor's caches when the last are made
 )
+WRITTEN_AT_ONCE = 256  # lines; of 100,000 viewers all together are 90 MB
 
 
 class ReplayRefused(FrontrowError):
@@ -85,7 +87,7 @@ class _Run:
     def see_all(self, session: tuple[str, str, str], scores: ScoreColumns) -> None:
         """Take the lines of viewers of one session."""
         lines, head = self._of_session(session)
-        lines.update(zip(scores.viewers, map(_line, repeat(head), *scores), strict=True))
+        lines.update(zip(scores.viewers, _lines(head, scores), strict=True))
 
     def _of_session(self, name: tuple[str, str, str]) -> tuple[dict[str, bytes], bytes]:
         """Return the lines of a session by viewer, and what each begins with."""
@@ -106,6 +108,16 @@ def _line(
         told,
         reasons,
     )
+
+
+def _lines(head: bytes, scores: ScoreColumns) -> list[bytes]:
+    if kernel.compiled is not None:
+        viewers, points, grades, probabilities, reasons = scores
+        told = _encode(probabilities)
+        lines = kernel.compiled.write_lines(head, viewers, points, grades, told, reasons)
+        if lines is not None:
+            return list(lines)
+    return list(map(_line, repeat(head), *scores))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -270,24 +282,25 @@ def _rest(run: _Run) -> None:
 def _write(run: _Run, out: Path, elapsed_s: float) -> Summary:
     out.mkdir(parents=True, exist_ok=True)
     model = run.engine.model
+    told = orjson.dumps(
+        {"enabled": False} if model is None else {"enabled": True, **model.state()},
+        option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE,
+    )
     contents = {
-        "leads.ndjson": b"".join(line + b"\n" for _, line in sorted(run.leads)),
-        "model.json": orjson.dumps(
-            {"enabled": False} if model is None else {"enabled": True, **model.state()},
-            option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE,
-        ),
-        "viewers.ndjson": b"".join(
-            run.viewers[session][viewer]
-            for session in sorted(run.viewers)
-            for viewer in sorted(run.viewers[session])
-        ),
+        "leads.ndjson": [line + b"\n" for _, line in sorted(run.leads)],
+        "model.json": [told],
+        "viewers.ndjson": [
+            line for _, lines in sorted(run.viewers.items()) for line in map(lines.__getitem__, sorted(lines))
+        ],
     }
     digest = hashlib.sha256()
-    for name, content in sorted(contents.items()):
+    for name, lines in sorted(contents.items()):
+        digest.update(f"{name} {sum(map(len, lines))}\n".encode())
         with open_private(out / name) as file:  # viewers' ids
-            file.write(content)
-        digest.update(f"{name} {len(content)}\n".encode())
-        digest.update(content)
+            for start in range(0, len(lines), WRITTEN_AT_ONCE):
+                part = b"".join(lines[start : start + WRITTEN_AT_ONCE])
+                file.write(part)
+                digest.update(part)
     summary = Summary(
         events=run.events,
         duplicates=run.duplicates,

@@ -21,7 +21,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from frontrow.core import features, kernel, signs
 from frontrow.core.alerts import Reason
 from frontrow.core.columns import all_same, count_is, whole_numbers
 from frontrow.core.crowd import Crowd, CrowdRules
-from frontrow.core.explaining import as_json, as_reasons, largest_parts
+from frontrow.core.explaining import as_json, as_reasons, largest_of, largest_parts
 from frontrow.core.exploration import Exploration
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
@@ -489,7 +489,7 @@ class Engine:
         self._kernel = kernel.compiled
         self._taker: Taker | None = self._made_taker()
         self._taker_rows = -1  # for how many it knows the columns
-        self._reasons_known: dict[tuple[int, ...], bytes] = {}  # by occurrences and intents
+        self._reasons_known: dict[bytes, bytes] = {}  # by occurrences and intents, as an array has them
         self.grouped = 0  # how often a viewer was found to be one of a group
 
     # ------------------------------------------------------------------ applying
@@ -1932,25 +1932,22 @@ class Engine:
         grades[[place for place, row in enumerate(rows) if row in by_probability]] = HOT
         grades[staff] = COLD
         reasons = self._rule_reasons_as_json(which, at)
-        told: list[float] | None = None
+        told: list[float | None] = [None] * len(rows)
         if self.model is not None:
             weights, inputs = self.model.weights(), self.inputs(rows, at)
+            parts = weights.parts(inputs)
             if self.model.ready:
                 rooms = self._room_names(viewers.session.array[which].tolist())
-                told = self.model.probabilities(weights.logits(inputs), rooms).tolist()
-            parts = as_json(largest_parts(weights, inputs))
-            reasons = [
-                b"%b,%b" % (rule, part) if rule else part for rule, part in zip(reasons, parts, strict=True)
-            ]
-        nobody = staff.tolist()
+                told = self.model.probabilities(weights.summed(parts), rooms).tolist()
+            reasons = as_json(largest_of(parts, inputs, weights.intercept), reasons)
+        for place in np.flatnonzero(staff).tolist():
+            reasons[place], told[place] = b"", None
         return ScoreColumns(
             viewers=viewers.directory.viewers(which),
             points=np.where(staff, 0, points).tolist(),
             grades=[GRADES[grade] for grade in grades.tolist()],
-            probabilities=[None] * len(rows)
-            if told is None
-            else [None if gone else each for gone, each in zip(nobody, told, strict=True)],
-            reasons=[b"" if gone else each for gone, each in zip(nobody, reasons, strict=True)],
+            probabilities=told,
+            reasons=reasons,
         )
 
     def inputs(self, rows: Sequence[int], at: int) -> Matrix:
@@ -2012,27 +2009,33 @@ class Engine:
     def _rule_reasons_as_json(self, rows: Rows, at: int) -> list[bytes]:
         """Return each row's rule reasons as JSON values with commas between them. Most viewers have the same few."""
         viewers, known = self.viewers, self._reasons_known
-        occurrences = self.board.occurrences(rows)
         if not self.board.of_session or len(known) > KNOWN_REASONS:
             known.clear()
-        found: list[bytes] = []
+        tallies = self.board.tallies(rows)
+        rules = tallies.shape[1]
+        keys = np.concatenate([tallies, *(column.array[rows][:, None] for column in viewers.intents)], axis=1)
         own = viewers.alike.array[rows] > 0
         for rule in self.board.watched_rules:
-            own |= self.board.counts_of(rule, rows) > 0
-        intents = np.stack([column.array[rows] for column in viewers.intents], axis=1).tolist()
-        each = zip(
-            rows.tolist(), occurrences, intents, (own | (not self.board.of_session)).tolist(), strict=True
-        )
-        for row, counts, asked, apart in each:
-            if apart:  # what is told depends on more than on counts
-                found.append(_encoded(self._rule_reasons(row, counts, at)))
-                continue
-            key = (*counts, *asked)
-            reasons = known.get(key)
-            if reasons is None:
-                reasons = known[key] = _encoded(self._rule_reasons(row, counts, at))
-            found.append(reasons)
-        return found
+            own |= tallies[:, rule] > 0
+        own |= not self.board.of_session
+        found = _looked_up(known, keys)
+        for place in np.flatnonzero(own).tolist():  # what is told depends on more than on counts
+            found[place] = _encoded(self._rule_reasons(int(rows[place]), keys[place, :rules].tolist(), at))
+        for place in [place for place, reasons in enumerate(found) if reasons is None]:
+            key = keys[place].tobytes()
+            if key not in known:
+                counts = keys[place, :rules].tolist()
+                known[key] = _encoded(self._rule_reasons(int(rows[place]), counts, at))
+            found[place] = known[key]
+        return cast("list[bytes]", found)  # none is missing any more
+
+
+def _looked_up(known: dict[bytes, bytes], keys: NDArray[np.uint16]) -> list[bytes | None]:
+    """Return what is known of each row of ``keys``; None: nothing."""
+    if kernel.compiled is not None:
+        return list(kernel.compiled.find_known(known, keys))
+    width, data = keys.shape[1] * keys.itemsize, keys.tobytes()
+    return [known.get(data[at : at + width]) for at in range(0, len(data), width)]
 
 
 def _encoded(reasons: Iterable[Reason]) -> bytes:

@@ -4,14 +4,16 @@ A logit has a part for each feature. Most are next to nothing, and a reader look
 viewer would take more bytes than the stream. What is told still sums to the logit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from frontrow.core import kernel
 from frontrow.core.alerts import Reason
 from frontrow.core.features import NAMES
 from frontrow.core.scoring import Matrix, Weights
@@ -39,7 +41,13 @@ class Parts:
 
 def largest_parts(weights: Weights, inputs: Matrix) -> Parts:
     """Return the parts of each row of ``inputs``; shape (rows, features). Parts of one size are in the features' order."""
-    parts = weights.parts(inputs)
+    return largest_of(weights.parts(inputs), inputs, weights.intercept)
+
+
+def largest_of(parts: Matrix, inputs: Matrix, intercept: float) -> Parts:
+    """Return what :func:`largest_parts` does of parts that are known already; they may be overwritten."""
+    if kernel.compiled is not None:
+        return _largest_compiled(parts, inputs, intercept)
     order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :TOLD]
     told = np.take_along_axis(parts, order, axis=1)
     given = told != 0.0
@@ -53,8 +61,18 @@ def largest_parts(weights: Weights, inputs: Matrix) -> Parts:
         logits=told[given],
         values=np.expm1(np.take_along_axis(inputs, order, axis=1)[given]),
         others=others,
-        intercept=weights.intercept,
+        intercept=intercept,
     )
+
+
+def _largest_compiled(parts: Matrix, inputs: Matrix, intercept: float) -> Parts:
+    assert kernel.compiled is not None
+    rows = len(parts)
+    counts, features = np.empty(rows, np.int64), np.empty(rows * TOLD, np.int64)
+    logits, values, others = np.empty(rows * TOLD), np.empty(rows * TOLD), np.empty(rows)
+    many = kernel.compiled.largest_parts(parts, inputs, counts, features, logits, values, others)
+    told: Matrix = np.expm1(values[:many])
+    return Parts(counts, features[:many], logits[:many], told, others, intercept)
 
 
 def as_reasons(parts: Parts) -> list[list[Reason]]:
@@ -75,18 +93,35 @@ def as_reasons(parts: Parts) -> list[list[Reason]]:
     return found
 
 
-def as_json(parts: Parts) -> list[bytes]:
-    """Return each row of :func:`as_reasons` as JSON values with commas between them; no object is made of a part."""
+def as_json(parts: Parts, before: Sequence[bytes] | None = None) -> list[bytes]:
+    """Return each row of :func:`as_reasons` as JSON values with commas between them; no object is made of a part.
+
+    ``before`` are JSON values that each row has before them; none where they are empty.
+    """
+    rows = [b""] * len(parts.counts) if before is None else list(before)
+    last = _encode(_intercept(parts))
+    if kernel.compiled is not None:
+        columns = as_numbers(parts.logits), as_numbers(parts.values), as_numbers(parts.others)
+        return list(
+            kernel.compiled.write_reasons(rows, parts.counts, parts.features, *columns, _HEADS, _OTHERS, last)
+        )
     told = zip(parts.features.tolist(), _numbers(parts.logits), _numbers(parts.values), strict=True)
     named = iter([b'%b%b,"value":%b}' % (_HEADS[feature], logit, value) for feature, logit, value in told])
-    last = _encode(_intercept(parts))
     found: list[bytes] = []
-    for count, others in zip(parts.counts.tolist(), _numbers(parts.others), strict=True):
+    for count, others, first in zip(parts.counts.tolist(), _numbers(parts.others), rows, strict=True):
         row = [*islice(named, count), last]
         if others not in (b"0.0", b"-0.0"):
             row.insert(count, b"%b%b}" % (_OTHERS, others))
+        if first:
+            row.insert(0, first)
         found.append(b",".join(row))
     return found
+
+
+def as_numbers(column: Matrix) -> bytes:
+    """Return a column as a list in JSON, what is no number as null: the bytes that msgspec gives, in a third of its time."""
+    written = orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)
+    return written.replace(b"e+", b"e") if b"+" in written else written
 
 
 def _intercept(parts: Parts) -> Reason:
@@ -97,7 +132,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _numbers(column: Matrix) -> list[bytes]:
-    return _encode(column.tolist())[1:-1].split(b",") if len(column) else []
+    return as_numbers(column)[1:-1].split(b",") if len(column) else []
 
 
 def _head(name: str) -> bytes:

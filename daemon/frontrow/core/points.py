@@ -385,6 +385,10 @@ class PointsBoard:
         found: list[list[int]] = self._counts[rows].tolist()
         return found
 
+    def tallies(self, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
+        """Return :meth:`occurrences` as an array; shape (rows, rules)."""
+        return self._counts[rows]
+
     def reasons(self, row: int, occurrences: Sequence[int], at: int) -> list[Reason]:
         """Return the rules that give the row anything, in the order of the policy. Sums may exceed the caps.
 

@@ -44,8 +44,12 @@ class Weights:
 
     def logits(self, inputs: Matrix) -> Matrix:
         """Return the raw logit of each row of ``inputs``; shape (rows,)."""
-        total: Matrix = np.zeros(len(inputs))
-        for column in self.parts(inputs).T:
+        return self.summed(self.parts(inputs))
+
+    def summed(self, parts: Matrix) -> Matrix:
+        """Return the raw logit of each row of which :meth:`parts` gave the parts; shape (rows,)."""
+        total: Matrix = np.zeros(len(parts))
+        for column in parts.T:
             total += column
         return total + self.intercept
 
