@@ -490,6 +490,10 @@ class Engine:
         self._taker: Taker | None = self._made_taker()
         self._taker_rows = -1  # for how many it knows the columns
         self._reasons_known: dict[bytes, bytes] = {}  # by occurrences and intents, as an array has them
+        # The same of one rule, by its number and occurrences; of one about questions by intents, too.
+        self._reason_known: dict[tuple[int, int, bytes], bytes] = {}
+        rules = self.board.policy.rules
+        self._asking = {number for number, rule in enumerate(rules) if rule.signal == "question"}
         self.grouped = 0  # how often a viewer was found to be one of a group
 
     # ------------------------------------------------------------------ applying
@@ -2011,6 +2015,7 @@ class Engine:
         viewers, known = self.viewers, self._reasons_known
         if not self.board.of_session or len(known) > KNOWN_REASONS:
             known.clear()
+            self._reason_known.clear()
         tallies = self.board.tallies(rows)
         rules = tallies.shape[1]
         keys = np.concatenate([tallies, *(column.array[rows][:, None] for column in viewers.intents)], axis=1)
@@ -2021,21 +2026,43 @@ class Engine:
         found = _looked_up(known, keys)
         for place in np.flatnonzero(own).tolist():  # what is told depends on more than on counts
             found[place] = _encoded(self._rule_reasons(int(rows[place]), keys[place, :rules].tolist(), at))
-        for place in [place for place, reasons in enumerate(found) if reasons is None]:
-            key = keys[place].tobytes()
+        missing = [place for place, reasons in enumerate(found) if reasons is None]
+        new = keys[missing]
+        for place, key, counts in zip(missing, _as_bytes(new), new[:, :rules].tolist(), strict=True):
             if key not in known:
-                counts = keys[place, :rules].tolist()
-                known[key] = _encoded(self._rule_reasons(int(rows[place]), counts, at))
+                asked = key[rules * keys.itemsize :]
+                known[key] = self._joined_reasons(int(rows[place]), counts, asked, at)
             found[place] = known[key]
         return cast("list[bytes]", found)  # none is missing any more
+
+    def _joined_reasons(self, row: int, counts: Sequence[int], asked: bytes, at: int) -> bytes:
+        """Return the reasons of a row as JSON where counts and intents alone decide; each rule's is made once for all who have it."""
+        told = self._reason_known
+        found: list[bytes] = []
+        for rule, count in enumerate(counts):
+            if not count:
+                continue
+            key = (rule, count, asked if rule in self._asking else b"")
+            reason = told.get(key)
+            if reason is None:
+                alone = [0] * len(counts)
+                alone[rule] = count
+                reason = told[key] = _encoded(self._rule_reasons(row, alone, at))
+            if reason:
+                found.append(reason)
+        return b",".join(found)
 
 
 def _looked_up(known: dict[bytes, bytes], keys: NDArray[np.uint16]) -> list[bytes | None]:
     """Return what is known of each row of ``keys``; None: nothing."""
     if kernel.compiled is not None:
         return list(kernel.compiled.find_known(known, keys))
+    return [known.get(key) for key in _as_bytes(keys)]
+
+
+def _as_bytes(keys: NDArray[np.uint16]) -> list[bytes]:
     width, data = keys.shape[1] * keys.itemsize, keys.tobytes()
-    return [known.get(data[at : at + width]) for at in range(0, len(data), width)]
+    return [data[at : at + width] for at in range(0, len(data), width)]
 
 
 def _encoded(reasons: Iterable[Reason]) -> bytes:
