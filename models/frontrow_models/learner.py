@@ -151,8 +151,10 @@ class Learner:
             self._heard_at = int(lessons.resolved_at[-1])
         final = lessons.stage == Stage.MATURE
         # What is final was served an hour ago: nothing that is learnt here was known when it was said.
-        self._judge(lessons.take(final))
-        self._teach(lessons.take(~final))
+        if final.any():
+            self._judge(lessons.take(final))
+            lessons = lessons.take(~final)
+        self._teach(lessons)
 
     def promote(self, version: str, at: int) -> None:
         found = self._versions(version)

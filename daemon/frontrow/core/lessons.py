@@ -108,12 +108,15 @@ class Lessons:
 
     def take(self, which: Numbers) -> "Lessons":
         """Return the lessons at some positions, or where a mask is true."""
-        return Lessons(*(getattr(self, each.name)[which] for each in fields(self)))
+        return Lessons(*[getattr(self, name)[which] for name in _LESSON])
 
     @classmethod
     def joined(cls, parts: Sequence["Lessons"]) -> Self:
         """Return the lessons of several parts (at least one), one part after another."""
-        return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
+        return cls(*[np.concatenate([getattr(part, name) for part in parts]) for name in _LESSON])
+
+
+_LESSON = tuple(column.name for column in fields(Lessons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,20 +388,22 @@ class Joiner:
         # Of whom something was told within the window, that was it.
         quiet = first + np.flatnonzero((self._state[first:watched] & _OBSERVED) == 0)
         self._state[quiet] |= _OBSERVED
-        parts.append(self._lessons(quiet, self._served_at[quiet] + self._window_ms, Stage.OBSERVED))
+        if quiet.size:
+            parts.append(self._lessons(quiet, self._served_at[quiet] + self._window_ms, Stage.OBSERVED))
         self._watched = watched + self._base
         ripe = np.arange(
             self._begin - self._base, self._places_until(self._begin, now - self._horizon_ms), dtype=np.int64
         )
-        final = self._lessons(ripe, self._served_at[ripe] + self._horizon_ms, Stage.MATURE)
-        state = self._state[ripe]
-        final.ending[:] = _ending(state)
-        for index in np.flatnonzero(state & _POSITIVE).tolist():
-            self._fill(final, index, self._happened.pop(int(ripe[index]) + self._base))
-        parts.append(final)
-        self._begin += len(ripe)
-        self._stand_for -= int(final.weight.sum(dtype=np.float64))
-        lessons = Lessons.joined(parts)
+        if ripe.size:
+            final = self._lessons(ripe, self._served_at[ripe] + self._horizon_ms, Stage.MATURE)
+            state = self._state[ripe]
+            final.ending[:] = _ending(state)
+            for index in np.flatnonzero(state & _POSITIVE).tolist():
+                self._fill(final, index, self._happened.pop(int(ripe[index]) + self._base))
+            parts.append(final)
+            self._begin += len(ripe)
+            self._stand_for -= int(final.weight.sum(dtype=np.float64))
+        lessons = Lessons.joined(parts) if len(parts) > 1 else parts[0]
         return lessons.take(np.lexsort((lessons.stage, lessons.snapshot, lessons.resolved_at)))
 
     def image(self, rows: int) -> Image:
