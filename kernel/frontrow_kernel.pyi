@@ -35,14 +35,6 @@ def directory_rows(
     session_of: Any,
     /,
 ) -> list[int]: ...
-def seen_ids(
-    tables: dict[tuple[str, str], dict[str, int]],
-    platforms: Sequence[str],
-    names: Sequence[str],
-    ids: Sequence[str],
-    stamp: int,
-    /,
-) -> list[int]: ...
 def sessions_ahead(
     rooms: dict[tuple[str, str], Any],
     platforms: Sequence[str],
@@ -139,6 +131,35 @@ def sign_numbers(
 def event_amounts(
     counts: list[int | None], values: list[int | None], bits: Any, like: int, gift: int, amounts: Any, /
 ) -> None: ...
+
+class SeenTable:
+    now: int
+
+    def __init__(self, hours: int, mask: int = 0xFFFFFFFF, /) -> None: ...
+    def __len__(self) -> int: ...
+    def take(
+        self,
+        platforms: Sequence[str],
+        rooms: Sequence[str],
+        ids: Sequence[str],
+        arrived: Sequence[int | None],
+        at: Sequence[int],
+        /,
+    ) -> list[int]: ...
+    def knows(self, platform: str, room: str, id: str, /) -> bool: ...
+    def image(
+        self,
+    ) -> tuple[int, list[tuple[str, str]], list[tuple[int, int]], bytes, bytes, bytes]: ...
+    def load(
+        self,
+        now: int,
+        rooms: list[Any],
+        hours: list[Any],
+        room_of: Any,
+        lengths: Any,
+        ids: Any,
+        /,
+    ) -> None: ...
 
 class Taker:
     def __init__(

@@ -6,9 +6,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 14
+#define KERNEL_INTERFACE 15
 
 extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
@@ -20,9 +21,25 @@ extern PyMethodDef telling_methods[];
 extern PyMethodDef texts_methods[];
 extern PyMethodDef work_methods[];
 
+int add_seen(PyObject *module); /* the type SeenTable */
 int add_taking(PyObject *module); /* the type Taker */
 
 /* Hold a contiguous array of numbers of `itemsize` bytes; 0, or -1 with an exception. Release it by PyBuffer_Release(). */
 int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *view);
+
+/* Hold columns of one length; -1 with an exception. What is not NULL is to be let go. */
+int hold_columns(PyObject *const *given, PyObject **held, int count);
+
+static inline int same_text(PyObject *one, PyObject *other)
+{
+    if (one == other) {
+        return 1;
+    }
+    if (!PyUnicode_Check(one) || !PyUnicode_Check(other)) { /* None */
+        return 0;
+    }
+    return PyUnicode_GET_LENGTH(one) == PyUnicode_GET_LENGTH(other) && PyUnicode_KIND(one) == PyUnicode_KIND(other) &&
+           memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)(PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one))) == 0;
+}
 
 #endif

@@ -15,6 +15,21 @@ int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *vi
     return 0;
 }
 
+int hold_columns(PyObject *const *given, PyObject **held, int count)
+{
+    for (int i = 0; i < count; i++) {
+        held[i] = PySequence_Fast(given[i], "a column is a sequence");
+        if (held[i] == NULL) {
+            return -1;
+        }
+        if (PySequence_Fast_GET_SIZE(held[i]) != PySequence_Fast_GET_SIZE(held[0])) {
+            PyErr_SetString(PyExc_ValueError, "the columns differ in length");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int kernel_exec(PyObject *module)
 {
     PyMethodDef *tables[] = {columns_methods, crowd_methods,   directory_methods, packing_methods, regression_methods,
@@ -25,7 +40,7 @@ static int kernel_exec(PyObject *module)
             return -1;
         }
     }
-    if (add_taking(module) < 0) {
+    if (add_seen(module) < 0 || add_taking(module) < 0) {
         return -1;
     }
     return PyModule_AddIntConstant(module, "INTERFACE", KERNEL_INTERFACE);

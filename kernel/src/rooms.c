@@ -1,8 +1,6 @@
-/* What is asked of each room that a frame has events of: frontrow/core/seen.py and Engine._find_ahead() of frontrow/core/engine.py. */
+/* What is asked of each room that a frame has events of: Engine._find_ahead() of frontrow/core/engine.py. */
 
 #include "kernel.h"
-
-#include <string.h>
 
 /* The different rooms of some events, in the order in which they come. All texts are borrowed from the columns. */
 typedef struct {
@@ -40,18 +38,6 @@ static void rooms_done(Rooms *found)
     PyMem_Free(found->slots);
 }
 
-static inline int same_text(PyObject *one, PyObject *other)
-{
-    if (one == other) {
-        return 1;
-    }
-    if (!PyUnicode_Check(one) || !PyUnicode_Check(other)) { /* None */
-        return 0;
-    }
-    return PyUnicode_GET_LENGTH(one) == PyUnicode_GET_LENGTH(other) && PyUnicode_KIND(one) == PyUnicode_KIND(other) &&
-           memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)(PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one))) == 0;
-}
-
 /* The place of a room, which is new where there are as many as before; -1 with an exception. */
 static inline Py_ssize_t place_of(Rooms *found, PyObject *platform, PyObject *name)
 {
@@ -76,96 +62,6 @@ static inline Py_ssize_t place_of(Rooms *found, PyObject *platform, PyObject *na
     found->rooms[found->count] = (Room){.platform = platform, .name = name};
     found->slots[slot] = ++found->count;
     return found->count - 1;
-}
-
-/* Hold columns of one length; -1 with an exception. What is not NULL is to be let go. */
-static int hold_columns(PyObject *const *given, PyObject **held, int count)
-{
-    for (int i = 0; i < count; i++) {
-        held[i] = PySequence_Fast(given[i], "a column is a sequence");
-        if (held[i] == NULL) {
-            return -1;
-        }
-        if (PySequence_Fast_GET_SIZE(held[i]) != PySequence_Fast_GET_SIZE(held[0])) {
-            PyErr_SetString(PyExc_ValueError, "the columns differ in length");
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* seen_ids(tables, platforms, names, ids, stamp) -> the positions of ids that were known
-
-   tables: {(platform, name): {id: stamp}}; ids that were not known get the stamp, a room of which nothing was known gets a table. */
-static PyObject *seen_ids(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
-{
-    enum { PLATFORMS, NAMES, IDS, COLUMNS };
-    PyObject *held[COLUMNS] = {NULL}, **tables = NULL, *known = NULL;
-    Rooms found = {0};
-
-    if (count != 5 || !PyDict_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "a dictionary, three columns and a stamp are wanted");
-        return NULL;
-    }
-    if (hold_columns(args + 1, held, COLUMNS) < 0) {
-        goto done;
-    }
-    Py_ssize_t events = PySequence_Fast_GET_SIZE(held[IDS]);
-    tables = PyMem_Malloc((size_t)(events ? events : 1) * sizeof *tables);
-    if (tables == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    if (rooms_for(&found, events) < 0 || (known = PyList_New(0)) == NULL) {
-        goto done;
-    }
-    for (Py_ssize_t i = 0; i < events; i++) {
-        PyObject *platform = PySequence_Fast_GET_ITEM(held[PLATFORMS], i), *name = PySequence_Fast_GET_ITEM(held[NAMES], i);
-        Py_ssize_t rooms = found.count, place = place_of(&found, platform, name), before;
-
-        if (place < 0) {
-            goto fail;
-        }
-        if (found.count > rooms) {
-            PyObject *key = PyTuple_Pack(2, platform, name), *new = NULL;
-
-            tables[place] = key == NULL ? NULL : PyDict_GetItemWithError(args[0], key);
-            if (key != NULL && tables[place] == NULL && !PyErr_Occurred() && (new = PyDict_New()) != NULL) {
-                tables[place] = PyDict_SetItem(args[0], key, new) < 0 ? NULL : new; /* the dictionary holds it */
-                Py_DECREF(new);
-            }
-            Py_XDECREF(key);
-            if (tables[place] == NULL || !PyDict_Check(tables[place])) {
-                if (!PyErr_Occurred()) {
-                    PyErr_SetString(PyExc_TypeError, "a room's table is a dictionary");
-                }
-                goto fail;
-            }
-        }
-        before = PyDict_GET_SIZE(tables[place]);
-        if (PyDict_SetDefault(tables[place], PySequence_Fast_GET_ITEM(held[IDS], i), args[4]) == NULL) {
-            goto fail;
-        }
-        if (PyDict_GET_SIZE(tables[place]) == before) {
-            PyObject *position = PyLong_FromSsize_t(i);
-            int added = position == NULL ? -1 : PyList_Append(known, position);
-
-            Py_XDECREF(position);
-            if (added < 0) {
-                goto fail;
-            }
-        }
-    }
-    goto done;
-fail:
-    Py_CLEAR(known);
-done:
-    rooms_done(&found);
-    PyMem_Free(tables);
-    for (int i = 0; i < COLUMNS; i++) {
-        Py_XDECREF(held[i]);
-    }
-    return known;
 }
 
 enum { SESSIONS, CURRENT, OPEN, ID, STARTED_AT, ENDED_AT, LAST_AT, NUMBER, LAST_EVENT_AT, ATTRIBUTES };
@@ -375,7 +271,6 @@ done:
 }
 
 PyMethodDef rooms_methods[] = {
-    {"seen_ids", (PyCFunction)(void (*)(void))seen_ids, METH_FASTCALL, NULL},
     {"sessions_ahead", sessions_ahead, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -11,7 +11,7 @@ frame, the engine with its model, and the journal (eight frames a commit, fsync)
 rooms are made in turn, three times within a minute or as often as that allows; ratios to one room are of the same round, and their median is told. Every
 room begins, and a first quarter of the stream is taken, before the clock is read: opening a room happens once.
 
-What bounds it: memory. Each room of a frame has a session, a table of seen ids and what was said in it, which have left the
+What bounds it: memory. Each room of a frame has a session and what was said in it, which have left the
 processor's caches by the time they are asked again. The garbage collector is set as the program sets it.
 """
 

@@ -224,20 +224,77 @@ def test_what_is_no_frame_of_rooms_is_told(changed: dict[str, Any], error: type[
 
 
 def test_ids_are_known_from_the_second_time_on() -> None:
-    tables: dict[tuple[str, str], dict[str, int]] = {("p", "r"): {"1": 3}}
-    stamp = 1 << 40
-    before = sys.getrefcount(stamp)
-    asked = ["p"] * 5, ["r", "r", "s", "r", "s"], ["1", "2", "1", "2", "3"]
-    assert compiled().seen_ids(tables, *asked, stamp) == [0, 3]
-    assert tables == {("p", "r"): {"1": 3, "2": stamp}, ("p", "s"): {"1": stamp, "3": stamp}}
-    tables.clear()
-    assert sys.getrefcount(stamp) == before
-    wrong: Any
-    for wrong in (([], ["r"], ["1"]), (["p"], [None], ["1"]), (["p"], ["r"], [[]])):
+    table, name = compiled().SeenTable(24), "a room".replace("a", "the")
+    before = sys.getrefcount(name)
+    asked = ["p"] * 5, [name, name, "s", name, "s"], ["1", "2", "1", "2", "3"], [None] * 5, [7] * 5
+    assert table.take(*asked) == [3]
+    assert table.take(*asked) == [0, 1, 2, 3, 4]
+    assert (len(table), table.now) == (4, 7)
+    del asked
+    assert sys.getrefcount(name) == before + 1
+    table.take(["p"], ["s"], ["4"], [26 * 3_600_000], [7])
+    assert sys.getrefcount(name) == before
+    assert (len(table), table.now) == (1, 26 * 3_600_000)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ([], ["r"], ["1"], [1], [1]),
+        (["p"], ["r"], ["1"], [1], [1, 2]),
+        (["p"], [None], ["1"], [1], [1]),
+        ([b"p"], ["r"], ["1"], [1], [1]),
+        (["p"], ["r"], [[]], [1], [1]),
+        (["p"], ["r"], ["1"], ["1"], [1]),
+        (["p"], ["r"], ["1"], [1 << 64], [1]),
+        (["p"], ["r"], ["1"], [None], [None]),
+        (["p"], ["r"], ["1"]),
+        ([], [], [], [], 1),
+    ],
+)
+def test_what_is_no_frame_of_ids_is_told(wrong: Any) -> None:
+    table = compiled().SeenTable(24)
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        table.take(*wrong)
+    assert len(table) == 0
+    assert table.image() == (0, [], [], b"", b"", b"")
+    assert table.take(["p"], ["r"], ["1"], [None], [1]) == []
+
+
+def test_what_is_no_question_for_an_id_is_told() -> None:
+    table = compiled().SeenTable(24)
+    for wrong in (("p", "r"), ("p", None, "1"), (1, "r", "1"), ("p", "r", b"1")):
+        with pytest.raises(TypeError):
+            table.knows(*wrong)
+    for arguments in ((-1,), (), ("a day",)):
         with pytest.raises((TypeError, ValueError)):
-            compiled().seen_ids(tables, *wrong, stamp)
+            compiled().SeenTable(*arguments)
     with pytest.raises(TypeError):
-        compiled().seen_ids({("p", "r"): []}, ["p"], ["r"], ["1"], stamp)
+        compiled().SeenTable(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "hours"),
+    [
+        ([["p"]], [[0, 1]]),
+        ([["p", 1]], [[0, 1]]),
+        ([1], [[0, 1]]),
+        ([["p", "r"]], [0]),
+        ([["p", "r"]], [["0", 1]]),
+    ],
+)
+def test_what_is_no_image_of_ids_is_told(rooms: Any, hours: Any) -> None:
+    one = np.zeros(1, np.uint32)
+    table = compiled().SeenTable(24)
+    with pytest.raises(TypeError):
+        table.load(1, rooms, hours, one, one + 1, b"1")
+    with pytest.raises(TypeError):
+        table.load(1, [["p", "r"]], [[0, 1]], one.astype(np.uint64), one + 1, b"1")
+    table = compiled().SeenTable(24)
+    table.load(1, [["p", "r"]], [[0, 1]], one, one + 1, b"1")
+    assert table.knows("p", "r", "1")
+    with pytest.raises(ValueError):  # something is known already
+        table.load(1, [["p", "r"]], [[0, 1]], one, one + 1, b"1")
 
 
 # ---------------------------------------------------------------------- taking
