@@ -47,9 +47,17 @@ static PyObject *whole_numbers(PyObject *Py_UNUSED(module), PyObject *const *arg
     int64_t *numbers = held.buf;
     for (Py_ssize_t i = 0, count = held.len / 8; i < count; i++) {
         PyObject *value = PyList_GET_ITEM(args[0], i);
+        int beyond;
 
-        numbers[i] = PyLong_AsLongLong(value == Py_None ? PyList_GET_ITEM(args[1], i) : value);
-        if (numbers[i] == -1 && PyErr_Occurred()) {
+        value = value == Py_None ? PyList_GET_ITEM(args[1], i) : value;
+        if (!PyLong_Check(value)) { /* another object's __index__ could change the list */
+            PyErr_SetString(PyExc_TypeError, "whole numbers are wanted");
+            PyBuffer_Release(&held);
+            return NULL;
+        }
+        numbers[i] = PyLong_AsLongLongAndOverflow(value, &beyond); /* times are of more than one digit, where Python 3.11 is slow without */
+        if (beyond) {
+            PyErr_SetString(PyExc_OverflowError, "a number of more than 64 bits");
             PyBuffer_Release(&held);
             return NULL;
         }
