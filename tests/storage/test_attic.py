@@ -314,6 +314,9 @@ def test_a_changed_row_is_found_when_it_is_taken(open_attic: Open) -> None:
 @settings(max_examples=40)
 @given(position=st.integers(0, 1 << 30), bit=st.integers(0, 7))
 @example(position=18, bit=0)  # of SQLite's header: who may write
+@example(position=29314, bit=0)  # the type of an entry's key: a text
+@example(position=15906, bit=3)  # the type of a number of the index: bytes
+@example(position=15906, bit=0)  # the size of one: no number of 64 bits as numpy has it
 def test_no_flipped_bit_gives_another_row(
     position: int, bit: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

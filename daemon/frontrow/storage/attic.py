@@ -219,7 +219,7 @@ class DiskAttic:
             rows: list[Any] = self._reader.execute(_SELECT, (hash_of(key),)).fetchall()
             for id, crc, found, row in rows:
                 # Before the key is looked at: one with a flipped bit is nobody's, and would be passed over in silence.
-                if _crc(id, found, row) != crc:
+                if not _is_whole(id, found, row, crc):
                     raise _Unfit(f"the checksum of entry {id} does not fit")
                 if found == key:
                     kept: bytes = row
@@ -489,7 +489,7 @@ def examine(path: Path, *, store: bytes, vfs: str | None = None) -> str:
         try:
             _checked(connection, store)
             for id, crc, key, row in connection.execute("SELECT id, crc, key, row FROM entries"):
-                if _crc(id, key, row) != crc:
+                if not _is_whole(id, key, row, crc):
                     return f"the checksum of entry {id} does not fit"
         finally:
             connection.close()
@@ -500,6 +500,14 @@ def examine(path: Path, *, store: bytes, vfs: str | None = None) -> str:
 
 def _checked(connection: apsw.Connection, store: bytes) -> _Content:
     """Return what a file holds, once it is known to be this store's and its index and marks to be whole."""
+    try:
+        return _read_checked(connection, store)
+    except (TypeError, ValueError, OverflowError) as error:
+        # A flipped bit may change a column's type or size: SQLite holds to a strict table's types when it writes, not when it reads.
+        raise _Unfit(f"a column holds what was not written ({type(error).__name__})") from error
+
+
+def _read_checked(connection: apsw.Connection, store: bytes) -> _Content:
     if connection.pragma("application_id") != APPLICATION_ID or connection.pragma("user_version") != SCHEMA:
         raise _Unfit("it is not an attic of this version")
     row: Any = connection.execute("SELECT store, digest FROM attic").fetchone()
@@ -569,6 +577,11 @@ def _digest(ids: NDArray[np.int64], hashes: NDArray[np.int64]) -> int:
 def _signed(number: int) -> int:
     number &= (1 << 64) - 1
     return number - (number >> 63 << 64)
+
+
+def _is_whole(id: int, key: object, row: object, crc: object) -> bool:
+    # A flipped bit may make a text of what was written as bytes.
+    return isinstance(key, bytes) and isinstance(row, bytes) and _crc(id, key, row) == crc
 
 
 def _crc(id: int, key: bytes, row: bytes) -> int:
