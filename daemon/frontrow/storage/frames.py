@@ -262,7 +262,7 @@ def _tests(column: Sequence[bool]) -> Any:
     values = _list(column)
     if kernel.compiled is not None and kernel.compiled.msgpack_column(values, False) == _NIL:
         return None
-    return _column(values) if count_is(values, True) else None
+    return _column(values) if True in values else None
 
 
 def _words(column: Sequence[Any]) -> Any:
