@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets
 
 from frontrow.runtime.access import Role
 from frontrow.storage.store import Store
-from tests.app.test_daemon import hot
+from tests.app.test_daemon import hot, next_message
 from tests.app.test_desk import Person
 from tests.app.test_founding_sentence import WeCom
 from tests.support.daemons import Running, running, write_config
@@ -171,6 +172,54 @@ async def test_who_was_rejected_does_not_claim_it_from_the_queue_and_gets_it_fro
     await place.li.do(lead, "release")
     assert (await place.wang.do(lead, "claim")).json()["code"] == "turned_down"
     assert (await place.li.do(lead, "claim")).status_code == 200, "the manager's last word was a yes"
+
+
+async def test_who_was_rejected_is_not_offered_to_claim_it_in_the_inbox_nor_by_what_a_page_is_told(
+    place: Place,
+) -> None:
+    """A button that answers "your manager said no" is a trap, and tells a colleague that looks on the same."""
+    url = f"{place.daemon.url.replace('http', 'ws', 1)}/ws/sales?token={place.li.token}"
+    async with websockets.connect(url) as page:
+        await next_message(page, "snapshot")
+        await place.daemon.ingest(hot())
+        lead = await place.chen.first_lead()
+        await place.chen.do(lead, "approve", decision="reject")
+        await place.chen.do(lead, "assign", team="a")
+        [told] = (await next_message(page, "delta"))["leads"]
+        assert (told["lead"], told["holder"], told["may"]) == (lead, None, [])
+        async with websockets.connect(url) as anew:
+            [told] = (await next_message(anew, "snapshot"))["leads"]
+            assert (told["lead"], told["may"]) == (lead, [])
+        assert [card["may"] for card in await place.li.leads()] == [[]]
+        assert [card["may"] for card in await place.wang.leads()] == [["claim"]], "nobody said no to them"
+        [managers] = await place.chen.leads()
+        assert "claim" in managers["may"], "who manages may"
+
+        await place.chen.do(lead, "assign", seller="li")
+        assert (await next_message(page, "delta"))["leads"][0]["may"] == ["claim"]
+        assert [card["may"] for card in await place.li.leads()] == [["claim"]]
+
+
+async def test_a_colleague_does_not_hand_it_to_who_was_rejected_and_a_manager_does(place: Place) -> None:
+    """A no that a friend in the team can turn round is none."""
+    await place.daemon.ingest(hot())
+    lead = await place.chen.first_lead()
+    await place.chen.do(lead, "approve", decision="reject")
+    await place.chen.do(lead, "approve", decision="approve")
+    assert (await place.wang.do(lead, "claim")).status_code == 200
+    refused = await place.wang.do(lead, "transfer", seller="li")
+    assert (refused.status_code, refused.json()["code"]) == (409, "turned_down"), refused.text
+    assert refused.json()["detail_zh"] == "经理未同意由李想跟进此线索"
+    assert "李想" in refused.json()["detail"]
+    assert refused.json()["holder"] is None, "nobody took it meanwhile, as a page would say with a holder"
+    assert "lead_transfer" not in kinds((await place.wang.get(f"/api/v1/leads/{lead}")).json())
+    assert (await place.wang.do(lead, "transfer", seller="chen")).json() == {"lead": lead, "gone": True}
+
+    given = await place.chen.do(lead, "transfer", seller="li")
+    assert (given.status_code, given.json()["holder"]) == (200, "li")
+    assert (await place.li.do(lead, "transfer", seller="wang")).status_code == 200
+    back = await place.wang.do(lead, "transfer", seller="li")
+    assert back.status_code == 200, "the manager's last word was a yes"
 
 
 async def test_who_manages_claims_what_waits_whoever_was_rejected(place: Place) -> None:

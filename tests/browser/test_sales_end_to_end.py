@@ -8,8 +8,9 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from frontrow.runtime.access import Role
+from tests.app.test_approving import COMPANY
 from tests.app.test_daemon import hot
-from tests.app.test_desk import ORGANISATION
+from tests.app.test_desk import ORGANISATION, Person
 from tests.browser.conftest import OpenPage
 from tests.support.daemons import Running, running, write_config
 
@@ -63,3 +64,26 @@ async def test_a_button_under_the_finger_is_not_replaced(daemon: Running, browse
     await expect(here.locator(".entry-text").first).to_have_text("查看了号码，为了打电话")
     await here.mouse.up()
     await expect(here.locator("dialog .choice")).to_be_visible()
+
+
+async def test_no_claim_is_offered_to_whom_the_manager_has_turned_down(
+    tmp_path: Path, browse: OpenPage
+) -> None:
+    company, _, _ = COMPANY.partition("[[sinks]]")
+    async with running(write_config(tmp_path, company)) as daemon:
+        chen = Person(daemon, "chen")
+        token = daemon.token(Role.SALES, seller="li")
+        li = await browse(f"{daemon.url}/sales?token={token}", width=390, height=844)
+        await expect(li.locator(".full-title")).to_be_visible()
+        await daemon.ingest(hot())
+        lead = await chen.first_lead()
+        for _ in range(2):
+            await chen.do(lead, "approve", decision="reject")
+        card = li.locator(".lead-card")
+        await expect(card).to_have_count(1)
+        await expect(card.locator(".big-button")).to_be_hidden()
+        await li.reload()
+        await expect(card).to_have_count(1)
+        await expect(card.locator(".big-button")).to_be_hidden()
+        await chen.do(lead, "assign", seller="li")
+        await expect(card.locator(".big-button")).to_be_visible()

@@ -101,6 +101,7 @@ class Reads(Protocol):
     def timeline(self, lead: str) -> list[Entry]: ...
     def raws(self, lead: str) -> list[RawLead]: ...
     def reasons(self, leads: Sequence[str]) -> dict[str, list[Any]]: ...
+    def entries_of(self, leads: Sequence[str], kinds: Sequence[str]) -> dict[str, list[Entry]]: ...
     def contact(self, customer: str) -> Contact | None: ...
 
 
@@ -119,6 +120,8 @@ _ACTS: Mapping[str, tuple[str, Literal["holder", "manager", "either", "anyone"]]
     "recycle": ("lead_recycle", "manager"),
 }
 ACTS = frozenset(_ACTS)
+# The lines of a timeline by which a manager says no to a seller, and by which that no ends.
+WORDS_OF_MANAGERS = ("lead_approve", "lead_assign", "lead_transfer", "reactivated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,12 @@ class Desk:
     async def cards(self, rows: Sequence[LeadRow], reader: Reader) -> list[dict[str, Any]]:
         """Return leads as cards, in their order."""
         reasons = await asyncio.to_thread(self._reads.reasons, [row.lead for row in rows]) if rows else {}
-        return [self.card(row, reader, reasons.get(row.lead, ())) for row in rows]
+        cards = [self.card(row, reader, reasons.get(row.lead, ())) for row in rows]
+        offered = [] if reader.manages else [card["lead"] for card in cards if "claim" in card["may"]]
+        words = await asyncio.to_thread(self._reads.entries_of, offered, WORDS_OF_MANAGERS) if offered else {}
+        for card in cards:
+            _without_claim(card, reader, words.get(card["lead"], ()))
+        return cards
 
     async def lead(self, reader: Reader, lead: str) -> dict[str, Any]:
         """Return one lead whole: its card, its timeline, what to do in its stage.
@@ -221,8 +229,7 @@ class Desk:
         stage = row.stage or next(iter(self.pack.workflow.stages))
         path = tuple(row.taxonomy.split("/")) if row.taxonomy else ()
         card = self.card(row, reader, raws[0].reasons if raws else ())
-        if _is_turned_down(row, reader, entries):
-            card["may"] = [each for each in card["may"] if each != "claim"]
+        _without_claim(card, reader, entries)
         return {
             **card,
             "timeline": [
@@ -290,7 +297,10 @@ class Desk:
         ]
 
     def card(self, row: LeadRow, reader: Reader, reasons: Sequence[Any] = ()) -> dict[str, Any]:
-        """Return a lead as people are shown it; what it says of the customer is masked. ``reasons`` are those of its latest raw lead."""
+        """Return a lead as people are shown it; what it says of the customer is masked. ``reasons`` are those of its latest raw lead.
+
+        ``may`` is by where the lead stands; whom a manager has turned down for it, its timeline knows.
+        """
         room_id, title = self._rooms.get((row.platform, row.room), (row.room, ""))
         return {
             "lead": row.lead,
@@ -423,19 +433,25 @@ class Desk:
         refusal = self._follows.centre.would_refuse(row, event, self._clock.now())
         if refusal is not None:
             raise NotNow(refusal)
-        if what == "claim" and await self._turned_down(row, reader):
-            raise NotNow(Refusal(code="turned_down"))
+        refusal = await self._turned_down(row, reader, what, wish)
+        if refusal is not None:
+            raise NotNow(refusal)
         refusal = await self._journal(event, key, wish)
         if refusal is not None:
             raise NotNow(refusal)
         return await self._after(reader, lead)
 
-    async def _turned_down(self, row: LeadRow, reader: Reader) -> bool:
-        """Return whether a manager has said no to this reader for a lead that nobody has given them since.
+    async def _turned_down(self, row: LeadRow, reader: Reader, what: str, wish: Wish) -> Refusal | None:
+        """Return why a lead does not go to somebody for whom a manager has said no and to whom none has given it since, or None.
 
-        Asked here and not when the claim is applied: claims that are in the journal were done, and a rebuild does them again.
+        Asked here and not when it is applied: claims and transfers that are in the journal were done, and a rebuild does them again.
         """
-        return _is_turned_down(row, reader, await asyncio.to_thread(self._reads.timeline, row.lead))
+        seller = {"claim": reader.sight.seller, "transfer": wish.seller}.get(what)
+        if reader.manages or seller is None or row.holder == seller:
+            return None
+        if not _is_turned_down(seller, await asyncio.to_thread(self._reads.timeline, row.lead)):
+            return None
+        return Refusal(code="turned_down", seller=None if seller == reader.sight.seller else seller)
 
     async def _too_late(self, reader: Reader, lead: str, row: LeadRow) -> None:
         """Return where a lead that a reader does not see any more may be theirs to claim all the same.
@@ -621,10 +637,9 @@ class Desk:
         return self.reader(reader.grant)
 
 
-def _is_turned_down(row: LeadRow, reader: Reader, entries: Sequence[Entry]) -> bool:
-    seller, no = reader.sight.seller, False
-    if reader.manages or seller is None or row.holder == seller:
-        return False
+def _is_turned_down(seller: str, entries: Sequence[Entry]) -> bool:
+    """Return whether a manager's last word on a seller is a no; ``entries`` of other kinds than :data:`WORDS_OF_MANAGERS` do not matter."""
+    no = False
     for entry in entries:
         if entry.kind == "reactivated":
             no = False  # the customer has come again, and the rules ask anew
@@ -634,6 +649,15 @@ def _is_turned_down(row: LeadRow, reader: Reader, entries: Sequence[Entry]) -> b
             elif entry.kind in ("lead_assign", "lead_transfer"):
                 no = False
     return no
+
+
+def _without_claim(card: dict[str, Any], reader: Reader, entries: Sequence[Entry]) -> None:
+    """Offer no claim to whom a manager has turned down: it would be refused. What is offered to them they may claim."""
+    seller = reader.sight.seller
+    if "claim" not in card["may"] or reader.manages or seller is None or card["holder"] == seller:
+        return
+    if _is_turned_down(seller, entries):
+        card["may"].remove("claim")
 
 
 class Subscription:

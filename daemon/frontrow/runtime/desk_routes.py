@@ -97,9 +97,11 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
             raise door.forbidden(error) from error
         except NotNow as error:
             refusal = error.refusal
-            named = refusal
-            if refusal.holder is not None:
-                named = msgspec.structs.replace(refusal, holder=desk.name(refusal.holder))
+            named = msgspec.structs.replace(
+                refusal,
+                holder=None if refusal.holder is None else desk.name(refusal.holder),
+                seller=None if refusal.seller is None else desk.name(refusal.seller),
+            )
             status = 422 if refusal.code in _INCOMPLETE else 409
             raise door.refusal(
                 "conflict",

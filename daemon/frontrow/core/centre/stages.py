@@ -148,27 +148,32 @@ REFUSALS: Mapping[RefusalCode, tuple[str, str]] = {
     "seller_missing": ("缺少销售人员", "it does not say which seller"),
     "by_missing": ("缺少操作人", "it does not say who does it"),
     "malformed": ("内容无法识别", "it cannot be read"),
-    # Said by the desk, and never by a step: journals of before hold such claims, which were done.
+    # Said by the desk, and never by a step: journals of before hold such claims and transfers, which were done.
     "turned_down": (
-        "经理未同意由您跟进此线索",
-        "a manager has turned you down for this lead; a manager can give it to you",
+        "经理未同意由{seller}跟进此线索",
+        "a manager has turned {seller} down for this lead, and can still give it to them",
     ),
 }
-"""What people read, in Chinese and English; ``{holder}`` and ``{missing}`` stand for the refusal's own."""
+"""What people read, in Chinese and English; ``{holder}``, ``{missing}`` and ``{seller}`` stand for the refusal's own."""
+_YOU = ("您", "you")
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Why an act is not done. ``holder`` has the lead; ``until`` (UTC ms) is when it can be tried again; ``missing`` are stages."""
+    """Why an act is not done. ``holder`` has the lead; ``until`` (UTC ms) is when it can be tried again; ``missing`` are stages;
+    ``seller`` is who may not have it, None: who asked."""
 
     code: RefusalCode
     holder: str | None = None
+    seller: str | None = None
     until: int | None = None
     missing: tuple[str, ...] = ()
 
     def words(self, language: Literal["zh-CN", "en"]) -> str:
         """Return a sentence for people."""
-        text = REFUSALS[self.code][language == "en"]
-        return text.format(holder=self.holder or "?", missing=", ".join(self.missing))
+        english = language == "en"
+        return REFUSALS[self.code][english].format(
+            holder=self.holder or "?", missing=", ".join(self.missing), seller=self.seller or _YOU[english]
+        )
 
 
 class Step(Struct, frozen=True, kw_only=True):

@@ -90,6 +90,15 @@ class Desk:
         where = tables.timeline.c.lead == lead
         return self._rows(Entry, select_rows(Entry, where).order_by(tables.timeline.c.number))
 
+    def entries_of(self, leads: Sequence[str], kinds: Sequence[str]) -> dict[str, list[Entry]]:
+        """Return what happened of some kinds to some leads, by lead and in order; leads to which nothing of it happened are left out."""
+        c = tables.timeline.c
+        where = sa.and_(c.lead.in_(list(leads)), c.kind.in_(list(kinds)))
+        found: dict[str, list[Entry]] = {}
+        for entry in self._rows(Entry, select_rows(Entry, where).order_by(c.lead, c.number)):
+            found.setdefault(entry.lead, []).append(entry)
+        return found
+
     def raws(self, lead: str) -> list[RawLead]:
         """Return the raw leads that went into a lead, the latest first."""
         c = tables.raw_leads.c
