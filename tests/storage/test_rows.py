@@ -1,10 +1,12 @@
 """Leads and alerts have checksums: whatever bit is flipped in them is told, and no change of an alert hides it."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -29,7 +31,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store.open(path)
     leads = [lead(f"v{number}") for number in range(ROWS)]
     alerts = [Alert(SINKS[number % 2], f"k{number}", an_alert(f"L{number}")) for number in range(ROWS)]
-    store.append([Commit(Frame.of([event("like", 0)], [0]), leads, alerts, START)])
+    frame = Frame.of([event("like", number) for number in range(7)], [0] * 7)
+    store.append([Commit(frame, leads, alerts, START, [number % 7 - 1 for number in range(ROWS)])])
     store.outbox_begun("sink", range(1, 200), START + 1)
     store.outbox_delivered(range(1, 100), START + 2)
     store.outbox_dead(range(100, 150), START + 3, "refused")
@@ -71,10 +74,8 @@ def content(path: Path) -> list[Any]:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         return [
-            # Not position: the place among its frame's events at which a lead was made has no seal. A wrong one moves it within the frame
-            # for who follows the journal, and a replay has the right one.
-            db.execute(f"SELECT {', '.join(LEADS.columns)}, crc FROM leads ORDER BY lead").fetchall(),
-            db.execute("SELECT lead FROM leads ORDER BY decided_at DESC, lead").fetchall(),
+            db.execute("SELECT * FROM leads ORDER BY lead").fetchall(),
+            db.execute("SELECT * FROM leads ORDER BY decided_at DESC, lead").fetchall(),
             db.execute("SELECT lead FROM leads WHERE viewer = 'v7' AND platform = 'test'").fetchall(),
             db.execute("SELECT * FROM outbox ORDER BY id").fetchall(),
             *(
@@ -168,10 +169,17 @@ def as_before_checksums(path: Path) -> None:
     )
 
 
+def without_places(rows: list[Any]) -> list[Any]:
+    """Return what :func:`content` gives, without what a store of before cannot say: where leads were made, and seals over it."""
+    leads, by_time, *rest = rows
+    return [[row[:8] for row in leads], [row[:8] for row in by_time], *rest]
+
+
 def test_a_store_without_checksums_gets_them_when_it_is_opened(path: Path, sound: Path) -> None:
     as_before_checksums(path)
     Store.open(path).close()
-    assert content(path) == content(sound)
+    assert without_places(content(path)) == without_places(content(sound))
+    assert {row[9] for row in content(path)[0]} == {-1}
     assert examine(path).sound
     change(path, "UPDATE leads SET decided_at = 1 WHERE viewer = 'v5'")
     assert found_beside(path) == ["leads: the checksum of 1 rows does not fit"]
@@ -186,6 +194,110 @@ def test_a_store_without_checksums_is_examined_and_salvaged_as_it_is(
     as_before_checksums(path)
     data = path.read_bytes()
     assert examine(path).sound
+    salvage(path, tmp_path / "saved.db")
+    assert path.read_bytes() == data
+    assert without_places(content(tmp_path / "saved.db")) == without_places(content(sound))
+    assert examine(tmp_path / "saved.db").sound
+
+
+# ---------------------------------------------------------------------- stores whose leads' positions are in no seal
+
+_LEADS_OF_SCHEMA_4 = """
+CREATE TABLE leads (
+  lead TEXT PRIMARY KEY, seq INTEGER NOT NULL REFERENCES frames(seq),
+  platform TEXT NOT NULL, room TEXT NOT NULL, session TEXT NOT NULL, viewer TEXT NOT NULL,
+  decided_at INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL DEFAULT 0,
+  position INTEGER NOT NULL DEFAULT -1,
+  UNIQUE (platform, room, session, viewer)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leads_by_time ON leads (decided_at DESC, lead);
+CREATE INDEX leads_by_frame ON leads (seq);
+PRAGMA user_version = 4;
+"""
+
+
+def as_of_schema_4(path: Path) -> None:
+    """Make a store what a Frontrow wrote whose seals left the position out."""
+    db = apsw.Connection(str(path))
+    db.pragma("foreign_keys", False)
+    rows = db.execute("SELECT * FROM leads").fetchall()
+    db.execute("DROP TABLE leads")
+    db.execute(_LEADS_OF_SCHEMA_4)
+    for *columns, _, position in rows:
+        packed = msgspec.msgpack.encode(
+            [each.encode() if isinstance(each, str) else each for each in columns]
+        )
+        db.execute(
+            "INSERT INTO leads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns, zlib.crc32(packed), position),
+        )
+    db.close()
+
+
+def test_a_store_whose_leads_positions_were_in_no_seal_gets_them_when_it_is_opened(
+    path: Path, sound: Path
+) -> None:
+    as_of_schema_4(path)
+    assert examine(path).sound
+    assert found_beside(path) == []
+    Store.open(path).close()
+    assert content(path) == content(sound)
+    assert examine(path).sound
+    change(path, "UPDATE leads SET position = position + 1 WHERE viewer = 'v5'")
+    assert found_beside(path) == ["leads: the checksum of 1 rows does not fit"]
+
+
+DAMAGES = {
+    "a text": "UPDATE leads SET room = 'elsewhere' WHERE viewer = 'v5'",
+    "a seal": "UPDATE leads SET crc = crc + 1 WHERE viewer = 'v5'",
+    "a text that is none": "UPDATE leads SET session = CAST(X'ff' AS TEXT) WHERE viewer = 'v5'",
+    "a key": "UPDATE leads SET lead = 'L-another' WHERE viewer = 'v5'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_was_damaged_before_is_told_and_not_sealed_over(path: Path, damage: str) -> None:
+    """A lead that was changed by a bad disk would be called sound for ever."""
+    as_of_schema_4(path)
+    change(path, damage)
+    assert found_beside(path) == ["leads: the checksum of 1 rows does not fit"]
+    Store.open(path).close()
+    assert found_beside(path) == ["leads: the checksum of 1 rows does not fit"]
+    [problem] = examine(path).problems
+    assert problem == f"leads: 1 of {ROWS} were changed or cannot be read back"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("decided_at", "'soon'"), ("position", "NULL"), ("crc", "X'00'")]
+)
+def test_a_column_of_another_type_stops_no_daemon(path: Path, column: str, value: str) -> None:
+    """SQLite writes no such row; all others get their seals, and the one is told."""
+    as_of_schema_4(path)
+    db = apsw.Connection(str(path))
+    table: str = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'leads'").get
+    db.close()
+
+    def let_the_table_be(sql: str) -> None:
+        db = apsw.Connection(str(path))
+        db.pragma("writable_schema", True)
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'leads'", (sql,))
+        db.close()
+
+    let_the_table_be(table.replace(" NOT NULL", "").replace("STRICT, ", ""))
+    change(path, f"UPDATE leads SET {column} = {value} WHERE viewer = 'v5'")
+    let_the_table_be(table)
+    Store.open(path).close()
+    assert "leads: the checksum of 1 rows does not fit" in found_beside(path)
+    assert any(f"1 of {ROWS} were changed" in problem for problem in examine(path).problems)
+
+
+def test_a_store_of_before_is_read_and_salvaged_as_it_is(path: Path, sound: Path, tmp_path: Path) -> None:
+    as_of_schema_4(path)
+    data = path.read_bytes()
+    store = Store.open_to_read(path)
+    made = store.leads_made(0, 1)[1]
+    store.close()
+    assert [place for place, _ in made] == sorted(number % 7 - 1 for number in range(ROWS))
     salvage(path, tmp_path / "saved.db")
     assert path.read_bytes() == data
     assert content(tmp_path / "saved.db") == content(sound)

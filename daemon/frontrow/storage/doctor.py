@@ -19,18 +19,19 @@ from frontrow.core.leads import Lead
 from frontrow.storage import attic, vault
 from frontrow.storage.damage import HOW_TO_RESTORE, Lost
 from frontrow.storage.frames import Blobs, checksum, unpack
-from frontrow.storage.rows import LEADS, OUTBOX, SEALED, SealedTable
+from frontrow.storage.rows import LEADS, SealedTable
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.sqlite import UNREADABLE, connect, connect_to_read, explained
 from frontrow.storage.store import (
     RETENTION,
+    SCHEMA,
     SELECT_FRAME,
-    UNSEALED,
     Commit,
     Store,
     check_version,
     read_id,
     read_mark,
+    sealed_tables,
 )
 from frontrow.storage.verify import Verification, integrity_check, quick_check
 
@@ -85,10 +86,10 @@ def examine(path: Path, *, vfs: str | None = None) -> Examination:
         return Examination(path, problems=[f"cannot be opened ({error})"], advice=HOW_TO_RESTORE)
     found = _Findings()
     try:
-        sealed = check_version(db, path) > UNSEALED
+        tables = sealed_tables(check_version(db, path))
         verification = _journal(path, db, found, vfs)
         lost = verification.lost
-        _bodies(db, found, sealed)
+        _bodies(db, found, tables)
         worst = bool(lost or found.problems)
         _derived(path, db, found, vfs)
         if vfs is None:
@@ -120,15 +121,15 @@ def _journal(path: Path, db: apsw.Connection, found: _Findings, vfs: str | None)
     return verification
 
 
-def _bodies(db: apsw.Connection, found: _Findings, sealed: bool) -> None:
-    """Read leads and alerts; ``sealed``: they have checksums."""
-    for table, type in ((LEADS, Lead), (OUTBOX, LeadAlert)):
+def _bodies(db: apsw.Connection, found: _Findings, tables: Sequence[SealedTable]) -> None:
+    """Read leads and alerts, in tables as this store has them."""
+    for table, type in zip(tables, (Lead, LeadAlert), strict=True):
         decoder: Any = msgspec.json.Decoder(type)
         body = table.columns.index(table.body)
         count = bad = 0
         found.problems += integrity_check(db, table)
         try:
-            for rows in table.steps(db, sealed=sealed):
+            for rows in table.steps(db):
                 count += len(rows)
                 bad += sum(not (fits and _can_be_decoded(decoder, row[body])) for fits, row in rows)
         except UNREADABLE as error:
@@ -187,9 +188,9 @@ def salvage(path: Path, to: Path) -> tuple[int, int]:
     except apsw.Error as error:
         raise StoreDamaged(f"{path}: cannot be opened ({error})") from error
     try:
-        sealed = check_version(db, path) > UNSEALED
+        tables = sealed_tables(check_version(db, path))
         numbers = _salvage_frames(path, db, to)
-        _salvage_tables(db, to, numbers, sealed)
+        _salvage_tables(db, to, numbers, tables)
     except UNREADABLE as error:
         raise StoreDamaged(f"{path}: nothing can be read ({error})") from error
     finally:
@@ -228,23 +229,21 @@ def _salvage_frames(path: Path, db: apsw.Connection, to: Path) -> dict[int, int]
     return copied
 
 
-def _salvage_tables(db: apsw.Connection, to: Path, numbers: dict[int, int], sealed: bool) -> None:
+def _salvage_tables(
+    db: apsw.Connection, to: Path, numbers: dict[int, int], tables: Sequence[SealedTable]
+) -> None:
     old = sorted(numbers)
-    places = dict(_readable(db, "leads", ("lead", "position")))
     new = connect(to)
     try:
-        for table in SEALED:
-            into = f"{table.name} ({', '.join((*table.columns, 'crc'))})"
+        for table, present in zip(tables, sealed_tables(SCHEMA), strict=True):
+            into = f"{table.name} ({', '.join((*present.columns, 'crc'))})"
             with new:
-                for row in _sound(db, table, sealed):
-                    if table is LEADS:
+                for row in _sound(db, table):
+                    if present is LEADS:
                         row[1] = min(bisect_left(old, row[1]) + 1, len(old))
-                    _insert(new, into, [*row, table.seal(row)])
-        with new:
-            new.executemany(
-                "UPDATE leads SET position = ? WHERE lead = ?",
-                [(position, lead) for lead, position in places.items()],
-            )
+                    if len(row) < len(present.columns):  # a lead of before, when none had a place
+                        row.append(-1)
+                    _insert(new, into, [*row, present.seal(row)])
         for name in ("messages", "positions", "tokens"):
             columns = [column for _, column, *_ in db.execute(f"PRAGMA table_info({name})")]
             with new:
@@ -263,13 +262,13 @@ def _insert(db: apsw.Connection, into: str, row: Sequence[Any]) -> None:
         db.execute(f"INSERT INTO {into} VALUES ({', '.join('?' * len(row))})", row)
 
 
-def _sound(db: apsw.Connection, table: SealedTable, sealed: bool) -> Iterator[list[Any]]:
+def _sound(db: apsw.Connection, table: SealedTable) -> Iterator[list[Any]]:
     """Return the rows of a table that are as they were written, up to where it cannot be read."""
     with contextlib.suppress(*UNREADABLE):
-        for rows in table.steps(db, sealed=sealed):
+        for rows in table.steps(db):
             for fits, row in rows:
                 with contextlib.suppress(UnicodeDecodeError):
-                    if fits and type(row[1]) is (int if table is LEADS else bytes):
+                    if fits and type(row[1]) is (bytes if table.columns[1] in table.texts else int):
                         yield table.as_stored(row)
 
 

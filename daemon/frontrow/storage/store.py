@@ -31,14 +31,28 @@ from frontrow.core.letters import Letter, State
 from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
 from frontrow.storage.frames import Blobs, may, pack, repack, span, unpack
-from frontrow.storage.rows import alert_seal, lead_seal, seal_all, standing_seal
+from frontrow.storage.rows import (
+    LEADS,
+    LEADS_UNPLACED,
+    LEADS_UNSEALED,
+    LEADS_UNSEALED_PLACE,
+    OUTBOX,
+    OUTBOX_UNSEALED,
+    SealedTable,
+    alert_seal,
+    lead_seal,
+    seal_all,
+    seal_positions,
+    standing_seal,
+)
 from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
-SCHEMA = 4
+SCHEMA = 5
 UNSEALED = (
     2  # the schema of a store whose leads and alerts have no checksums yet; they get them when it is opened
 )
 UNPLACED = 3  # whose leads do not say behind which event of their frame they were made, and whose tokens name no seller
+UNSEALED_PLACES = 4  # whose leads say so, and have checksums over all but that
 APPLICATION_ID = 0x46524F57  # "FROW": what `file` and a careful operator see
 CHAIN_BYTES = 16
 # The WAL is copied into the file when it has so many pages (4 MB). Measured on commits of 8 frames of 1,024 events: a
@@ -184,7 +198,7 @@ class Store:
 
     @classmethod
     def open_to_read(cls, path: Path) -> "Store":
-        """Open a store that is there, of this schema or the one before, to read its journal; nothing is changed in it.
+        """Open a store that is there, of this schema or one before, to read its journal; nothing is changed in it.
 
         Raises:
             StoreDamaged: The file is not a store of ours, is of another version, or is found damaged.
@@ -729,7 +743,7 @@ class _Standing(NamedTuple):
 
 def _lead_row(lead: Lead, seq: int, position: int) -> tuple[Any, ...]:
     row = (lead.lead, seq, lead.platform, lead.room, lead.session, lead.viewer, lead.decided_at, _json.encode(lead))  # fmt: skip
-    return (*row, lead_seal(row), position)
+    return (*row, lead_seal((*row, position)), position)
 
 
 def _alert_row(alert: Alert, at: int) -> tuple[Any, ...]:
@@ -788,13 +802,17 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
         if version <= UNSEALED:
             for table in ("leads", "outbox"):
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
-            seal_all(connection)
         if version <= UNPLACED:
             connection.execute(
                 "ALTER TABLE leads ADD COLUMN position INTEGER NOT NULL DEFAULT -1;"
                 "CREATE INDEX leads_by_frame ON leads (seq);"
                 "ALTER TABLE tokens ADD COLUMN seller TEXT"
             )
+        if version <= UNSEALED:
+            seal_all(connection)
+        elif version <= UNSEALED_PLACES:
+            seal_positions(connection)
+        if version < SCHEMA:
             connection.pragma("user_version", SCHEMA)
 
 
@@ -813,6 +831,15 @@ def check_version(connection: apsw.Connection, path: Path) -> int:
             " it cannot be read any more. Move it away to begin anew."
         )
     return version
+
+
+def sealed_tables(version: int) -> tuple[SealedTable, ...]:
+    """Return the tables whose rows have checksums, leads first, as a store of a schema has them."""
+    if version <= UNSEALED:
+        return LEADS_UNSEALED, OUTBOX_UNSEALED
+    if version <= UNPLACED:
+        return LEADS_UNPLACED, OUTBOX
+    return LEADS_UNSEALED_PLACE if version <= UNSEALED_PLACES else LEADS, OUTBOX
 
 
 def read_id(connection: apsw.Connection) -> bytes:

@@ -14,9 +14,9 @@ import apsw
 
 from frontrow.storage.damage import Lost
 from frontrow.storage.frames import checksum
-from frontrow.storage.rows import SEALED, SealedTable
+from frontrow.storage.rows import SealedTable
 from frontrow.storage.sqlite import UNREADABLE, connect_to_read
-from frontrow.storage.store import FIRST_CHAIN, SELECT_FRAME, TABLES, UNSEALED, is_frame, link
+from frontrow.storage.store import FIRST_CHAIN, SCHEMA, SELECT_FRAME, TABLES, is_frame, link, sealed_tables
 
 FRAMES_A_STEP = 64  # about 2 MB: some milliseconds
 STRUCTURE_LINES = 20  # of SQLite's words; the first tell where, more say the same
@@ -64,17 +64,23 @@ class Verification:
         for table in TABLES:
             self.structure += quick_check(self._db, table)
             yield True
-        for sealed in SEALED:
+        for sealed in sealed_tables(self._version()):
             self.structure += integrity_check(self._db, sealed)
             yield True
             yield from self._rows_of(sealed)
         yield from self._journal()
 
+    def _version(self) -> int:
+        try:
+            version: int = self._db.pragma("user_version")
+        except UNREADABLE:
+            return SCHEMA
+        return version
+
     def _rows_of(self, table: SealedTable) -> Iterator[bool]:
         unfit = 0
         try:
-            sealed = self._db.pragma("user_version") > UNSEALED
-            for rows in table.steps(self._db, sealed=sealed):
+            for rows in table.steps(self._db):
                 unfit += sum(not fits for fits, _ in rows)
                 yield True
         except UNREADABLE as error:
