@@ -131,7 +131,7 @@ def test_however_reports_come_a_decision_is_the_end(reports: list[Report]) -> No
         (DoubtFacts(faults=(Fault.FORMAT, Fault.NO_CONSENT)), ()),
         (DoubtFacts(intents=frozenset({"unknown"})), (Doubt.INTENT_UNKNOWN,)),
         (DoubtFacts(intents=frozenset({"unknown", "yes"})), ()),
-        (DoubtFacts(phone_viewers=9, faults=(Fault.BOT,)), (Doubt.SHARED_PHONE, Doubt.SUSPECTED_SPAM)),
+        (DoubtFacts(phone_viewers=9, faults=(Fault.CLOCKWORK,)), (Doubt.SHARED_PHONE, Doubt.SUSPECTED_SPAM)),
     ],
 )
 def test_who_is_looked_at_by_a_person_and_why(facts: DoubtFacts, doubts: tuple[Doubt, ...]) -> None:

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frontrow.core.centre.conduct import SIGNS
 from frontrow.core.centre.facts import Region
 from frontrow.core.centre.quality import (
     KNOWN_FAULTS,
+    SPAM_FAULTS,
     Contact,
     Fault,
     NumberLists,
@@ -49,7 +51,7 @@ def with_phone(phone: str | None) -> QualityFacts:
         (with_phone("b" * 32), Quality.INVALID),
         (with_phone("c" * 32), Quality.INVALID),
         (with_phone("d" * 32), Quality.INVALID),
-        (QualityFacts(bot=True, linkable=True), Quality.INVALID),
+        (QualityFacts(clockwork=True, linkable=True), Quality.INVALID),
         (QualityFacts(spam=True, contact=GOOD), Quality.INVALID),
         (QualityFacts(crowd=True, contact=GOOD), Quality.INVALID),
         (QualityFacts(region=Region(country="US"), contact=GOOD), Quality.INVALID),
@@ -70,9 +72,11 @@ def test_each_level_is_reached_by_its_facts(facts: QualityFacts, level: Quality)
         (with_phone("c" * 32), "staff_number"),
         (with_phone("b" * 32), "blacklist"),
         (with_phone("d" * 32), "test_number"),
-        (QualityFacts(bot=True), "bot"),
         (QualityFacts(spam=True), "spam"),
         (QualityFacts(crowd=True), "crowd"),
+        (QualityFacts(one_line=True), "one_line"),
+        (QualityFacts(clockwork=True), "clockwork"),
+        (QualityFacts(in_step=True), "in_step"),
         (QualityFacts(region=Region(country="CN", province="广东")), "out_of_region"),
         (with_phone(None), "format"),
         (QualityFacts(contact=Contact(phone="a" * 32, consent=True, dead=True)), "dead_number"),
@@ -82,6 +86,13 @@ def test_each_level_is_reached_by_its_facts(facts: QualityFacts, level: Quality)
 )
 def test_each_fault_has_its_name(facts: QualityFacts, fault: str) -> None:
     assert faults_of(facts, ZHEJIANG, LISTS) == (fault,)
+
+
+def test_nothing_is_suspected_that_nothing_finds() -> None:
+    """A cleaner who filters by a fault that never comes takes the list for clean. A machine has no fault of its own: it is
+    known by its conduct, and each sign of that is one."""
+    by_a_person, by_the_engine = Fault.SPAM, Fault.CROWD
+    assert {by_a_person, by_the_engine, *SIGNS} == SPAM_FAULTS
 
 
 def test_every_fault_is_told_and_the_gravest_first() -> None:

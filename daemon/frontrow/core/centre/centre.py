@@ -1828,7 +1828,7 @@ _ALWAYS_NOTED = frozenset(
     {"lead_touch", "lead_note", "lead_outcome", "lead_review", "waiting", "store_transfer"}
 )
 _FLAGS = (
-    "staff", "bot", "spam", "crowd", *SIGNS, "linkable", "confirmed", "booked", "test_drive_done", "ordered",
+    "staff", "spam", "crowd", *SIGNS, "linkable", "confirmed", "booked", "test_drive_done", "ordered",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Quality says nothing of how eager a viewer is; that is the grade. It is decided 
 a number, a name or a text, since these may be destroyed.
 
 Faults are of three sorts. What somebody *knows* (staff, a test, a number on a list) makes a lead invalid whatever else is known.
-What is only *suspected* (a bot, spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a person who has confirmed the
+What is only *suspected* (spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a person who has confirmed the
 lead, to a booking and to an order. The others take a contact away, or are for the merge, and leave the lead as it is.
 """
 
@@ -18,7 +18,7 @@ from frontrow.core.centre.facts import NOWHERE, Region
 class Quality(IntEnum):
     """The six levels."""
 
-    INVALID = 0  # a bot, spam, staff or host, a test, on a blacklist, of the wrong region
+    INVALID = 0  # a machine by its conduct, spam, staff or host, a test, on a blacklist, of the wrong region
     ANONYMOUS = 1  # behaviour only, no contact
     IDENTIFIED = 2  # a platform's id that can be linked: a follower, a fan club's member, known from before
     REACHABLE = 3  # a valid contact with consent
@@ -34,8 +34,7 @@ class Fault(StrEnum):
     STAFF_NUMBER = "staff_number"  # a number of the company's own people
     BLACKLIST = "blacklist"
     TEST_NUMBER = "test_number"  # one that nobody is reached at, as those of examples and of testers
-    BOT = "bot"
-    SPAM = "spam"
+    SPAM = "spam"  # a person has looked, and said no
     CROWD = "crowd"  # one of many who act as one
     ONE_LINE = "one_line"  # writes one line again and again, or two or three
     CLOCKWORK = "clockwork"  # acts by the clock
@@ -48,7 +47,7 @@ class Fault(StrEnum):
 
 
 KNOWN_FAULTS = frozenset({Fault.STAFF, Fault.TEST, Fault.STAFF_NUMBER, Fault.BLACKLIST, Fault.TEST_NUMBER})
-SPAM_FAULTS = frozenset({Fault.BOT, Fault.SPAM, Fault.CROWD, Fault.ONE_LINE, Fault.CLOCKWORK, Fault.IN_STEP})
+SPAM_FAULTS = frozenset({Fault.SPAM, Fault.CROWD, Fault.ONE_LINE, Fault.CLOCKWORK, Fault.IN_STEP})
 SUSPECTED_FAULTS = SPAM_FAULTS | {Fault.OUT_OF_REGION}
 CONTACT_FAULTS = frozenset({Fault.FORMAT, Fault.DEAD_NUMBER, Fault.NO_CONSENT})
 
@@ -98,7 +97,6 @@ class QualityFacts(Struct, frozen=True, kw_only=True):
 
     staff: bool = False
     test: bool = False
-    bot: bool = False
     spam: bool = False
     crowd: bool = False
     one_line: bool = False
@@ -145,7 +143,6 @@ def faults_of(
         Fault.STAFF_NUMBER: phone in lists.staff,
         Fault.BLACKLIST: phone in lists.blacklist,
         Fault.TEST_NUMBER: phone in lists.test,
-        Fault.BOT: facts.bot,
         Fault.SPAM: facts.spam,
         Fault.CROWD: facts.crowd,
         Fault.ONE_LINE: facts.one_line,
