@@ -475,6 +475,7 @@ def test_a_doctor_and_a_verification_write_nothing(
     connection.pragma("user_version", UNSEALED)  # a daemon of today would bring it up
     connection.execute("ALTER TABLE leads DROP COLUMN crc")
     connection.execute("ALTER TABLE outbox DROP COLUMN crc")
+    connection.execute("DROP TABLE grouped")
     connection.execute("DROP INDEX leads_by_frame")
     connection.execute("ALTER TABLE leads DROP COLUMN position")
     connection.execute("ALTER TABLE tokens DROP COLUMN seller")

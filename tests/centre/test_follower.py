@@ -30,7 +30,7 @@ from frontrow.core.centre.policy import policy_data
 from frontrow.core.errors import StoreDamaged, StoreLocked
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
-from frontrow.core.leads import Lead
+from frontrow.core.leads import Lead, LeadGrouped
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre import database as centre_database
 from frontrow.storage.centre import tables
@@ -46,6 +46,7 @@ from tests.support.postgres import Postgres, needs_postgres
 
 EVENTS = 40
 TICKS = INTERVALS + 2  # of somebody who acts by the clock
+GROUPED = "e30"  # the event behind which the engine found a group
 TOLD = EVENTS + 1 + TICKS  # events of the story
 
 
@@ -109,6 +110,12 @@ def story() -> list[tuple[Event, list[Lead]]]:
     return found
 
 
+def grouped(event: Event) -> LeadGrouped:
+    """Return that the first to turn hot is found in a group when another event comes."""
+    _, [lead] = next((event, leads) for event, leads in story() if leads)
+    return LeadGrouped(lead.lead, lead.platform, lead.viewer, event.at, 4)
+
+
 def journal(path: Path, frame: int = 1) -> Store:
     """Return a store whose journal tells the story, cut into frames of so many events."""
     store = Store.open(path)
@@ -120,6 +127,7 @@ def journal(path: Path, frame: int = 1) -> Store:
             (),
             START,
             [at for at, (_, leads) in enumerate(part) for _ in leads],
+            [(at, grouped(event)) for at, (event, _) in enumerate(part) if event.id == GROUPED],
         )
         for part in (told[start : start + frame] for start in range(0, len(told), frame))
     ]
@@ -221,6 +229,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     found = decided(url), letters(path)
     assert len(found[0]["leads"]) > 4 and len(found[1]) > 20, "else nothing is tried here"
     assert any("clockwork" in entry for entry in found[0]["leads"]), "else nobody's conduct is looked at here"
+    assert any("crowd" in entry for entry in found[0]["leads"]), "nor is what the engine found after a lead"
     return found
 
 

@@ -15,6 +15,7 @@ from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
+from frontrow.core.leads import LeadGrouped, lead_id
 from frontrow.core.points import SAME_WORDS, Policy
 from frontrow.core.sketches import sketches_of
 from tests.support.rooms import event, facts_of
@@ -262,6 +263,73 @@ def test_an_image_taken_anywhere_changes_nothing() -> None:
         after.load(images | {"engine": replace(images["engine"], meta=meta)})
         told += run(after, events[cut:], 20)
         assert (told, after.grouped) == (expected, whole.grouped)
+
+
+Found = tuple[list[str], list[tuple[int, LeadGrouped]]]
+
+
+def leads_and_groups(to: Engine, events: list[Event], size: int, first: int = 0) -> Found:
+    """Apply events in frames of a size; return whoever became a lead, and who of them was found in a group behind which of all events."""
+    leads: list[str] = []
+    grouped: list[tuple[int, LeadGrouped]] = []
+    for start in range(0, len(events), size):
+        effects = to.apply(frame_of(events[start : start + size]))
+        leads += [lead.viewer for lead in effects.leads]
+        grouped += [(first + start + position, each) for position, each in effects.grouped]
+    return leads, grouped
+
+
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_who_was_a_lead_before_the_group_was_found_is_told_the_same_in_any_frames(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd's first viewers are hot before anybody can know; what is told of them is a fact of the journal's order alone."""
+    events = stream(seed=seed)
+    leads, grouped = expected = leads_and_groups(make(), events, 64)
+    viewers = [each.viewer for _, each in grouped]
+    assert len(viewers) == len(set(viewers)) >= 3
+    assert all(viewer.startswith("paid") and viewer in leads for viewer in viewers)
+    for position, each in grouped:
+        assert each.lead == lead_id("test", "r1", _session_of(events), each.viewer)
+        assert each.others >= 3
+        assert events[position].at <= each.at, "a mark is behind the event before it"
+    for size in (1, 7, 10_000):
+        assert leads_and_groups(make(), events, size) == expected
+    monkeypatch.setattr(kernel, "compiled", None)
+    for size in (3, 200):
+        assert leads_and_groups(make(), events, size) == expected
+
+
+def _session_of(events: list[Event]) -> str:
+    other = make()
+    other.apply(frame_of(events[:1]))
+    [room] = other.rooms
+    assert room.sessions.current is not None
+    return room.sessions.current.id
+
+
+@pytest.mark.parametrize("cut", [137, 197, 260, 330])
+def test_who_was_a_lead_before_the_group_was_found_is_told_after_a_start_from_an_image(cut: int) -> None:
+    events = stream(seed=8)
+    leads, grouped = leads_and_groups(make(), events, 20)
+    attic = MemoryAttic()
+    before, after = make(attic), make(attic)
+    begun = leads_and_groups(before, events[:cut], 20)
+    images = before.images()
+    meta = msgspec.json.decode(msgspec.json.encode(images["engine"].meta))
+    after.load(images | {"engine": replace(images["engine"], meta=meta)})
+    rest = leads_and_groups(after, events[cut:], 20, cut)
+    assert (begun[0] + rest[0], begun[1] + rest[1]) == (leads, grouped)
+
+
+def test_a_lead_that_a_group_makes_is_not_told_of_twice() -> None:
+    """Whoever is found in the group as they turn hot has it among the reasons of their lead."""
+    effects = make(budget=100_000).apply(frame_of(stream(seed=8)))
+    said = {
+        lead.viewer for lead in effects.leads if any(reason.name == SAME_WORDS for reason in lead.reasons)
+    }
+    grouped = {each.viewer for _, each in effects.grouped}
+    assert said and grouped and not said & grouped
 
 
 def test_staff_are_no_partners() -> None:

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from frontrow.core.frames import Frame
+from frontrow.core.leads import LeadGrouped
 from frontrow.storage.doctor import examine, salvage
-from frontrow.storage.rows import LEADS, OUTBOX, ROWS_A_STEP
+from frontrow.storage.rows import GROUPED, LEADS, OUTBOX, ROWS_A_STEP
 from frontrow.storage.store import SCHEMA, UNSEALED, Alert, Commit, Store
 from frontrow.storage.verify import Verification
 from tests.storage.test_store import lead
@@ -32,7 +33,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     leads = [lead(f"v{number}") for number in range(ROWS)]
     alerts = [Alert(SINKS[number % 2], f"k{number}", an_alert(f"L{number}")) for number in range(ROWS)]
     frame = Frame.of([event("like", number) for number in range(7)], [0] * 7)
-    store.append([Commit(frame, leads, alerts, START, [number % 7 - 1 for number in range(ROWS)])])
+    places = [number % 7 - 1 for number in range(ROWS)]
+    grouped = [
+        (number % 7 - 1, LeadGrouped(f"L{number}", "test", f"v{number}", START + number, 3))
+        for number in range(ROWS)
+    ]
+    store.append([Commit(frame, leads, alerts, START, places, grouped)])
     store.outbox_begun("sink", range(1, 200), START + 1)
     store.outbox_delivered(range(1, 100), START + 2)
     store.outbox_dead(range(100, 150), START + 3, "refused")
@@ -78,6 +84,8 @@ def content(path: Path) -> list[Any]:
             db.execute("SELECT * FROM leads ORDER BY decided_at DESC, lead").fetchall(),
             db.execute("SELECT lead FROM leads WHERE viewer = 'v7' AND platform = 'test'").fetchall(),
             db.execute("SELECT * FROM outbox ORDER BY id").fetchall(),
+            db.execute("SELECT * FROM grouped ORDER BY id").fetchall(),
+            db.execute("SELECT * FROM grouped WHERE seq = 1 ORDER BY id").fetchall(),
             *(
                 db.execute(
                     "SELECT * FROM outbox WHERE sink = ? AND state = 'pending' AND due_at <= ? ORDER BY due_at, id",
@@ -97,7 +105,10 @@ def test_whatever_happens_to_an_alert_its_checksum_fits(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("leads", column) for column in LEADS.columns] + [("outbox", column) for column in OUTBOX.columns[1:]],
+    [
+        *(("leads", column) for column in LEADS.columns),
+        *((table.name, column) for table in (OUTBOX, GROUPED) for column in table.columns[1:]),
+    ],
 )
 def test_a_changed_column_is_told(path: Path, table: str, column: str) -> None:
     """As a flipped bit leaves it: still of its type, and sound for SQLite."""
@@ -108,8 +119,10 @@ def test_a_changed_column_is_told(path: Path, table: str, column: str) -> None:
         value = "'sent'"
     elif column == "settled_at":
         value = "5"
-    elif column in ("body", "alert"):
+    elif column in ("body", "alert") and table != "grouped":
         value = f"CAST(replace({column}, '1', '2') AS BLOB)"
+    elif column == "body":
+        value = "CAST(replace(body, 'test', 'best') AS BLOB)"
     change(path, f"UPDATE {table} SET {column} = {value} WHERE {which}")
     assert found_beside(path) == [f"{table}: the checksum of 1 rows does not fit"]
     [problem] = examine(path).problems
@@ -147,13 +160,15 @@ def test_only_what_is_as_it_was_written_is_salvaged(path: Path, sound: Path, tmp
     """A flipped name would go to sales as if it were true; the journal gives every lead again."""
     change(path, "UPDATE leads SET room = 'elsewhere' WHERE viewer = 'v5'")
     change(path, "UPDATE outbox SET sink = CAST(X'ff' AS TEXT) WHERE id = 7")
-    assert len(examine(path).problems) == 2
+    change(path, "UPDATE grouped SET position = position + 1 WHERE id = 9")
+    assert len(examine(path).problems) == 3
     to = tmp_path / "saved.db"
     salvage(path, to)
     assert examine(to).sound
     before, after = content(sound), content(to)
     assert len(after[0]) == len(before[0]) - 1
     assert [row[0] for row in after[3]] == [id for id in range(1, ROWS + 1) if id != 7]
+    assert [row[1:] for row in after[4]] == [row[1:] for row in before[4] if row[0] != 9]
 
 
 def as_before_checksums(path: Path) -> None:
@@ -162,6 +177,7 @@ def as_before_checksums(path: Path) -> None:
         path,
         "ALTER TABLE leads DROP COLUMN crc",
         "ALTER TABLE outbox DROP COLUMN crc",
+        "DROP TABLE grouped",
         "DROP INDEX leads_by_frame",
         "ALTER TABLE leads DROP COLUMN position",
         "ALTER TABLE tokens DROP COLUMN seller",
@@ -171,8 +187,13 @@ def as_before_checksums(path: Path) -> None:
 
 def without_places(rows: list[Any]) -> list[Any]:
     """Return what :func:`content` gives, without what a store of before cannot say: where leads were made, and seals over it."""
-    leads, by_time, *rest = rows
+    leads, by_time, *rest = without_grouped(rows)
     return [[row[:8] for row in leads], [row[:8] for row in by_time], *rest]
+
+
+def without_grouped(rows: list[Any]) -> list[Any]:
+    """Return what :func:`content` gives, without who was found in a group: stores of before do not keep it."""
+    return [*rows[:4], *rows[6:]]
 
 
 def test_a_store_without_checksums_gets_them_when_it_is_opened(path: Path, sound: Path) -> None:
@@ -221,7 +242,7 @@ def as_of_schema_4(path: Path) -> None:
     db = apsw.Connection(str(path))
     db.pragma("foreign_keys", False)
     rows = db.execute("SELECT * FROM leads").fetchall()
-    db.execute("DROP TABLE leads")
+    db.execute("DROP TABLE leads; DROP TABLE grouped")
     db.execute(_LEADS_OF_SCHEMA_4)
     for *columns, _, position in rows:
         packed = msgspec.msgpack.encode(
@@ -241,7 +262,7 @@ def test_a_store_whose_leads_positions_were_in_no_seal_gets_them_when_it_is_open
     assert examine(path).sound
     assert found_beside(path) == []
     Store.open(path).close()
-    assert content(path) == content(sound)
+    assert without_grouped(content(path)) == without_grouped(content(sound))
     assert examine(path).sound
     change(path, "UPDATE leads SET position = position + 1 WHERE viewer = 'v5'")
     assert found_beside(path) == ["leads: the checksum of 1 rows does not fit"]
@@ -300,4 +321,21 @@ def test_a_store_of_before_is_read_and_salvaged_as_it_is(path: Path, sound: Path
     assert [place for place, _ in made] == sorted(number % 7 - 1 for number in range(ROWS))
     salvage(path, tmp_path / "saved.db")
     assert path.read_bytes() == data
-    assert content(tmp_path / "saved.db") == content(sound)
+    assert without_grouped(content(tmp_path / "saved.db")) == without_grouped(content(sound))
+
+
+def test_a_store_of_before_keeps_from_now_on_who_is_found_in_a_group(path: Path, sound: Path) -> None:
+    change(path, "DROP TABLE grouped", "PRAGMA user_version = 5")
+    assert examine(path).sound
+    assert found_beside(path) == []
+    store = Store.open(path)
+    assert store.grouped(0, 1) == {}
+    found = LeadGrouped("L1", "test", "v1", START, 5)
+    store.append(
+        [Commit(Frame.of([event("like", 8)], [0]), (), (), START, grouped=[(-1, found), (0, found)])]
+    )
+    assert store.grouped(0, 2) == {2: [(-1, found), (0, found)]}
+    assert store.grouped(2, 9) == {}
+    store.close()
+    assert without_grouped(content(path)) == without_grouped(content(sound))
+    assert examine(path).sound

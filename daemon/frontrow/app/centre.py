@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from frontrow.core.centre.book import LeadRow, Position, Told
 from frontrow.core.centre.centre import Centre, Shown
-from frontrow.core.centre.conduct import Conduct, Finding
+from frontrow.core.centre.conduct import Conduct, Finding, finding_of
 from frontrow.core.centre.room_facts import RoomFacts
 from frontrow.core.errors import DatabaseAway, FrontrowError, StoreDamaged
 from frontrow.core.frames import Frame
@@ -63,7 +63,7 @@ class Made:
     """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers.
 
     ``duplicates`` were heard with it or since the one before it, by (platform, room); None: it comes from the journal, which has none.
-    ``found`` is what :class:`Conduct` has seen in it.
+    ``found`` is what was found in it of viewers who have a lead: by the engine, and behind that by :class:`Conduct` once that has looked.
     """
 
     seq: int
@@ -140,10 +140,21 @@ def _apply_apart(
 
 
 def read_made(store: Store, after: int, limit: int = FRAMES_READ) -> list[Made]:
-    """Read the frames that come after ``after`` from a journal, with the leads that they made."""
+    """Read the frames that come after ``after`` from a journal, with the leads that they made and what was found of leads in them."""
     frames = list(islice(store.frames(after), limit))
-    leads = store.leads_made(after, frames[-1][0]) if frames else {}
-    return [Made(seq, frame, leads.get(seq, ())) for seq, frame in frames]
+    if not frames:
+        return []
+    until = frames[-1][0]
+    leads, grouped = store.leads_made(after, until), store.grouped(after, until)
+    return [
+        Made(seq, frame, leads.get(seq, ()), found=[finding_of(*each) for each in grouped.get(seq, ())])
+        for seq, frame in frames
+    ]
+
+
+def looked_at(made: Made, conduct: Conduct) -> Made:
+    """Return a frame with what the looker at conduct finds in it, too."""
+    return replace(made, found=[*made.found, *conduct.take(made.seq, made.frame, made.leads)])
 
 
 class CentreFollower:
@@ -296,7 +307,8 @@ class CentreFollower:
                 lead.lead: self._shown(row)
                 for lead, row in zip(effects.leads, effects.lead_rows, strict=True)
             }
-            self._held.append(Made(seq, applied.frame, made, shown, self._unheard))
+            found = [finding_of(*each) for each in effects.grouped]
+            self._held.append(Made(seq, applied.frame, made, shown, self._unheard, found))
             self._unheard = Counter()
         while len(self._held) > FRAMES_HELD:
             self._held.popleft()
@@ -458,7 +470,7 @@ class CentreFollower:
         return self._alerts(book, centre, centre.take_told())
 
     def _looked_at(self, made: Sequence[Made]) -> list[Made]:
-        return [replace(each, found=self._conduct.take(each.seq, each.frame, each.leads)) for each in made]
+        return [looked_at(each, self._conduct) for each in made]
 
     def _apply_apart(self, made: Sequence[Made], mark: bytes) -> list[tuple[Alert, int]]:
         """Apply frames of which one has an event that fails: it must not stop what comes after it."""

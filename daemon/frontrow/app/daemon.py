@@ -97,6 +97,7 @@ class StoreJournal:
                 alerts=[Alert(sink, alert_key(sink, alert), alert) for sink, alert in frame.alerts],
                 at=at,
                 positions=frame.effects.lead_positions,
+                grouped=frame.effects.grouped,
             )
             for frame in frames
         ]

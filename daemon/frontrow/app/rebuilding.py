@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from frontrow.app.centre import FRAMES_A_STEP, Made, follow, read_made
+from frontrow.app.centre import FRAMES_A_STEP, Made, follow, looked_at, read_made
 from frontrow.app.lead_centre import database_url, make_policy, masked, room_facts
 from frontrow.app.parts import make_pack
 from frontrow.app.retaining import kept_days, kept_since
@@ -113,7 +113,7 @@ def _build(url: str, config: Config, store: Store, until: int, progress: Progres
                 raise StoreDamaged(f"the journal ends at frame {done}")
             for each in made:
                 counts.take(each.seq, each.frame)
-            made = [replace(each, found=conduct.take(each.seq, each.frame, each.leads)) for each in made]
+            made = [looked_at(each, conduct) for each in made]
             done = made[-1].seq
             mark = store.mark(done)
             assert mark is not None  # it was read just now
@@ -190,7 +190,7 @@ class Heard:
             start = max(start, at + 1)
             found[lead.lead] = masked(*self._last.get((lead.platform, lead.viewer), (None, None)))
         self._hear(made.frame, start, len(made.frame))
-        return Made(made.seq, made.frame, made.leads, found)
+        return replace(made, shown=found)
 
     def _hear(self, frame: Frame, start: int, end: int) -> None:
         last = self._last

@@ -238,7 +238,9 @@ class _Recorder:
         if not len(effects.kept):
             return
         self._commits.append(
-            Commit(effects.kept, effects.leads, (), self._clock.now(), effects.lead_positions)
+            Commit(
+                effects.kept, effects.leads, (), self._clock.now(), effects.lead_positions, effects.grouped
+            )
         )
         if len(self._commits) >= self._frames_per_commit:
             self._flush()

@@ -43,6 +43,7 @@ from frontrow.core.leads import (
     WARM,
     Grade,
     Lead,
+    LeadGrouped,
     grade_after,
     grades_after,
     lead_id,
@@ -120,7 +121,8 @@ class Effects:
     the others. ``rows`` has each kept event's viewer, or -1. ``rooms`` are (platform, room) of all rooms in which
     something may have changed. ``leads`` are those that this frame made, in the order of their decision, with their
     ``lead_rows`` and the ``lead_positions`` among the kept events: that of the event that made the viewer hot, or of the
-    one before the mark that did (-1: before the first). ``freed`` are rows whose viewers have left memory; their numbers may be given to others.
+    one before the mark that did (-1: before the first). ``grouped`` are viewers who have a lead of this session and were found to be one
+    of a group, each with such a position, in this order. ``freed`` are rows whose viewers have left memory; their numbers may be given to others.
     ``served`` and ``lessons`` are what was served and resolved, in this order of time, where the options ask for them.
     ``closed`` are the last scores of the viewers of sessions that ended, where the options ask for them; a late event
     may close a session again. ``unknown`` counts events of kinds that this version does not know. ``promoted`` are the
@@ -134,6 +136,7 @@ class Effects:
     leads: list[Lead] = field(default_factory=list)
     lead_rows: list[int] = field(default_factory=list)
     lead_positions: list[int] = field(default_factory=list)
+    grouped: list[tuple[int, LeadGrouped]] = field(default_factory=list)
     freed: list[int] = field(default_factory=list)
     closed: list["ViewerScore"] = field(default_factory=list)
     unknown: int = 0
@@ -672,7 +675,11 @@ class Engine:
         points = self.points(row, viewers.last_at.view[row])
         by_points = grade_after(viewers.grade_by_points.view[row], points, self.policy)
         turns_hot = by_points == HOT and viewers.grade.view[row] != HOT
-        if turns_hot and not viewers.alike.view[row] and self._joins_group(row, self._just_said(row)):
+        if (
+            turns_hot
+            and not viewers.alike.view[row]
+            and self._joins_group(row, self.now, self._just_said(row))
+        ):
             points = self.points(row, viewers.last_at.view[row])
             by_points = grade_after(COLD, points, self.policy)
         viewers.grade_by_points.view[row] = by_points
@@ -834,8 +841,8 @@ class Engine:
             found += [work.frame.sketches[place] for place in said if not work.frame.tests[place]]
         return found
 
-    def _joins_group(self, row: int, just_said: Sequence[int] = ()) -> bool:
-        """Judge whether a viewer is one of a group, and take note of it."""
+    def _joins_group(self, row: int, at: int, just_said: Sequence[int] = ()) -> bool:
+        """Judge at engine time ``at`` whether a viewer is one of a group, and take note of it."""
         viewers = self.viewers
         number, viewer, before = (
             viewers.session.view[row],
@@ -843,8 +850,14 @@ class Engine:
             viewers.alike.view[row],
         )
         alike = self._crowd.partners_of(number, viewer, just_said, grouped=before > 0)
-        self.grouped += alike > 0 and not before
-        viewers.alike.view[row] = min(alike, ALIKE_BOUND)
+        viewers.alike.view[row] = others = min(alike, ALIKE_BOUND)
+        if alike > 0 and not before:
+            self.grouped += 1
+            if (lead := self._leads.get(row)) is not None:
+                found = LeadGrouped(
+                    lead=lead, platform=self.session_of(row)[0].platform, viewer=viewer, at=at, others=others
+                )
+                self._effects.grouped.append((self._position, found))
         return alike > 0
 
     def _judge_speakers(self, mark: int, effects: Effects) -> None:
@@ -855,7 +868,7 @@ class Engine:
             before = viewers.alike.view[row]
             if viewers.staff.view[row] or not (before or viewers.grade.view[row] == HOT):
                 continue
-            if self._joins_group(row):
+            if self._joins_group(row, mark):
                 self._hot_by_probability.discard(row)
             if viewers.alike.view[row] != before:
                 room, _ = self.session_of(row)
@@ -1398,7 +1411,7 @@ class Engine:
             if (
                 probability >= bound
                 and not viewers.alike.view[row]
-                and (is_hot or not self._joins_group(row))
+                and (is_hot or not self._joins_group(row, mark))
             ):
                 self._hot_by_probability.add(row)
             elif probability < 0.9 * bound:

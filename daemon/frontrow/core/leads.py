@@ -47,6 +47,19 @@ class Lead(Struct, frozen=True):
     propensity: float | None = None
 
 
+class LeadGrouped(Struct, frozen=True):
+    """The viewer of a lead was found to be one of a group (:mod:`frontrow.core.crowd`) after it was made; it stays a lead.
+
+    ``at`` is engine time (UTC ms), ``others`` how many say the same. Who leaves the group and is found in one again is told of again.
+    """
+
+    lead: str
+    platform: str
+    viewer: str
+    at: int
+    others: int
+
+
 def lead_id(platform: str, room: str, session: str, viewer: str) -> str:
     """Return the lead's id: the same for the same viewer and session wherever and however often it is computed."""
     # JSON-like framing with lengths keeps ("ab", "c") and ("a", "bc") apart.

@@ -15,11 +15,11 @@ import msgspec
 
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.errors import StoreDamaged, StoreUnusable
-from frontrow.core.leads import Lead
+from frontrow.core.leads import Lead, LeadGrouped
 from frontrow.storage import attic, vault
 from frontrow.storage.damage import HOW_TO_RESTORE, Lost
 from frontrow.storage.frames import Blobs, checksum, unpack
-from frontrow.storage.rows import LEADS, SealedTable
+from frontrow.storage.rows import OUTBOX, SealedTable
 from frontrow.storage.snapshots import Snapshots
 from frontrow.storage.sqlite import UNREADABLE, connect, connect_to_read, explained
 from frontrow.storage.store import (
@@ -122,8 +122,8 @@ def _journal(path: Path, db: apsw.Connection, found: _Findings, vfs: str | None)
 
 
 def _bodies(db: apsw.Connection, found: _Findings, tables: Sequence[SealedTable]) -> None:
-    """Read leads and alerts, in tables as this store has them."""
-    for table, type in zip(tables, (Lead, LeadAlert), strict=True):
+    """Read leads, alerts and the like, in tables as this store has them."""
+    for table, type in zip(tables, (Lead, LeadAlert, LeadGrouped), strict=False):
         decoder: Any = msgspec.json.Decoder(type)
         body = table.columns.index(table.body)
         count = bad = 0
@@ -235,11 +235,11 @@ def _salvage_tables(
     old = sorted(numbers)
     new = connect(to)
     try:
-        for table, present in zip(tables, sealed_tables(SCHEMA), strict=True):
+        for table, present in zip(tables, sealed_tables(SCHEMA), strict=False):
             into = f"{table.name} ({', '.join((*present.columns, 'crc'))})"
             with new:
                 for row in _sound(db, table):
-                    if present is LEADS:
+                    if present is not OUTBOX:
                         row[1] = min(bisect_left(old, row[1]) + 1, len(old))
                     if len(row) < len(present.columns):  # a lead of before, when none had a place
                         row.append(-1)

@@ -1,4 +1,4 @@
-"""Checksums of leads and of the outbox's rows: what finds a bit that was flipped in one of them.
+"""Checksums of leads, of what groups their viewers are in, and of the outbox's rows: what finds a bit that was flipped in one of them.
 
 A row's seal is a CRC-32 over its columns. What changes of an alert (its state, when it is due, how often it was tried) has
 a CRC-32 of its own, and the row's seal is both together by exclusive or. A change takes the old one out and puts the new
@@ -29,6 +29,11 @@ def lead_seal(lead: Sequence[Any]) -> int:
 def position_seal(position: int) -> int:
     """Return the part of a lead's seal that its position among its frame's events is."""
     return _crc((position,))
+
+
+def grouped_seal(grouped: Sequence[Any]) -> int:
+    """Return the seal of a (seq, position, body) of ``grouped``."""
+    return _crc(grouped)
 
 
 def alert_seal(sink: str | bytes, key: str | bytes, alert: bytes, created_at: int) -> int:
@@ -113,6 +118,13 @@ OUTBOX = SealedTable(
     _of_alert,
 )  # fmt: skip
 OUTBOX_UNSEALED = replace(OUTBOX, sealed=False)
+GROUPED = SealedTable(
+    "grouped",
+    ("id", "seq", "position", "body"),
+    frozenset(),
+    "body",
+    lambda row: grouped_seal(row[1:]),
+)
 
 
 def seal_all(db: apsw.Connection) -> None:

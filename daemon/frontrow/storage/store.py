@@ -7,7 +7,8 @@ would not be in force is refused. What happens after a failed commit is told in 
 Every frame carries two checks. ``crc`` is over its two blobs and finds a torn or changed page. ``chain`` is a hash of
 the frame's facts, its numbers and the chain before it: it finds a frame that is lost, exchanged or of another history,
 and one frame's chain names all that came before it, so that a snapshot can say of which journal it is. Personal fields
-are not in the chain, since they may be destroyed. Leads and alerts have checksums of :mod:`frontrow.storage.rows`.
+are not in the chain, since they may be destroyed. Leads, what is found of them, and alerts have checksums of
+:mod:`frontrow.storage.rows`.
 """
 
 import hashlib
@@ -26,12 +27,13 @@ import msgspec
 from frontrow.core.alerts import LeadAlert
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.core.frames import Frame
-from frontrow.core.leads import Lead
+from frontrow.core.leads import Lead, LeadGrouped
 from frontrow.core.letters import Letter, State
 from frontrow.storage.damage import HOW_TO_RESTORE
 from frontrow.storage.folder import make_private
 from frontrow.storage.frames import Blobs, may, pack, repack, span, unpack
 from frontrow.storage.rows import (
+    GROUPED,
     LEADS,
     LEADS_UNPLACED,
     LEADS_UNSEALED,
@@ -40,6 +42,7 @@ from frontrow.storage.rows import (
     OUTBOX_UNSEALED,
     SealedTable,
     alert_seal,
+    grouped_seal,
     lead_seal,
     seal_all,
     seal_positions,
@@ -47,12 +50,13 @@ from frontrow.storage.rows import (
 )
 from frontrow.storage.sqlite import Writer, connect, connect_to_read
 
-SCHEMA = 5
+SCHEMA = 6
 UNSEALED = (
     2  # the schema of a store whose leads and alerts have no checksums yet; they get them when it is opened
 )
 UNPLACED = 3  # whose leads do not say behind which event of their frame they were made, and whose tokens name no seller
 UNSEALED_PLACES = 4  # whose leads say so, and have checksums over all but that
+UNGROUPED = 5  # which does not keep whose viewers were found to be one of a group
 APPLICATION_ID = 0x46524F57  # "FROW": what `file` and a careful operator see
 CHAIN_BYTES = 16
 # The WAL is copied into the file when it has so many pages (4 MB). Measured on commits of 8 frames of 1,024 events: a
@@ -96,6 +100,13 @@ CREATE TABLE tokens (
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, seller TEXT
 ) STRICT, WITHOUT ROWID;
 """
+_GROUPED = """
+CREATE TABLE grouped (
+  id INTEGER PRIMARY KEY, seq INTEGER NOT NULL REFERENCES frames(seq), position INTEGER NOT NULL,
+  body BLOB NOT NULL, crc INTEGER NOT NULL
+) STRICT;
+CREATE INDEX grouped_by_frame ON grouped (seq);
+"""
 
 
 def _made_fit(connection: apsw.Connection, path: Path) -> None:
@@ -124,7 +135,8 @@ class Alert:
 class Commit:
     """What becomes durable together. ``at`` is wall-clock time, UTC milliseconds.
 
-    ``positions`` are those of the events behind which the leads were made, as :class:`frontrow.core.engine.Effects` has them.
+    ``positions`` are those of the events behind which the leads were made, and ``grouped`` what else became of leads, as
+    :class:`frontrow.core.engine.Effects` has them.
     """
 
     frame: Frame
@@ -132,6 +144,7 @@ class Commit:
     alerts: Sequence[Alert]
     at: int
     positions: Sequence[int] = ()
+    grouped: Sequence[tuple[int, LeadGrouped]] = ()
 
 
 TABLES = ("store", "leads", "outbox", "messages", "positions", "tokens")  # beside the frames
@@ -140,6 +153,7 @@ FIRST_CHAIN = bytes(CHAIN_BYTES)
 SELECT_FRAME = "SELECT seq, first_at, last_at, events, crc, chain, facts, personal FROM frames"
 _INSERT_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_LEAD = "INSERT INTO leads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT_GROUPED = "INSERT INTO grouped (seq, position, body, crc) VALUES (?, ?, ?, ?)"
 _INSERT_ALERT = (
     "INSERT INTO outbox (sink, key, alert, created_at, state, due_at, attempts, settled_at, error, crc)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -159,6 +173,7 @@ _MAX_ID = (1 << 63) - 1  # what SQLite takes for a number
 
 _json = msgspec.json.Encoder()
 _lead_decoder = msgspec.json.Decoder(Lead)
+_grouped_decoder = msgspec.json.Decoder(LeadGrouped)
 _alert_decoder = msgspec.json.Decoder(LeadAlert)
 
 
@@ -264,7 +279,7 @@ class Store:
         return read_mark(self._db, seq)
 
     def append(self, commits: Sequence[Commit]) -> int:
-        """Make frames durable, each with its leads and alerts, in one transaction; return the last frame's number.
+        """Make frames durable, each with its leads, what was found of leads, and alerts, in one transaction; return the last frame's number.
 
         A lead or an alert that is there already stays as it is: one lead per viewer and session, one alert per lead
         and sink, even if the policy was changed between two runs and decides the same lead anew.
@@ -275,6 +290,7 @@ class Store:
         seq, chain = self._seq, self._chain
         leads: list[tuple[Any, ...]] = []
         alerts: list[tuple[Any, ...]] = []
+        grouped: list[tuple[Any, ...]] = []
         with self._writer.transaction() as db:
             for commit in commits:
                 seq += 1
@@ -285,10 +301,13 @@ class Store:
                 positions = chain_(commit.positions, repeat(-1))
                 leads += [_lead_row(lead, seq, at) for lead, at in zip(commit.leads, positions, strict=False)]
                 alerts += [_alert_row(alert, commit.at) for alert in commit.alerts]
+                grouped += [_grouped_row(seq, at, each) for at, each in commit.grouped]
             if leads:
                 db.executemany(_INSERT_LEAD, leads)
             if alerts:
                 db.executemany(_INSERT_ALERT, alerts)
+            if grouped:
+                db.executemany(_INSERT_GROUPED, grouped)
         self._seq, self._chain = seq, chain
         self._writer.checkpoint_if_due()
         return seq
@@ -544,6 +563,17 @@ class Store:
             made.sort(key=made_order)
         return found
 
+    def grouped(self, after: int, until: int) -> dict[int, list[tuple[int, LeadGrouped]]]:
+        """Return what was found in frames after frame ``after`` up to ``until`` of viewers who had a lead: by frame, each with the position
+        of the event behind which it was found, in order."""
+        found: dict[int, list[tuple[int, LeadGrouped]]] = {}
+        rows = self._db.execute(
+            "SELECT seq, position, body FROM grouped WHERE seq > ? AND seq <= ? ORDER BY id", (after, until)
+        )
+        for seq, position, body in rows:
+            found.setdefault(seq, []).append((position, _grouped_decoder.decode(body)))
+        return found
+
     # ------------------------------------------------------------------ outbox
 
     def outbox_add(self, alerts: Sequence[tuple[Alert, int]]) -> None:
@@ -746,6 +776,11 @@ def _lead_row(lead: Lead, seq: int, position: int) -> tuple[Any, ...]:
     return (*row, lead_seal((*row, position)), position)
 
 
+def _grouped_row(seq: int, position: int, grouped: LeadGrouped) -> tuple[Any, ...]:
+    row = (seq, position, _json.encode(grouped))
+    return (*row, grouped_seal(row))
+
+
 def _alert_row(alert: Alert, at: int) -> tuple[Any, ...]:
     row = (alert.sink, alert.key, _json.encode(alert.alert), at)
     standing = _Standing("pending", due_at=at, attempts=0, settled_at=None, error="")
@@ -795,7 +830,7 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
             connection.pragma("user_version") == 0
             and connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
         ):
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + _GROUPED)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", SCHEMA)
         version = check_version(connection, path)
@@ -812,6 +847,8 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
             seal_all(connection)
         elif version <= UNSEALED_PLACES:
             seal_positions(connection)
+        if version <= UNGROUPED:
+            connection.execute(_GROUPED)
         if version < SCHEMA:
             connection.pragma("user_version", SCHEMA)
 
@@ -834,12 +871,14 @@ def check_version(connection: apsw.Connection, path: Path) -> int:
 
 
 def sealed_tables(version: int) -> tuple[SealedTable, ...]:
-    """Return the tables whose rows have checksums, leads first, as a store of a schema has them."""
+    """Return the tables whose rows have checksums, leads first and then the outbox, as a store of a schema has them."""
     if version <= UNSEALED:
         return LEADS_UNSEALED, OUTBOX_UNSEALED
     if version <= UNPLACED:
         return LEADS_UNPLACED, OUTBOX
-    return LEADS_UNSEALED_PLACE if version <= UNSEALED_PLACES else LEADS, OUTBOX
+    if version <= UNGROUPED:
+        return LEADS_UNSEALED_PLACE if version <= UNSEALED_PLACES else LEADS, OUTBOX
+    return LEADS, OUTBOX, GROUPED
 
 
 def read_id(connection: apsw.Connection) -> bytes:

@@ -10,10 +10,19 @@ import pytest
 from frontrow.core.centre import conduct
 from frontrow.core.centre.book import CleanTask
 from frontrow.core.centre.cleaning import DoubtRules
-from frontrow.core.centre.conduct import CLOCKWORK, IN_STEP, ONE_LINE, Conduct, Finding, entropy_bits
+from frontrow.core.centre.conduct import (
+    CLOCKWORK,
+    CROWD,
+    IN_STEP,
+    ONE_LINE,
+    Conduct,
+    Finding,
+    entropy_bits,
+    finding_of,
+)
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
-from frontrow.core.leads import Lead
+from frontrow.core.leads import Lead, LeadGrouped
 from frontrow.core.sketches import sketches_of
 from tests.support.centre import START, Scene, a_policy, hot_lead
 
@@ -297,6 +306,38 @@ def test_a_lead_that_is_suspected_is_q0_says_why_and_is_put_to_somebody_once() -
     assert [(task.reason, task.state) for task in tasks] == [("suspected_spam", "queued")]
     scene.say("clean_result", 4 * MINUTE, data={"task": tasks[0].task, "state": "decided", "intent": "yes"})
     assert scene.lead(lead.lead).quality == 4, "a person's word outweighs what was only suspected"
+
+
+def test_a_lead_whose_group_is_found_later_is_suspected_as_if_it_had_been_known() -> None:
+    """The first of a hired crowd turn hot before anybody can know them for one."""
+    scene = Scene()
+    lead, again = scene.hot("a"), scene.hot("b", quality="Q2")
+    found = LeadGrouped("L", "douyin", "a", START + MINUTE, 7)
+    frame = Frame.of([scene.event("tick", MINUTE)])
+    scene.book.begin()
+    scene.centre.apply(frame, [], found=[finding_of(-1, found), finding_of(0, found)])
+    scene.book.commit()
+    lead = scene.lead(lead.lead)
+    assert (lead.quality, lead.faults, scene.lead(again.lead).faults) == (0, ["crowd"], [])
+    said = [(entry.at, entry.data) for entry in scene.timeline(lead) if entry.kind == "suspected"]
+    assert said == [(START + MINUTE, {"sign": "crowd", "others": 7})]
+    assert [(task.lead, task.reason) for task in scene.rows(CleanTask)] == [(lead.lead, "suspected_spam")]
+
+
+@pytest.mark.parametrize("sign", [CROWD, ONE_LINE])
+def test_nobody_is_asked_about_a_lead_that_a_person_has_spoken_with(sign: str) -> None:
+    """A seller has heard on the telephone what the customer wants: what a rule finds later is no question any more."""
+    scene = Scene()
+    lead = scene.hot("a")
+    code = next(
+        each.code for each in scene.centre.policy.pack.outcomes if each.quality == 4 and each.closes is None
+    )
+    scene.act("lead_claim", lead, 1_000, seller=lead.holder)
+    scene.act("lead_outcome", lead, 2_000, seller=lead.holder, outcome=code, data={"by": lead.holder})
+    suspect(scene, "a", sign, MINUTE, others=5)
+    lead = scene.lead(lead.lead)
+    assert (lead.quality, lead.faults) == (4, [sign]), "it is kept what was seen"
+    assert scene.rows(CleanTask) == []
 
 
 def test_a_lead_is_left_as_it_is_where_nobody_wants_this_looked_at() -> None:

@@ -29,7 +29,7 @@ from msgspec import Struct
 
 from frontrow.core.centre.identities import VIEWER
 from frontrow.core.frames import Frame
-from frontrow.core.leads import Lead
+from frontrow.core.leads import Lead, LeadGrouped
 from frontrow.core.sketches import NOTHING, exact_of
 
 LINES = 8  # comments, the latest; those of marks, digits and emoji alone do not count
@@ -52,6 +52,7 @@ UNWRITTEN_MS = (
 )
 
 ONE_LINE, CLOCKWORK, IN_STEP = SIGNS = "one_line", "clockwork", "in_step"
+CROWD = "crowd"  # the engine's word (:mod:`frontrow.core.crowd`), which stands beside these signs
 
 _ACTS = frozenset({"comment", "product_click", "cart_add", "form_submit"})
 _HEARD = _ACTS | {"person_erase"}
@@ -65,7 +66,7 @@ RoomKey = tuple[str, str]
 class Finding(Struct, frozen=True):
     """A sign of a viewer who has a lead: seen after the event at ``position`` of its frame (−1: before the first), at engine time ``at``.
 
-    ``told`` says how much of it there is: ``lines`` different ones, ``every_s`` seconds, ``others`` in step.
+    ``told`` says how much of it there is: ``lines`` different ones, ``every_s`` seconds, ``others`` in step or of one group.
     """
 
     position: int
@@ -74,6 +75,12 @@ class Finding(Struct, frozen=True):
     viewer: str
     sign: str
     told: Mapping[str, int]
+
+
+def finding_of(position: int, grouped: LeadGrouped) -> Finding:
+    """Return what the engine has found of a viewer who has a lead, as a sign of theirs."""
+    told = {"others": grouped.others}
+    return Finding(position, grouped.at, grouped.platform, grouped.viewer, CROWD, told)
 
 
 class _Viewer:

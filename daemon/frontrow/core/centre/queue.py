@@ -57,8 +57,8 @@ class Queue:
         """Ask somebody about a lead where there is reason to, once for each reason."""
         facts = self._facts(row)
         for doubt in doubts_about(facts, self._hands.policy().doubts):
-            if doubt is Doubt.SUSPECTED_SPAM and "no" in facts.intents:
-                continue  # that is what somebody has said
+            if doubt is Doubt.SUSPECTED_SPAM and facts.intents & {"yes", "no"}:
+                continue  # somebody has spoken with them, and said what they are
             self.ask(row, doubt, at)
 
     def ask(self, row: LeadRow, reason: str, at: int) -> None:
