@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -27,7 +28,7 @@ from frontrow.core.centre.centre import PLATFORM, ROOM, Centre
 from frontrow.core.centre.conduct import INTERVALS
 from frontrow.core.centre.organisation import change_data
 from frontrow.core.centre.policy import policy_data
-from frontrow.core.errors import StoreDamaged, StoreLocked
+from frontrow.core.errors import DatabaseAway, StoreDamaged, StoreLocked
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead, LeadGrouped
@@ -598,3 +599,36 @@ async def test_an_event_that_fails_by_our_mistake_stops_nothing_that_comes_after
     async with following(tmp_path / "frontrow.db", other) as each:
         await caught_up(each)
     assert decided(url) == decided(other), "as if that one event had said nothing"
+
+
+@contextlib.contextmanager
+def no_file_grows() -> Iterator[None]:
+    """Let the system refuse to write into any file behind its first kilobyte, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_disk_that_fails_while_the_file_is_emptied_is_said_and_asked_again(
+    tmp_path: Path, logged: list[dict[str, Any]]
+) -> None:
+    """An erasure and the sweeping wait for this: the error of a driver would end the one, and with it the daemon."""
+    path, url = tmp_path / "store.db", f"sqlite:///{tmp_path / 'centre.db'}"
+    journal(path).close()
+    async with following(path, url) as each:
+        await caught_up(each)
+        wal = tmp_path / "centre.db-wal"
+        before = wal.stat().st_size
+        assert before > 0
+        with no_file_grows():
+            for _ in range(2):
+                with pytest.raises(DatabaseAway, match="disk"):
+                    await each.follower.scrub()
+        assert wal.stat().st_size == before
+        failed = [line for line in logged if line["event"] == "centre_file_not_emptied"]
+        assert len(failed) == 1, "once, not on every try"
+        assert await each.follower.scrub()
+        assert wal.stat().st_size == 0

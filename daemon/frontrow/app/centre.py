@@ -196,6 +196,7 @@ class CentreFollower:
         self._seq = -1  # of the last frame that was applied; below all of them until the database is open
         self._written = 0  # of the last position that was written
         self._trouble: str | None = None  # why it cannot be followed now, as it was last logged
+        self._unemptied = False  # its file, the last time that this was tried
         self.failing = False
         self.away = False  # it fails since no server answers; otherwise somebody has to look at it
 
@@ -338,14 +339,26 @@ class CentreFollower:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, engine)
 
     async def scrub(self) -> bool:
-        """Take out of the database's files what was taken out of its rows; False: somebody reads, ask again."""
+        """Take out of the database's files what was taken out of its rows; False: somebody reads, ask again.
+
+        Raises:
+            DatabaseAway: It cannot be done now; ask again.
+        """
         loop = asyncio.get_running_loop()
         async with (
             self._turn
         ):  # a transaction of ours that is open would be waited for, in the thread that is to end it
-            return self._opened is None or await loop.run_in_executor(
-                self._thread, empty_wal, self._opened[0].engine
-            )
+            if self._opened is None:
+                return True
+            try:
+                emptied = await loop.run_in_executor(self._thread, empty_wal, self._opened[0].engine)
+            except DatabaseAway as error:
+                if not self._unemptied:
+                    log.warning("centre_file_not_emptied", reason=str(error))
+                self._unemptied = True
+                raise
+            self._unemptied = False
+            return emptied
 
     async def run(self) -> None:
         """Follow the journal until cancelled. A database that fails is tried again; meanwhile the journal keeps everything."""

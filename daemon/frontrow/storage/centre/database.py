@@ -1,5 +1,6 @@
 """Opens the lead centre's database, in SQLite or Postgres, and brings its tables up to date."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,14 +180,20 @@ def empty_wal(engine: Engine) -> bool:
     """Copy the WAL of a file of SQLite into the file and empty it, if nobody reads at this moment; else return False.
 
     Of another database nothing is done: what becomes of rows that were changed is its own affair.
+
+    Raises:
+        DatabaseAway: It cannot be done now, by a full disk or one that fails; what was committed is in the WAL still.
     """
     if engine.dialect.name != "sqlite":
         return True
-    connection = engine.raw_connection()  # outside of any transaction
+    with answering():
+        connection = engine.raw_connection()  # outside of any transaction
     try:
         cursor = connection.cursor()
         [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
+    except sqlite3.Error as error:  # the driver's own: SQLAlchemy does not see what is done here
+        raise DatabaseAway(f"the lead centre's file cannot be emptied of what was ({error})") from error
     finally:
         connection.close()
 
