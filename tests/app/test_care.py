@@ -16,10 +16,12 @@ from frontrow.app.lead_centre import database_url
 from frontrow.app.parts import load_config
 from frontrow.clock import SystemClock
 from frontrow.core.centre.callbacks import signature_of
+from frontrow.core.centre.erasing import CONTACTS
 from frontrow.core.events import encode_event
 from frontrow.runtime.access import Role
 from frontrow.storage.centre import tables
 from frontrow.storage.centre.database import open_database
+from frontrow.storage.centre.sweeping import sweep_all
 from frontrow.storage.store import Store
 from tests.app.test_daemon import now_ms
 from tests.app.test_desk import ORGANISATION
@@ -289,6 +291,42 @@ async def test_a_number_that_is_not_kept_any_more_is_not_said_to_have_been_seen(
     store = Store.open_to_read(daemon.store)
     assert not list(store.frames_with("contact_reveal"))
     store.close()
+
+
+async def test_of_a_customer_whose_older_numbers_were_swept_the_cleaning_gets_what_is_kept(
+    tmp_path: Path,
+) -> None:
+    """Retention takes the number and leaves that there was one; what they left last may be all that whoever is to call them has."""
+    config = write_config(tmp_path, ORGANISATION)
+    async with running(config) as daemon:
+        await lead_of(daemon, form("v1"))
+        service = Caller(daemon, Role.CLEANING)
+        fields = {"手机": "13900139002"}, {"手机": "139 0013 900", "备注": "晚上打"}
+        for number, left in enumerate(fields):
+            sent = event("form_submit", viewer="v1", id=f"g{number}", at=now_ms(), consent=True, fields=left)
+            await daemon.ingest(encode_event(sent))
+        database = open_database(database_url(load_config(config, {})))
+        c = tables.contacts.c
+        async with asyncio.timeout(20):
+            while len(found := await asyncio.to_thread(contacts, database)) < 3:
+                await asyncio.sleep(0.01)
+        assert [phone != "" for phone, _ in found] == [True, True, False]
+        with database.begin() as db:  # some weeks went by between the second and the last
+            db.execute(sa.update(tables.contacts).where(c.phone != "").values(at=c.at - 1_000_000))
+        assert sum(taken["contacts"] for taken in sweep_all(database, {CONTACTS: found[2][1]})) == 2
+        database.dispose()
+        [task] = (await service.get("cleaning?state=queued")).json()["tasks"]
+        shown = await service.post(f"cleaning/{task['task']}/reveal")
+        assert (shown.status_code, shown.json()) == (200, fields[1])
+
+
+def contacts(database: sa.Engine) -> list[tuple[str, int]]:
+    """Return the contacts there are as (hash of the number, when), the oldest first."""
+    c = tables.contacts.c
+    with database.connect() as db:
+        return [
+            (phone, at) for phone, at in db.execute(sa.select(c.phone, c.at).order_by(c.at, c.phone.desc()))
+        ]
 
 
 async def test_a_customer_is_thanked_by_text_message_and_the_number_is_stored_nowhere(tmp_path: Path) -> None:

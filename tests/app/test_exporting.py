@@ -302,6 +302,21 @@ def test_who_wants_no_contact_is_exported_without_a_number(run: Any, tmp_path: P
     assert {row["phone"] for row in read_csv(out)} == {""}
 
 
+def test_what_no_numbering_plan_has_is_not_exported_and_nobody_is_said_to_have_seen_it(
+    run: Any, tmp_path: Path
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'store-centre.db'}")
+    with engine.begin() as db:
+        db.execute(sa.update(tables.contacts).values(phone=""))
+    engine.dispose()
+    out = tmp_path / "leads.csv"
+    assert run("leads", "--out", str(out), "--contacts", "--purpose", "call back") == 0
+    assert {row["phone"] for row in read_csv(out)} == {""}
+    store = Store.open_to_read(tmp_path / "store.db")
+    assert not list(store.frames_with("contact_reveal"))
+    store.close()
+
+
 def test_a_time_is_bounded_by_days_and_nothing_is_a_file_with_a_header(run: Any, tmp_path: Path) -> None:
     for name in ("csv", "xlsx", "parquet"):
         assert (

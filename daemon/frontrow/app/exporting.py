@@ -120,9 +120,10 @@ def revealing(
 
         def reveal(leads: Sequence[LeadRow]) -> list[str | None]:
             contacts = [None if lead.do_not_contact else desk.contact(lead.customer) for lead in leads]
-            # What retention or an erasure has taken nobody sees, and nobody is said to have seen.
+            # What retention or an erasure has taken nobody sees, and nobody is said to have seen; nor a number that none is.
             contacts = [
-                None if contact is None or contact.sealed is None else contact for contact in contacts
+                None if contact is None or contact.sealed is None or not contact.phone else contact
+                for contact in contacts
             ]
             seen = [lead.lead for lead, contact in zip(leads, contacts, strict=True) if contact is not None]
             if seen:

@@ -114,12 +114,15 @@ class Desk:
             return {lead: reasons for lead, reasons in db.execute(query)}
 
     def contact(self, customer: str) -> Contact | None:
-        """Return the newest contact of a customer, one that can be called before others, or None."""
+        """Return the newest contact of a customer, one that can be called before others, or None.
+
+        One of which nothing is left, since retention or an erasure has taken it, comes behind all: of it there is nothing to show.
+        """
         c, i = tables.contacts.c, tables.identities.c
         of = sa.select(i.kind, i.key).where(i.customer == customer).subquery()
         query = (
             select_rows(Contact, c.kind == of.c.kind, c.key == of.c.key)
-            .order_by((c.phone != "").desc(), c.at.desc(), c.id.desc())
+            .order_by(c.sealed.is_not(None).desc(), (c.phone != "").desc(), c.at.desc(), c.id.desc())
             .limit(1)
         )
         found = self._rows(Contact, query)
