@@ -129,7 +129,8 @@ def _lead_of(
     )  # fmt: skip
     here = {"platform": "douyin", "room": room}
     seller = f"s{store}t{line}p{chance.randrange(PEOPLE)}"
-    yield at, "product_click", {**here, "viewer": viewer, "product": PRODUCTS[line]}, [raw]
+    who = {"viewer": viewer, "name": f"小丑鱼{number}", "text": "这件红色的多少钱，有货吗"}
+    yield at, "product_click", {**here, **who, "product": PRODUCTS[line]}, [raw]
     if chance.random() < 0.25:
         data: dict[str, Any] = {
             "phone": f"{number:032x}",
