@@ -464,17 +464,39 @@ static int recall_one(PyObject *const *args, Py_ssize_t position, int bits)
     return 1;
 }
 
+/* Whether a text has one of some characters. */
+static int has_any(PyObject *text, PyObject *characters)
+{
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(characters); i++) {
+        Py_UCS4 character = PyUnicode_READ_CHAR(characters, i);
+
+        if (character <= PyUnicode_MAX_CHAR_VALUE(text) && PyUnicode_FindChar(text, character, 0, PyUnicode_GET_LENGTH(text), 1) >= 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int add_position(PyObject *positions, Py_ssize_t position)
+{
+    PyObject *number = PyLong_FromSsize_t(position);
+    int added = number == NULL ? -1 : PyList_Append(positions, number);
+
+    Py_XDECREF(number);
+    return added;
+}
+
 PyDoc_STRVAR(recall_doc,
-    "recall_texts(texts, kinds, kind, known, facts, sketches, bits, positions)\n--\n\n"
+    "recall_texts(texts, kinds, kind, known, facts, sketches, bits, positions, marks)\n--\n\n"
     "Of the texts that `known` has a mask of, write the low `bits` into facts and what is above them into sketches, if the event is of\n"
-    "the kind; return the positions of the texts of which it has none. Only of those at `positions`, or (None) of all.\n"
-    "None and an empty text are none.");
+    "the kind; return the positions of the texts of which it has none, and those of texts with one of the characters `marks`, which\n"
+    "are not looked at. Only of those at `positions`, or (None) of all. None and an empty text are none.");
 
 static PyObject *recall_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 8 || !PyList_Check(args[0]) || !PyList_Check(args[1]) || !PyUnicode_CheckExact(args[2]) || !PyDict_CheckExact(args[3]) ||
-        !PyList_Check(args[4]) || !PyList_Check(args[5]) || !(args[7] == Py_None || PyList_Check(args[7]))) {
-        PyErr_SetString(PyExc_TypeError, "columns, a kind, what is known, a number and positions are wanted");
+    if (count != 9 || !PyList_Check(args[0]) || !PyList_Check(args[1]) || !PyUnicode_CheckExact(args[2]) || !PyDict_CheckExact(args[3]) ||
+        !PyList_Check(args[4]) || !PyList_Check(args[5]) || !(args[7] == Py_None || PyList_Check(args[7])) || !PyUnicode_Check(args[8])) {
+        PyErr_SetString(PyExc_TypeError, "columns, a kind, what is known, a number, positions and characters are wanted");
         return NULL;
     }
     Py_ssize_t texts = PyList_GET_SIZE(args[0]), asked = args[7] == Py_None ? texts : PyList_GET_SIZE(args[7]);
@@ -486,8 +508,9 @@ static PyObject *recall_texts(PyObject *Py_UNUSED(module), PyObject *const *args
         PyErr_SetString(PyExc_ValueError, "the columns differ in length, or a mask has not so many bits");
         return NULL;
     }
-    PyObject *others = PyList_New(0);
-    for (Py_ssize_t i = 0; others != NULL && i < asked; i++) {
+    PyObject *others = PyList_New(0), *marked = PyList_New(0);
+    int done = others == NULL || marked == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; done == 0 && i < asked; i++) {
         Py_ssize_t position = args[7] == Py_None ? i : PyLong_AsSsize_t(PyList_GET_ITEM(args[7], i));
         int found = 1;
         if (position < 0 || position >= texts) {
@@ -498,19 +521,23 @@ static PyObject *recall_texts(PyObject *Py_UNUSED(module), PyObject *const *args
         } else {
             PyObject *text = PyList_GET_ITEM(args[0], position);
             if (text != Py_None && !(PyUnicode_Check(text) && PyUnicode_GET_LENGTH(text) == 0)) {
-                found = recall_one(args, position, bits);
+                if (PyUnicode_Check(text) && has_any(text, args[8])) {
+                    done = add_position(marked, position);
+                } else {
+                    found = recall_one(args, position, bits);
+                }
             }
         }
         if (found == 0) {
-            PyObject *number = PyLong_FromSsize_t(position);
-            found = number == NULL ? -1 : PyList_Append(others, number);
-            Py_XDECREF(number);
-        }
-        if (found < 0) {
-            Py_CLEAR(others);
+            done = add_position(others, position);
+        } else if (found < 0) {
+            done = -1;
         }
     }
-    return others;
+    PyObject *result = done < 0 ? NULL : PyTuple_Pack(2, others, marked);
+    Py_XDECREF(others);
+    Py_XDECREF(marked);
+    return result;
 }
 
 PyMethodDef texts_methods[] = {

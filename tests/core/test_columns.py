@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from frontrow.core import kernel, preparing, signs
 from frontrow.core.columns import all_same, count_is, whole_numbers
+from frontrow.core.intents import MENTIONS
 from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import PointsBoard, Policy
 from frontrow.core.preparing import FACTS_BITS
@@ -111,6 +112,29 @@ def test_of_known_texts_comments_get_what_is_known(events: list[tuple[str | None
             assert (facts[each], sketches[each]) == (known[text] & 0xFFFF, known[text] >> FACTS_BITS)
 
 
+@given(
+    st.lists(
+        st.none() | st.sampled_from(["", "多少钱", "@她 多少钱", "hi\uff20", "x\ufe6by", "hi", "\u0140"]),
+        max_size=9,
+    )
+)
+def test_texts_that_may_mention_somebody_are_told_apart(texts: list[str | None]) -> None:
+    known = {"多少钱": 5, "hi\uff20": 3}
+    facts: list[int] = []
+
+    def made() -> list[int]:
+        nonlocal facts
+        facts, sketches = [0] * len(texts), [0] * len(texts)
+        unread, marked = preparing._recall_unmarked(texts, ["comment"] * len(texts), known, facts, sketches)
+        return [*unread, -1, *marked, -1, *facts]
+
+    both_ways(made)
+    marked = [place for place, text in enumerate(texts) if text and any(mark in text for mark in MENTIONS)]
+    unread = [place for place, text in enumerate(texts) if text and place not in marked and text not in known]
+    assert made()[: -len(texts) or None] == [*unread, -1, *marked, -1]
+    assert facts == [5 if text == "多少钱" else 0 for text in texts]
+
+
 @pytest.mark.usefixtures("kernel_present")
 @pytest.mark.parametrize(
     ("name", "given", "error"),
@@ -126,11 +150,11 @@ def test_of_known_texts_comments_get_what_is_known(events: list[tuple[str | None
         ("sign_numbers", (["a"], [1 << 70], {}, np.zeros(1, np.int64)), OverflowError),
         ("event_amounts", ([1], [1], np.zeros(2, np.int64), 1, 2, np.zeros(1)), ValueError),
         ("event_amounts", (["x"], [1], np.ones(1, np.int64), 1, 2, np.zeros(1)), TypeError),
-        ("recall_texts", (["a"], [], "comment", {}, [0], [0], 16, None), ValueError),
-        ("recall_texts", (["a"], ["comment"], "comment", {}, [0], [0], 64, None), ValueError),
-        ("recall_texts", (["a"], ["comment"], "comment", {}, [0], [0], 16, [1]), IndexError),
-        ("recall_texts", (["a"], ["comment"], "comment", {"a": "x"}, [0], [0], 16, None), TypeError),
-        ("recall_texts", ([b"a"], ["comment"], "comment", {}, [0], [0], 16, None), TypeError),
+        ("recall_texts", (["a"], [], "comment", {}, [0], [0], 16, None, ""), ValueError),
+        ("recall_texts", (["a"], ["comment"], "comment", {}, [0], [0], 64, None, ""), ValueError),
+        ("recall_texts", (["a"], ["comment"], "comment", {}, [0], [0], 16, [1], ""), IndexError),
+        ("recall_texts", (["a"], ["comment"], "comment", {"a": "x"}, [0], [0], 16, None, ""), TypeError),
+        ("recall_texts", ([b"a"], ["comment"], "comment", {}, [0], [0], 16, None, ""), TypeError),
         ("count_is", ((), None), TypeError),
         ("all_same", ((),), TypeError),
     ],

@@ -59,6 +59,8 @@ TERM_INTENTS: Mapping[str, Intent] = {
 
 _MASK_BITS = 16
 _MASK = (1 << _MASK_BITS) - 1
+# U+FF20 and U+FE6B are the forms of @ that fold to it; a comment without any of them mentions nobody.
+MENTIONS = "@\uff20\ufe6b"
 _MANY = 16  # texts, from which on looking through them together pays
 
 
@@ -375,8 +377,7 @@ def detect_own_of_rooms(written: Mapping[RoomLexicon, Sequence[str]]) -> dict[Ro
 
 def may_mention(text: str) -> bool:
     """Return whether a text may mention somebody, in any room; most do not."""
-    # U+FF20 and U+FE6B are the forms of @ that fold to it; a comment without any of them mentions nobody.
-    return "@" in text or "\uff20" in text or "\ufe6b" in text
+    return any(mark in text for mark in MENTIONS)
 
 
 def intent_names(mask: int) -> list[str]:

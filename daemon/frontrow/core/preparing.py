@@ -13,7 +13,7 @@ sender who never repeats himself only makes that come earlier. A text with conta
 with some is, since its viewer sends it with every event; many platforms call those without a name by a number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from frontrow.core.contact import redact_extra, redact_fields, redact_label, red
 from frontrow.core.events import DAEMON_KINDS, MAX_TEXT, PEOPLE_KINDS, Event, too_deep
 from frontrow.core.facts import derive, phone_facts
 from frontrow.core.frames import Frame
-from frontrow.core.intents import RoomLexicon, detect_own_of_rooms, may_mention
+from frontrow.core.intents import MENTIONS, RoomLexicon, detect_own_of_rooms, may_mention
 from frontrow.core.ports import Sealer
 from frontrow.core.promotions import KIND as PROMOTION
 from frontrow.core.promotions import is_token
@@ -199,7 +199,13 @@ class Preparer:
             return {memory: positions} if positions else {}
         unread: dict[_Memory, list[int]] = {}
         platforms, rooms = frame.platforms, frame.rooms
-        for position, text in enumerate(texts):
+        apart: Iterable[int] = range(len(texts))
+        if not self._some_read_all:
+            positions, apart = _recall_unmarked(texts, kinds, self._everywhere.facts, facts, sketches)
+            if positions:
+                unread[self._everywhere] = positions
+        for position in apart:
+            text = texts[position]
             if not text:
                 continue
             memory, mentions = self._everywhere, may_mention(text)
@@ -289,8 +295,8 @@ def _recall(
     """
     if kernel.compiled is not None:
         others: list[int] = kernel.compiled.recall_texts(
-            as_list(texts), as_list(kinds), "comment", known, facts, sketches, FACTS_BITS, positions
-        )
+            as_list(texts), as_list(kinds), "comment", known, facts, sketches, FACTS_BITS, positions, ""
+        )[0]
         return others
     unread: list[int] = []
     for position in range(len(texts)) if positions is None else positions:
@@ -302,6 +308,25 @@ def _recall(
             elif kinds[position] == "comment":
                 facts[position], sketches[position] = mask & FACTS_MASK, mask >> FACTS_BITS
     return unread
+
+
+def _recall_unmarked(
+    texts: Sequence[str | None],
+    kinds: Sequence[str],
+    known: dict[str, int],
+    facts: list[int],
+    sketches: list[int],
+) -> tuple[list[int], list[int]]:
+    """Do what :func:`_recall` does for texts that mention nobody; return also the positions of those that may mention somebody."""
+    if kernel.compiled is not None:
+        found: tuple[list[int], list[int]] = kernel.compiled.recall_texts(
+            as_list(texts), as_list(kinds), "comment", known, facts, sketches, FACTS_BITS, None, MENTIONS
+        )
+        return found
+    marked = [position for position, text in enumerate(texts) if text and may_mention(text)]
+    apart = set(marked)
+    others = [position for position in range(len(texts)) if position not in apart]
+    return _recall(texts, kinds, known, facts, sketches, others), marked
 
 
 def _replaced(column: Sequence[str | None], by_position: Mapping[int, str]) -> Sequence[str | None]:

@@ -83,6 +83,8 @@ _KEPT = tuple(each.name for each in fields(Session) if each.name not in ("rows",
 class Sessions:
     """The sessions of one room, in the order in which they began to be known."""
 
+    __slots__ = ("_by_id", "_grace_ms", "_opened", "_passed", "_silence_ms", "_starts", "current")
+
     def __init__(
         self,
         *,
