@@ -58,14 +58,15 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``learning_rate`` (AdaGrad's) and ``l2`` are River's. The intercept begins with large steps, one part in five and the
     positives so far (a Newton step's size, where outcomes are rare), and ends with those of ``intercept_rate``: at first it
-    is the rate of outcomes that is not known. ``expected_rate`` is the share of snapshots
+    is the rate of outcomes that is not known. What serves is a mean, so that its last steps may be large enough to follow a
+    shop's rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
     believed to be followed by an outcome before anything is learnt. ``warm_up`` is the number of served inputs after which the
     scaler is first taken over and learning begins. Below ``min_labels`` labels or ``min_positives`` of either outcome the
     probability is not shown as a number.
     """
 
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02
-    intercept_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002
+    intercept_rate: Annotated[float, Meta(gt=0, le=1)] = 0.004
     l2: Annotated[float, Meta(ge=0, le=1)] = 0.0001
     expected_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.005
     warm_up: Annotated[int, Meta(ge=2)] = 500

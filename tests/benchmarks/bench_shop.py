@@ -12,7 +12,9 @@ also tell how the room's rate moved. *precision@10*: of each hour of a room the 
 
 **Calibration.** ECE over bins of equal mass (``calibration_error``). A room-hour counts where Σp ≥ 20; its ratio is Σp / Σy. Since an order
 is the outcome of several snapshots, twenty positives are a handful of orders, and chance alone throws the ratio out of
-[0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that chance.
+[0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that chance. In the
+last hour of a broadcast the truth falls, since nobody orders when it is over, and nothing that is seen tells when it will be: the
+same is also said of the hours before it.
 
 **Waiting.** The excess log loss over the truth is the mean Kullback-Leibler divergence of what was said (p) from the truth
 (p*): ``E = mean(p* ln(p*/p) + (1-p*) ln((1-p*)/(1-p)))``, the expectation of the difference of log losses over the outcomes,
@@ -97,12 +99,19 @@ def test_what_is_shown_is_true(plain: Shop) -> None:
     group = field.block * 1_000 + field.hour
     keys = np.unique(group)
     sums = np.array([[p[group == key].sum() for p in (shown, truth, field.outcome)] for key in keys])
-    sums = sums[sums[:, 0] >= LEAST]
+    counted = sums[:, 0] >= LEAST
+    # What is told at the very end is of an hour that there is not.
+    before = counted & (keys % 1_000 < np.max(plain.field.hour[plain.at < np.max(plain.at)]))
     ratios = {
-        "shown / what came": sums[:, 0] / sums[:, 2],
-        "shown / truth": sums[:, 0] / sums[:, 1],
-        "truth / what came (chance alone)": sums[:, 1] / sums[:, 2],
+        f"{name}{when}": sums[which, above] / sums[which, below]
+        for when, which in (("", counted), (", before the last hour", before))
+        for name, above, below in (
+            ("shown / what came", 0, 2),
+            ("shown / truth", 0, 1),
+            ("truth / what came (chance alone)", 1, 2),
+        )
     }
+    sums = sums[counted]
     table(
         f"Calibration after {LABELS:,} final labels",
         ("room-hours' ratio", f"within [{BAND[0]}, {BAND[1]}]", "least", "median", "most"),

@@ -14,7 +14,7 @@ from frontrow.core.outcomes import Heard, What
 from frontrow.core.scoring import sigmoid
 from frontrow_models.evaluation.guard import GuardOptions
 from frontrow_models.learner import Learner
-from frontrow_models.online import ModelOptions
+from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.versions import Position, Version
 from tests.support.lessons import fresh_lessons
 
@@ -99,6 +99,16 @@ def test_it_finds_what_raises_the_chance_and_what_it_shows_is_calibrated() -> No
     assert 0.8 < shown.ratio.value < 1.25
     assert champion.labels > shown.labels  # what was said before it was ready was shown to nobody
     assert learner.alarms == []
+
+
+def test_a_rate_of_outcomes_that_doubles_is_half_followed_after_six_thousand_looks() -> None:
+    rng, model, nothing = np.random.default_rng(0), OnlineModel(ModelOptions()), np.zeros((1, COUNT))
+    model.observe(np.zeros((500, COUNT)))
+    for rate, looks in ((0.05, 20_000), (0.10, 6_000)):
+        model.learn(np.zeros((looks, COUNT), np.float32), rng.random(looks) < rate)
+    [logit] = model.weights().logits(nothing).tolist()
+    usual, doubled = (float(np.log(rate / (1.0 - rate))) for rate in (0.05, 0.10))
+    assert (usual + doubled) / 2 < logit < doubled
 
 
 def test_an_outcome_changes_the_served_weights_in_the_same_call() -> None:
