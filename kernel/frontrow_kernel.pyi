@@ -1,30 +1,10 @@
 """What ``src`` gives. Each function says in C what it takes; who calls it stands in the module that it speeds up."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 INTERFACE: int
 
-def crowd_hear(
-    talks: dict[int, Any],
-    new_talk: Callable[[], Any],
-    sessions: list[int],
-    viewers: list[str],
-    sketches: list[int],
-    bounds: tuple[int, int, int],
-    /,
-) -> int: ...
-def crowd_partners(
-    own: dict[int, int],
-    viewer: str,
-    popular: list[list[Any]],
-    viewers: tuple[dict[str, dict[int, int]], dict[str, dict[int, int]]],
-    share: float,
-    chances: list[float | None],
-    bound: int,
-    chance: Callable[[int], float],
-    /,
-) -> tuple[int, float, dict[int, int]]: ...
 def directory_rows(
     rows: Any,
     sessions: Any,
@@ -170,3 +150,22 @@ class Taker:
     def of_frame(self, arrays: tuple[Any, ...], /) -> None: ...
     def of_part(self, sessions: list[Any], which: Any, /) -> None: ...
     def take(self, start: int, end: int, events: int, /) -> int: ...
+
+class Talks:
+    def __new__(cls, bounds: tuple[int, int, int, int], share: float, ways: Any, /) -> Self: ...
+    def hear(self, sessions: list[int], viewers: list[str], sketches: list[int], /) -> None: ...
+    def partners_of(
+        self,
+        session: int,
+        viewer: str,
+        just_said: list[int],
+        partners: int,
+        above: float,
+        share: float,
+        often: float,
+        /,
+    ) -> int: ...
+    def forget(self, sessions: list[int], /) -> None: ...
+    def state(self) -> tuple[int, list[Any]]: ...
+    def load(self, young: int, talks: list[Any], /) -> None: ...
+    def __sizeof__(self) -> int: ...

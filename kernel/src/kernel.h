@@ -9,9 +9,8 @@
 #include <string.h>
 
 /* Raise with any change of what a function takes, gives or means; frontrow/core/kernel.py names the one that it knows. */
-#define KERNEL_INTERFACE 15
+#define KERNEL_INTERFACE 16
 
-extern PyMethodDef crowd_methods[];
 extern PyMethodDef directory_methods[];
 extern PyMethodDef regression_methods[];
 extern PyMethodDef rooms_methods[];
@@ -21,6 +20,7 @@ extern PyMethodDef telling_methods[];
 extern PyMethodDef texts_methods[];
 extern PyMethodDef work_methods[];
 
+int add_crowd(PyObject *module); /* the type Talks */
 int add_seen(PyObject *module); /* the type SeenTable */
 int add_taking(PyObject *module); /* the type Taker */
 

@@ -32,15 +32,15 @@ int hold_columns(PyObject *const *given, PyObject **held, int count)
 
 static int kernel_exec(PyObject *module)
 {
-    PyMethodDef *tables[] = {columns_methods, crowd_methods,   directory_methods, packing_methods, regression_methods,
-                             rooms_methods,   telling_methods, texts_methods,     work_methods};
+    PyMethodDef *tables[] = {columns_methods, directory_methods, packing_methods, regression_methods,
+                             rooms_methods,   telling_methods,   texts_methods,   work_methods};
 
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (PyModule_AddFunctions(module, tables[i]) < 0) {
             return -1;
         }
     }
-    if (add_seen(module) < 0 || add_taking(module) < 0) {
+    if (add_crowd(module) < 0 || add_seen(module) < 0 || add_taking(module) < 0) {
         return -1;
     }
     return PyModule_AddIntConstant(module, "INTERFACE", KERNEL_INTERFACE);

@@ -1,11 +1,11 @@
 """The compiled kernel by itself: what is not of the form that its callers give is refused, and nothing is kept for longer than it is needed.
 
-That it gives what Python gives is asked where its callers are tested.
+That it gives what Python gives is asked where its callers are tested. The crowd's state has tests of its own (test_crowd_compiled.py).
 """
 
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from frontrow.core import kernel
-from frontrow.core.crowd import _Talk as Talk
 from frontrow.core.decoding import decode_columns
 
 pytestmark = pytest.mark.usefixtures("kernel_present")
@@ -104,44 +103,7 @@ def test_values_may_change_the_list_that_is_coded() -> None:
     assert values[-1] is None
 
 
-# ---------------------------------------------------------------------- crowd and directory
-
-
-def no_chance(_: int) -> float:
-    raise ZeroDivisionError
-
-
-@pytest.mark.parametrize(
-    ("own", "young", "chance"),
-    [
-        ({"x": 1}, {"a": {1: 1, 2: 2}}, no_chance),
-        ({1: 1, 2: 1}, {"a": {1: "x", 2: 2}}, no_chance),
-        ({1: 1, 2: 1}, {"a": {1: 1, 2: 2}, "b": {1: 1, 2: 2}}, lambda _: "likely"),
-    ],
-)
-def test_what_is_no_number_of_a_crowd_is_told(own: Any, young: Any, chance: Callable[[int], Any]) -> None:
-    chances = [None] * 9
-    with pytest.raises(TypeError):
-        compiled().crowd_partners(own, "me", [[1, "a", "b"]], (young, {}), 0.5, chances, 8, chance)
-
-
-@pytest.mark.parametrize(
-    ("sessions", "sketches", "bounds", "error"),
-    [
-        ([1], ["x"], (24, 8, 64), TypeError),
-        (["x"], [1 << 30], (24, 8, 64), TypeError),
-        ([1, "x"], [1 << 30, 1 << 30], (24, 8, 64), TypeError),
-        ([1], [1 << 30], (64, 8, 64), ValueError),
-        ([1], [1 << 30], (-1, 8, 64), ValueError),
-        ([1, 1], [1 << 30], (24, 8, 64), ValueError),
-    ],
-)
-def test_what_is_no_comment_is_told(
-    sessions: list[Any], sketches: list[Any], bounds: tuple[int, int, int], error: type[Exception]
-) -> None:
-    viewers = ["v"] * len(sessions)
-    with pytest.raises(error):
-        compiled().crowd_hear({}, Talk, sessions, viewers, sketches, bounds)
+# ---------------------------------------------------------------------- directory
 
 
 def test_a_slot_without_a_row_is_nobody() -> None:

@@ -16,6 +16,7 @@ forgotten. Rejected: pairs of lines that occur together more often than chance g
 alarms for the same crowd, since whoever talks much has every pair); lines by resemblance alone without an exact half.
 """
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from math import ceil, comb
@@ -118,32 +119,22 @@ class _Talk:
         self.said = sum(known[0] for known in self.lines[1].values())
 
 
-class Crowd:
-    """What was said in all broadcasts, by their numbers. Owned by one engine, told at marks in the order of events."""
+class _Talks:
+    """What was said in all broadcasts, by their numbers. The kernel has a ``Talks`` of its own; this one says what it is to do."""
 
-    def __init__(self, rules: CrowdRules) -> None:
-        self.rules = rules
-        self._kernel = kernel.compiled
+    def __init__(self, share: float, ways: Sequence[float]) -> None:
+        self._share = share
+        self._ways = ways  # by how often somebody has said anything
         self._talks: dict[int, _Talk] = {}
         self._young = 0  # viewers and lines of the younger generations
 
     def hear(self, sessions: Sequence[int], viewers: Sequence[str], sketches: Sequence[int]) -> None:
-        """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`.
-
-        Generations pass between two calls, so what is told together must be the same however events come.
-        """
         talks = self._talks
-        if self._kernel is not None:
-            bounds = BITS, LINES, SPEAKERS
-            self._young += self._kernel.crowd_hear(
-                talks, _Talk, list(sessions), list(viewers), list(sketches), bounds
-            )
-        else:
-            for session, viewer, sketch in zip(sessions, viewers, sketches, strict=True):
-                talk = talks.get(session)
-                if talk is None:
-                    talk = talks[session] = _Talk()
-                self._young += talk.hear(viewer, sketch)
+        for session, viewer, sketch in zip(sessions, viewers, sketches, strict=True):
+            talk = talks.get(session)
+            if talk is None:
+                talk = talks[session] = _Talk()
+            self._young += talk.hear(viewer, sketch)
         if self._young >= GENERATION:
             self._age()
 
@@ -155,15 +146,19 @@ class Crowd:
                 del self._talks[session]
 
     def partners_of(
-        self, session: int, viewer: str, just_said: Sequence[int] = (), *, grouped: bool = False
+        self,
+        session: int,
+        viewer: str,
+        just_said: Sequence[int],
+        least: int,
+        above: float,
+        share: float,
+        most_often: float,
     ) -> int:
-        """Return how many others say the same as a viewer of a broadcast; 0 if too few for a group.
-
-        ``just_said`` are sketches of what the viewer has said since what was heard. Whoever is ``grouped`` already leaves the group
-        only when they say clearly less of the same.
-        """
-        rules, talk = self.rules, self._talks.get(session)
-        if talk is None or not rules.partners:
+        """Return how many partners a viewer has; 0 if fewer than ``least``, or than ``above`` times what chance gives, or if what
+        they have in common is less than ``share`` of what the viewer says."""
+        talk = self._talks.get(session)
+        if talk is None:
             return 0
         own = dict(talk.viewers[0].get(viewer) or talk.viewers[1].get(viewer) or {})
         for sketch in just_said:
@@ -173,18 +168,15 @@ class Crowd:
                 del own[next(iter(own))]
         found = {line: talk.lines[0].get(line) or talk.lines[1].get(line) for line in own}
         # Only what many say can be a group's; where that is not two lines, there is nothing to look at.
-        lines = {
-            line: known for line, known in found.items() if known is not None and len(known) > rules.partners
-        }
+        lines = {line: known for line, known in found.items() if known is not None and len(known) > least}
         if len(lines) < 2:
             return 0
-        often = min(OFTEN, sum(known[0] for known in lines.values()) / max(1, talk.said))
+        often = min(most_often, sum(known[0] for known in lines.values()) / max(1, talk.said))
         partners, by_chance, shared = self._partners(talk, own, viewer, list(lines.values()), often)
-        above, share = (1.0, LEAVES * rules.share) if grouped else (rules.above_chance, rules.share)
-        if partners < rules.partners or partners < above * by_chance:
+        if partners < least or partners < above * by_chance:
             return 0
         # A line that one partner alone has in common says nothing of the group.
-        script = [line for line, times in shared.items() if 2 * times >= rules.partners]
+        script = [line for line, times in shared.items() if 2 * times >= least]
         if len(script) < 2 or sum(own[line] for line in script) < share * sum(own.values()):
             return 0
         return partners
@@ -194,18 +186,7 @@ class Crowd:
     ) -> tuple[int, float, dict[int, int]]:
         """Return how many partners a viewer has among the speakers of popular lines, how many chance would give, and for each
         of the viewer's own lines how many of the partners have said it."""
-        rules = self.rules
-        chances: list[float | None] = [None] * (LIKELIEST + 1)
-
-        def chance(count: int) -> float:
-            needed = max(2, ceil(rules.share * count))
-            return min(1.0, comb(count - 1, needed - 1) * often ** (needed - 1))
-
-        if self._kernel is not None:
-            found: tuple[int, float, dict[int, int]] = self._kernel.crowd_partners(
-                own, viewer, popular, talk.viewers, rules.share, chances, LIKELIEST, chance
-            )
-            return found
+        chances: list[float | None] = [None] * len(self._ways)
         partners, by_chance = 0, 0.0
         shared = dict.fromkeys(own, 0)
         for other in dict.fromkeys(chain.from_iterable(known[1:] for known in popular)):
@@ -213,12 +194,13 @@ class Crowd:
             if other == viewer or said is None:
                 continue
             count = sum(said.values())
-            needed = max(2, ceil(rules.share * count))
+            needed = _needed(self._share, count)
             if count >= needed:
-                place = min(count, LIKELIEST)
+                place = min(count, len(chances) - 1)
                 its = chances[place]
                 if its is None:
-                    its = chances[place] = chance(place)
+                    exponent = _needed(self._share, place) - 1
+                    its = chances[place] = min(1.0, self._ways[place] * often**exponent)
                 by_chance += its
             common = [line for line in said if line in own]
             if len(common) > 1 and sum(said[line] for line in common) >= needed:
@@ -228,44 +210,107 @@ class Crowd:
         return partners, by_chance, shared
 
     def forget(self, sessions: Iterable[int]) -> None:
-        """Forget broadcasts that are over."""
         for session in sessions:
             talk = self._talks.pop(session, None)
             if talk is not None:
                 self._young -= len(talk.viewers[0]) + len(talk.lines[0])
 
-    def state(self) -> dict[str, Any]:
-        """Return the state as JSON values; flat, since it is copied while events wait."""
-        return {
-            "young": self._young,
-            "talks": [
-                [
-                    session,
-                    talk.said,
-                    [
-                        [*_flat(part), _chained(own.values() for own in part.values())]
-                        for part in talk.viewers
-                    ],
-                    [_flat(part) for part in talk.lines],
-                    [[list(part), list(part.values())] for part in talk.near],
-                ]
-                for session, talk in self._talks.items()
-            ],
-        }
+    def state(self) -> tuple[int, list[Any]]:
+        """Return how much is young, and what :meth:`Crowd.state` says of each broadcast, the first one first."""
+        talks = [
+            [
+                session,
+                talk.said,
+                [[*_flat(part), _chained(own.values() for own in part.values())] for part in talk.viewers],
+                [_flat(part) for part in talk.lines],
+                [[list(part), list(part.values())] for part in talk.near],
+            ]
+            for session, talk in self._talks.items()
+        ]
+        return self._young, talks
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over a state."""
-        self._young = state["young"]
-        self._talks = {}
-        for session, said, viewers, lines, near in state["talks"]:
+    def load(self, young: int, talks: list[Any]) -> None:
+        self._young = young
+        for session, said, viewers, lines, near in talks:
             talk = self._talks[session] = _Talk()
             talk.said = said
-            young, old = (_owned(*part) for part in viewers)
-            talk.viewers = young, old
+            of_young, of_old = (_owned(*part) for part in viewers)
+            talk.viewers = of_young, of_old
             young_lines, old_lines = (dict(zip(part[0], _cut(*part[1:]), strict=True)) for part in lines)
             talk.lines = young_lines, old_lines
             young_near, old_near = (dict(zip(*part, strict=True)) for part in near)
             talk.near = young_near, old_near
+
+
+class Crowd:
+    """Who says the same, in all broadcasts. Owned by one engine, told at marks in the order of events."""
+
+    def __init__(self, rules: CrowdRules) -> None:
+        self.rules = rules
+        self._kernel = kernel.compiled
+        self._talks = self._made()
+
+    def _made(self) -> Any:
+        share = self.rules.share
+        ways = array("d", (_ways(share, count) for count in range(LIKELIEST + 1)))
+        if self._kernel is None:
+            return _Talks(share, ways)
+        return self._kernel.Talks((BITS, LINES, SPEAKERS, GENERATION), share, ways)
+
+    def hear(self, sessions: Sequence[int], viewers: Sequence[str], sketches: Sequence[int]) -> None:
+        """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`.
+
+        Generations pass between two calls, so what is told together must be the same however events come.
+        """
+        self._talks.hear(list(sessions), list(viewers), list(sketches))
+
+    def partners_of(
+        self, session: int, viewer: str, just_said: Sequence[int] = (), *, grouped: bool = False
+    ) -> int:
+        """Return how many others say the same as a viewer of a broadcast; 0 if too few for a group.
+
+        ``just_said`` are sketches of what the viewer has said since what was heard. Whoever is ``grouped`` already leaves the group
+        only when they say clearly less of the same.
+        """
+        rules = self.rules
+        if not rules.partners:
+            return 0
+        above, share = (1.0, LEAVES * rules.share) if grouped else (rules.above_chance, rules.share)
+        found: int = self._talks.partners_of(
+            session, viewer, list(just_said), rules.partners, above, share, OFTEN
+        )
+        return found
+
+    def forget(self, sessions: Iterable[int]) -> None:
+        """Forget broadcasts that are over."""
+        self._talks.forget(list(sessions))
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as JSON values; flat, since it is copied while events wait.
+
+        Of each broadcast, the first one first: its number, how many comments of it are remembered, and each of the younger and the older
+        generation: of viewers their names, how many lines each has, all these lines, and how often each was said; of lines the lines, and
+        of each one more than its speakers, which are in one list with how often the line was said before them; the near halves, and the
+        line of each.
+        """
+        young, talks = self._talks.state()
+        return {"young": young, "talks": talks}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state. What raises changes nothing."""
+        talks = self._made()
+        talks.load(state["young"], state["talks"])
+        self._talks = talks
+
+
+def _needed(share: float, count: int) -> int:
+    """Return how many of so many comments must be of lines in common."""
+    return max(2, ceil(share * count))
+
+
+def _ways(share: float, count: int) -> float:
+    """Return in how many ways as many as are needed of so many comments can be the same, one of them being so already."""
+    return float(comb(count - 1, _needed(share, count) - 1)) if count > 1 else 0.0
 
 
 def _flat(parts: Mapping[Any, Collection[Any]]) -> list[list[Any]]:

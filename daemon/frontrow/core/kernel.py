@@ -7,7 +7,7 @@ It is a package of its own (``kernel``), which the Makefile builds where there i
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-INTERFACE = 15  # of the kernel that this version works with
+INTERFACE = 16  # of the kernel that this version works with
 
 if TYPE_CHECKING:
     import frontrow_kernel as _found
