@@ -30,6 +30,44 @@ int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *vi
 /* Hold columns of one length; -1 with an exception. What is not NULL is to be let go. */
 int hold_columns(PyObject *const *given, PyObject **held, int count);
 
+/* Where an attribute lies in objects of a type, if the type has slots: asked for once a call, and then read as C reads a structure. */
+typedef struct {
+    PyTypeObject *type;
+    Py_ssize_t offset; /* or -1: it is an attribute of another kind */
+} Attribute;
+
+void find_slot(Attribute *slot, PyTypeObject *type, PyObject *name);
+
+static inline PyObject **slot_in(Attribute *slot, PyObject *object, PyObject *name)
+{
+    if (Py_TYPE(object) != slot->type) {
+        find_slot(slot, Py_TYPE(object), name);
+    }
+    PyObject **value = slot->offset < 0 ? NULL : (PyObject **)((char *)object + slot->offset);
+    return value == NULL || *value == NULL ? NULL : value;
+}
+
+/* An object's attribute, as a new reference; NULL with an exception. */
+static inline PyObject *get_slot(Attribute *slot, PyObject *object, PyObject *name)
+{
+    PyObject **value = slot_in(slot, object, name);
+
+    return value == NULL ? PyObject_GetAttr(object, name) : Py_NewRef(*value);
+}
+
+static inline int set_slot(Attribute *slot, PyObject *object, PyObject *name, PyObject *value)
+{
+    PyObject **its = slot_in(slot, object, name);
+
+    if (its == NULL) {
+        return PyObject_SetAttr(object, name, value);
+    }
+    PyObject *before = *its;
+    *its = Py_NewRef(value);
+    Py_DECREF(before);
+    return 0;
+}
+
 static inline int same_text(PyObject *one, PyObject *other)
 {
     if (one == other) {

@@ -2,6 +2,8 @@
 
 #include "kernel.h"
 
+#include <structmember.h>
+
 int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *view)
 {
     if (PyObject_GetBuffer(array, view, writable ? PyBUF_CONTIG : PyBUF_CONTIG_RO) < 0) {
@@ -13,6 +15,24 @@ int hold_array(PyObject *array, Py_ssize_t itemsize, int writable, Py_buffer *vi
         return -1;
     }
     return 0;
+}
+
+void find_slot(Attribute *slot, PyTypeObject *type, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)type, name);
+
+    slot->type = type;
+    slot->offset = -1;
+    if (found == NULL) {
+        PyErr_Clear(); /* an attribute of the object alone */
+    } else if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+        const PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+
+        if (member->type == T_OBJECT_EX && !(member->flags & READONLY)) {
+            slot->offset = member->offset;
+        }
+    }
+    Py_XDECREF(found);
 }
 
 int hold_columns(PyObject *const *given, PyObject **held, int count)

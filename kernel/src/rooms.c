@@ -79,9 +79,9 @@ static const char *const attributes[ATTRIBUTES] = {"sessions", "current",  "open
                                                    "ended_at", "last_at", "number", "last_event_at"};
 
 /* A number among an object's attributes; -1 with an exception, or where it is that. */
-static int64_t number_of(PyObject *object, PyObject *name)
+static int64_t number_of(PyObject *object, Attribute *slot, PyObject *name)
 {
-    PyObject *value = PyObject_GetAttr(object, name);
+    PyObject *value = get_slot(slot, object, name);
     int64_t number = value == NULL ? -1 : PyLong_AsLongLong(value);
 
     Py_XDECREF(value);
@@ -89,9 +89,9 @@ static int64_t number_of(PyObject *object, PyObject *name)
 }
 
 /* Whether an attribute is an object that is compared by `is`, or by its text; -1 with an exception. */
-static int attribute_is(PyObject *object, PyObject *name, PyObject *wanted)
+static int attribute_is(PyObject *object, Attribute *slot, PyObject *name, PyObject *wanted)
 {
-    PyObject *value = PyObject_GetAttr(object, name);
+    PyObject *value = get_slot(slot, object, name);
     int same = value == NULL ? -1 : same_text(value, wanted);
 
     Py_XDECREF(value);
@@ -99,14 +99,14 @@ static int attribute_is(PyObject *object, PyObject *name, PyObject *wanted)
 }
 
 /* Whether a session goes on through all of a room's events; -1 with an exception. */
-static int goes_on(PyObject *session, const Room *room, int64_t silence_ms, PyObject *const *names)
+static int goes_on(PyObject *session, const Room *room, int64_t silence_ms, Attribute *slots, PyObject *const *names)
 {
-    int holds = attribute_is(session, names[OPEN], Py_True);
+    int holds = attribute_is(session, &slots[OPEN], names[OPEN], Py_True);
 
     if (holds <= 0) {
         return holds;
     }
-    int64_t started_at = number_of(session, names[STARTED_AT]);
+    int64_t started_at = number_of(session, &slots[STARTED_AT], names[STARTED_AT]);
     if (PyErr_Occurred()) {
         return -1;
     }
@@ -114,13 +114,13 @@ static int goes_on(PyObject *session, const Room *room, int64_t silence_ms, PyOb
         return 0;
     }
     if (room->session != Py_None) {
-        return attribute_is(session, names[ID], room->session);
+        return attribute_is(session, &slots[ID], names[ID], room->session);
     }
-    holds = attribute_is(session, names[ENDED_AT], Py_None);
+    holds = attribute_is(session, &slots[ENDED_AT], names[ENDED_AT], Py_None);
     if (holds <= 0) {
         return holds;
     }
-    int64_t last_at = number_of(session, names[LAST_AT]);
+    int64_t last_at = number_of(session, &slots[LAST_AT], names[LAST_AT]);
     return PyErr_Occurred() ? -1 : room->high <= last_at + silence_ms;
 }
 
@@ -141,6 +141,7 @@ static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     long long silent, silence_ms;
     Py_buffer held[ARRAYS];
     Rooms found = {0};
+    Attribute slots[ATTRIBUTES] = {{0}};
     int arrays_held = 0;
 
     if (!PyArg_ParseTuple(args, "O!OOO(nnLL)OOOO", &PyDict_Type, &rooms, &given[PLATFORMS], &given[NAMES], &given[NAMED], &start,
@@ -225,7 +226,7 @@ static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
         fetch(state, sizeof(PyObject) + 6 * sizeof(PyObject *));
     }
     for (Py_ssize_t place = 0; place < found.count; place++) {
-        PyObject *of_room = PyObject_GetAttr(PyList_GET_ITEM(states, place), names[SESSIONS]);
+        PyObject *of_room = get_slot(&slots[SESSIONS], PyList_GET_ITEM(states, place), names[SESSIONS]);
 
         if (of_room == NULL) {
             goto done;
@@ -234,7 +235,7 @@ static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
         fetch(of_room, sizeof(PyObject) + 8 * sizeof(PyObject *));
     }
     for (Py_ssize_t place = 0; place < found.count; place++) {
-        PyObject *session = PyObject_GetAttr(PyList_GET_ITEM(sessions, place), names[CURRENT]);
+        PyObject *session = get_slot(&slots[CURRENT], PyList_GET_ITEM(sessions, place), names[CURRENT]);
 
         if (session == NULL || PyList_SetItem(sessions, place, session) < 0) {
             goto done;
@@ -244,7 +245,7 @@ static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     for (Py_ssize_t place = 0; place < found.count; place++) {
         Room *room = &found.rooms[place];
         PyObject *session = PyList_GET_ITEM(sessions, place);
-        int holds = session == Py_None ? 0 : goes_on(session, room, silence_ms, names);
+        int holds = session == Py_None ? 0 : goes_on(session, room, silence_ms, slots, names);
 
         if (holds < 0) {
             goto done;
@@ -252,21 +253,21 @@ static PyObject *sessions_ahead(PyObject *Py_UNUSED(module), PyObject *args)
         if (!holds) {
             goto otherwise;
         }
-        room->low = number_of(session, names[NUMBER]); /* in place of what is not asked any more */
+        room->low = number_of(session, &slots[NUMBER], names[NUMBER]); /* in place of what is not asked any more */
         if (PyErr_Occurred()) {
             goto done;
         }
     }
     for (Py_ssize_t place = 0; place < found.count; place++) {
         PyObject *state = PyList_GET_ITEM(states, place);
-        int64_t last_event_at = number_of(state, names[LAST_EVENT_AT]);
+        int64_t last_event_at = number_of(state, &slots[LAST_EVENT_AT], names[LAST_EVENT_AT]);
 
         if (PyErr_Occurred()) {
             goto done;
         }
         if (found.rooms[place].high > last_event_at) {
             PyObject *latest = PyLong_FromLongLong(found.rooms[place].high);
-            int noted = latest == NULL ? -1 : PyObject_SetAttr(state, names[LAST_EVENT_AT], latest);
+            int noted = latest == NULL ? -1 : set_slot(&slots[LAST_EVENT_AT], state, names[LAST_EVENT_AT], latest);
 
             Py_XDECREF(latest);
             if (noted < 0) {

@@ -243,6 +243,7 @@ typedef struct {
     PyObject *session;
     double rate;
     int64_t last_at, before;
+    Attribute of_rate, of_last_at;
 } Present;
 
 static int leave_session(const Taker *self, Present *now)
@@ -254,11 +255,11 @@ static int leave_session(const Taker *self, Present *now)
         return 0;
     }
     rate = PyFloat_FromDouble(now->rate);
-    result = rate == NULL ? -1 : PyObject_SetAttr(now->session, self->name_rate, rate);
+    result = rate == NULL ? -1 : set_slot(&now->of_rate, now->session, self->name_rate, rate);
     Py_XDECREF(rate);
     if (result == 0 && now->last_at != now->before) {
         last_at = PyLong_FromLongLong(now->last_at);
-        result = last_at == NULL ? -1 : PyObject_SetAttr(now->session, self->name_last_at, last_at);
+        result = last_at == NULL ? -1 : set_slot(&now->of_last_at, now->session, self->name_last_at, last_at);
         Py_XDECREF(last_at);
     }
     now->session = NULL;
@@ -269,13 +270,13 @@ static int enter_session(const Taker *self, Present *now, PyObject *session)
 {
     PyObject *rate, *last_at;
 
-    rate = PyObject_GetAttr(session, self->name_rate);
+    rate = get_slot(&now->of_rate, session, self->name_rate);
     if (rate == NULL) {
         return -1;
     }
     now->rate = PyFloat_AsDouble(rate);
     Py_DECREF(rate);
-    last_at = PyObject_GetAttr(session, self->name_last_at);
+    last_at = get_slot(&now->of_last_at, session, self->name_last_at);
     if (last_at == NULL) {
         return -1;
     }

@@ -169,7 +169,7 @@ class Preparer:
         own_of = detect_own_of_rooms({memory.lexicon: written for memory, written in written_in.items()})
         for memory, positions in unread.items():
             written, own = written_in[memory], own_of.get(memory.lexicon)
-            here = found if not own else found | {text: found[text] | mask for text, mask in own.items()}
+            here = found if not own else {text: found[text] | own.get(text, 0) for text in written}
             _recall(texts, kinds, here, facts, sketches, positions)
             before = len(memory.facts)
             if here is found and not self._many_rooms:

@@ -6,7 +6,7 @@ UTC milliseconds, at most engine time; 0 stands for none where none can be so ea
 
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -231,7 +231,11 @@ class Viewers:
         found[:, 3] = self.fan_before.array[rows]
         found[:, 4] = self.earlier.array[rows]
         found[:, 5] = self.orders.array[rows]
-        found[:, 6:] = np.array([_facts_of_session(self._sessions[number], at) for number in numbers])[which]
+        sessions = self._sessions
+        of_sessions = chain.from_iterable(
+            [_facts_of_session(sessions[number], at) for number in numbers.tolist()]
+        )
+        found[:, 6:] = np.fromiter(of_sessions, np.float64).reshape(len(numbers), -1)[which]
         return found
 
     def _facts_of(self, row: int, at: int) -> tuple[float, ...]:
