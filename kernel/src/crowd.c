@@ -557,7 +557,7 @@ static int read_viewer(PyObject *viewer, uint64_t *hash)
     Py_hash_t found;
 
     if (!PyUnicode_CheckExact(viewer)) {
-        PyErr_SetString(PyExc_TypeError, "a viewer is a str, and of no other type");
+        PyErr_SetString(PyExc_TypeError, "a viewer is a text");
         return -1;
     }
 #if PY_VERSION_HEX < 0x030C0000
@@ -824,6 +824,33 @@ static int hear_all(Talks *self, Comment *comments, Py_ssize_t count)
     return 0;
 }
 
+/* The same list, or one in whose place of other types of text there is str itself; NULL with an exception. A new reference. */
+static PyObject *as_names(PyObject *viewers)
+{
+    PyObject *names;
+    Py_ssize_t odd = 0;
+
+    while (odd < PyList_GET_SIZE(viewers) &&
+           (PyUnicode_CheckExact(PyList_GET_ITEM(viewers, odd)) || !PyUnicode_Check(PyList_GET_ITEM(viewers, odd)))) {
+        odd++;
+    }
+    if (odd == PyList_GET_SIZE(viewers)) {
+        return Py_NewRef(viewers);
+    }
+    names = PyList_GetSlice(viewers, 0, PyList_GET_SIZE(viewers));
+    for (; names != NULL && odd < PyList_GET_SIZE(names); odd++) {
+        PyObject *name = PyList_GET_ITEM(names, odd);
+
+        if (PyUnicode_Check(name) && !PyUnicode_CheckExact(name)) {
+            name = PyUnicode_FromObject(name);
+            if (name == NULL || PyList_SetItem(names, odd, name) < 0) {
+                Py_CLEAR(names);
+            }
+        }
+    }
+    return names;
+}
+
 /* hear(sessions, viewers, sketches): lists of one length. Nothing of them is heard where one of them is no comment. */
 static PyObject *Talks_hear(Talks *self, PyObject *args)
 {
@@ -836,15 +863,22 @@ static PyObject *Talks_hear(Talks *self, PyObject *args)
         return NULL;
     }
     count = PyList_GET_SIZE(sessions);
-    if (PyList_GET_SIZE(viewers) != count || PyList_GET_SIZE(sketches) != count) {
+    viewers = as_names(viewers);
+    if (viewers == NULL) {
+        return NULL;
+    }
+    if (PyList_GET_SIZE(sessions) != count || PyList_GET_SIZE(viewers) != count || PyList_GET_SIZE(sketches) != count) {
         PyErr_SetString(PyExc_ValueError, "the lists differ in length");
+        Py_DECREF(viewers);
         return NULL;
     }
     if (!may_change(self)) {
+        Py_DECREF(viewers);
         return NULL;
     }
     comments = PyMem_Malloc((size_t)(count ? count : 1) * sizeof(Comment));
     if (comments == NULL) {
+        Py_DECREF(viewers);
         return PyErr_NoMemory();
     }
     result = read_comments(self, sessions, viewers, sketches, comments);
@@ -852,6 +886,7 @@ static PyObject *Talks_hear(Talks *self, PyObject *args)
         result = hear_all(self, comments, count);
     }
     PyMem_Free(comments);
+    Py_DECREF(viewers); /* where it was made here, the tables hold the names by now */
     if (result < 0) {
         return NULL;
     }
@@ -1014,14 +1049,18 @@ static PyObject *Talks_partners_of(Talks *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "LOO!nddd", &number, &viewer, &PyList_Type, &just_said, &least, &above, &share, &often)) {
         return NULL;
     }
-    if (read_viewer(viewer, &hash) < 0) {
+    viewer = PyUnicode_Check(viewer) ? PyUnicode_FromObject(viewer) : Py_NewRef(viewer);
+    if (viewer == NULL || read_viewer(viewer, &hash) < 0) {
+        Py_XDECREF(viewer);
         return NULL;
     }
     session = number < 0 || number > MOST_NUMBER ? NOTHING : find_session(self, number);
+    place = session == NOTHING ? NOTHING
+                               : find(&self->tables[VIEWERS], mixed(self, hash, session), session, (uint32_t)hash, viewer);
+    Py_DECREF(viewer);
     if (session == NOTHING) {
         return PyLong_FromLong(0);
     }
-    place = find(&self->tables[VIEWERS], mixed(self, hash, session), session, (uint32_t)hash, viewer);
     if (place != NOTHING) {
         Viewer *its = VIEWER_AT(self, place);
 

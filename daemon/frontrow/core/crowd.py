@@ -260,6 +260,7 @@ class Crowd:
     def hear(self, sessions: Sequence[int], viewers: Sequence[str], sketches: Sequence[int]) -> None:
         """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`.
 
+        The three are of one length, broadcasts' numbers not negative. Where the kernel finds something else it raises and hears nothing.
         Generations pass between two calls, so what is told together must be the same however events come.
         """
         self._talks.hear(list(sessions), list(viewers), list(sketches))

@@ -270,6 +270,6 @@ def _check(
         or min((count for _, count in hours), default=0) < 0
         or not sum(count for _, count in hours) == len(room_of) == len(lengths)
         or int(lengths.sum(dtype=np.int64)) != len(ids)
-        or (len(room_of) and int(room_of.max()) >= len(rooms))
+        or (len(room_of) and int(np.max(room_of)) >= len(rooms))
     ):
         raise ValueError("the columns do not fit together")
