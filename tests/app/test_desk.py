@@ -296,6 +296,17 @@ async def test_a_number_is_shown_to_who_follows_the_lead_and_who_saw_it_is_kept(
     ]
 
 
+async def test_a_number_is_shown_however_much_else_its_form_says(daemon: Running) -> None:
+    """A form with an address and a request is longer, sealed, than any name may be."""
+    li = Person(daemon, "li")
+    said = {"手机号": "13912340678", "留言": "想问三号连衣裙有没有大码，" * 40}
+    await daemon.ingest(hot(consent=True, fields=said))
+    lead = await li.first_lead()
+    await li.do(lead, "claim")
+    shown = await li.do(lead, "reveal", purpose="call")
+    assert (shown.status_code, shown.json()) == (200, said)
+
+
 async def test_a_page_is_told_what_comes_and_what_goes(daemon: Running) -> None:
     li, wang = Person(daemon, "li"), Person(daemon, "wang")
     url = f"{daemon.url.replace('http', 'ws', 1)}/ws/sales?token={wang.token}"

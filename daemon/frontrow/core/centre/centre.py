@@ -767,7 +767,7 @@ class Centre:
             province=_text(data, "province"),
             city=_text(data, "city"),
             masked=_text(event.fields or {}, "masked") or None,
-            sealed=_text(event.fields or {}, "sealed") or None,
+            sealed=_sealed(event),
             at=at,
             form=event.form,
         )
@@ -814,9 +814,10 @@ class Centre:
             return
         owner = ids.viewer_identity(event.platform, event.viewer)
         row = self._identity(owner, at)
-        sealed = _text(event.fields or {}, "sealed") or None
         key = event_key(event)
-        self._book.put(Contact(key, owner.kind, owner.key, "", "", "", "", None, sealed, at, event.form))
+        self._book.put(
+            Contact(key, owner.kind, owner.key, "", "", "", "", None, _sealed(event), at, event.form)
+        )
         self._consent(owner, "contact", "", True, at, event.form or "form")
         for lead in self._book.leads_of(row.customer):
             if lead.status not in CLOSED:
@@ -1858,6 +1859,12 @@ def _quality_number(quality: str | None) -> int:
 def _text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
     return value[:MAX_NAME] if isinstance(value, str) else ""
+
+
+def _sealed(event: Event) -> str | None:
+    """Return what a form said, as it was sealed: whole, since what was cut opens no more."""
+    value = (event.fields or {}).get("sealed")
+    return value if isinstance(value, str) and value else None
 
 
 def _shown(frame: Frame, position: int, viewer: str) -> Shown:
