@@ -118,6 +118,34 @@ async def test_notes_touches_stages_and_the_next_call_stand_in_the_timeline(
     assert row.stage == "contacted"
 
 
+async def test_every_line_of_a_timeline_is_in_words(sales: SalesServer, browse: OpenPage) -> None:
+    """What a page has no words for it shows by its code, which says nothing to a seller."""
+    lead = sales.form("v1", at=0)
+    viewer = {"kind": "viewer:douyin", "key": "v1"}
+    linked = {"a": viewer, "b": {"kind": "crm", "key": "c-1"}, "source": "crm", "confidence": 0.9}
+    told = {"identity": viewer, "purpose": "marketing", "given": True, "by": "li"}
+    sales.scene.apply(
+        [
+            sales.scene.event("identity_link", MINUTE, data=linked),
+            sales.scene.event("consent", 2 * MINUTE, data=told),
+            sales.scene.event("consent", 3 * MINUTE, data=told | {"given": False}),
+        ]
+    )
+    sales.scene.act("lead_claim", lead, seller="li")
+    kinds = {entry.kind for entry in sales.scene.timeline(lead)}
+    assert kinds >= {"waiting", "identity_link", "consent"}, kinds
+    for language, words in {
+        "zh-CN": ("进入公共池", "客户同意：营销消息"),
+        "en": ("Into the pool", "agreed to"),
+    }.items():
+        page = await browse(sales.page("li", lead=lead.lead, lang=language), **SCREEN)
+        await expect(page.locator(".entry").first).to_be_visible()
+        said = await page.locator(".entry").all_inner_texts()
+        for word in words:
+            assert any(word in line for line in said), said
+        assert not [line for line in said for kind in kinds if line.split("\n")[0] == kind], said
+
+
 async def test_a_lead_goes_back_to_the_team_and_leaves_the_page_with_a_sentence(
     sales: SalesServer, browse: OpenPage
 ) -> None:

@@ -21,6 +21,7 @@ const KINDS = {
   made: (say, data, { language }) => say("made", { grade: gradeName(language, data.grade), points: data.points ?? 0 }),
   met: (say, data, { language }) => say("met", { how: named(language, "met", data.met) }),
   assigned: assignedWords,
+  waiting: assignedWords,
   lead_assign: assignedWords,
   lead_transfer: (say, _, { entry }) => say("lead_transfer", { name: entry.seller_name ?? "?" }),
   lead_touch: touchWords,
@@ -39,6 +40,7 @@ const KINDS = {
   suspected: (say, data, { language }) => (language.find(`sales.sign.${data.sign}`) === null ? say("suspected", { sign: clean(data.sign ?? "") }) : language.say(`sales.sign.${data.sign}`, data)),
   cleaning: (say, data, { language }) => say("cleaning", { reason: named(language, "cleaningReason", data.reason) }),
   clean_result: (say, data, { language }) => say("clean_result", { intent: named(language, "intentOf", data.intent ?? "unknown") }),
+  consent: (say, data, { language }) => say(data.given === true ? "consentGiven" : "consentTaken", { purpose: named(language, "consentTo", data.purpose) }),
   contact: (say, data) => say(data.decision === "permit" ? "contactPermit" : "contactForbid"),
   contact_reveal: (say, data, { language }) => say("contact_reveal", { purpose: named(language, "purpose", data.purpose) }),
 };
