@@ -10,7 +10,7 @@ import pytest
 
 from frontrow.app.models import ledger_of, promote, registry_beside, roll_back
 from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
-from frontrow.core.errors import CommitFailed
+from frontrow.core.errors import CommitFailed, StoreLocked
 from frontrow.core.features import NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.promotions import PromotionRefused, promotions_of
@@ -94,6 +94,17 @@ def test_a_promotion_is_an_event_at_the_end_of_the_journal(place: Place, names: 
     assert (made.platform, made.room, made.kind) == ("frontrow", "models", "model_change")
     [(_, promotion)] = promotions_of(after[-1])
     assert (promotion.version, promotion.replaces, promotion.by) == (names[0], None, "Li")
+
+
+def test_beside_a_daemon_a_name_that_the_registry_lacks_is_left_for_the_daemon_to_say(place: Place) -> None:
+    """It may be a challenger's, which only the daemon knows."""
+    lock = StoreLock(place.store)
+    lock.acquire("a daemon")
+    try:
+        with pytest.raises(StoreLocked):
+            place.promote("slow")
+    finally:
+        lock.release()
 
 
 def test_engine_time_does_not_leap_to_the_day_on_which_somebody_promotes(

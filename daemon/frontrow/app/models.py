@@ -68,11 +68,15 @@ def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str
         PromotionRefused: It leads already, there is no store, or the reason is longer than ``MAX_REASON``.
         StoreLocked: A daemon works on the store.
     """
-    try:
-        name = registry.find(prefix)
-    except VersionRefused as refused:
-        raise VersionRefused(f"{refused}; no daemon runs here, and so no challenger") from refused
-    return _promote(registry, path, lambda _: name, by=by, reason=reason, clock=clock)
+
+    def named(_: Ledger) -> str:
+        # Asked only where no daemon has the store: beside one the name may be a challenger's, which it alone knows.
+        try:
+            return registry.find(prefix)
+        except VersionRefused as refused:
+            raise VersionRefused(f"{refused}; no daemon runs here, and so no challenger") from refused
+
+    return _promote(registry, path, named, by=by, reason=reason, clock=clock)
 
 
 def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Clock) -> Promotion:
