@@ -16,7 +16,8 @@ from frontrow.app.centre_doctor import look_at_centre
 from frontrow.app.parts import load_config
 from frontrow.core.errors import StoreDamaged, StoreUnusable
 from frontrow.runtime.access import Role
-from frontrow.storage.centre.database import open_database
+from frontrow.storage.centre import database
+from frontrow.storage.centre.database import bring_up, open_database, unopened_database
 from frontrow.storage.doctor import examine
 from tests.app.test_daemon import hot, next_message
 from tests.app.test_desk import ORGANISATION, Person
@@ -115,6 +116,24 @@ async def test_a_server_that_answers_and_refuses_is_an_error_at_the_start(
     with pytest.raises(StoreUnusable, match="nothing"):
         async with running(config(tmp_path, server.url("nothing"))):
             pass
+
+
+async def test_a_server_that_comes_up_while_one_asks_is_no_refusal(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It turned the connection away since it was starting, and took others by the time that it was asked why."""
+    ask = database._is_away
+
+    def asked_after_it_came(engine: Any) -> bool:
+        server.start()
+        return ask(engine)
+
+    engine = unopened_database(server.url("leads"))
+    with monkeypatch.context() as late:
+        late.setattr(database, "_is_away", asked_after_it_came)
+        await asyncio.to_thread(bring_up, engine)
+    assert await asyncio.to_thread(database.present_version, engine) == database.HEAD
+    engine.dispose()
 
 
 async def test_a_database_of_a_newer_frontrow_is_an_error_at_the_start_and_loud_when_it_comes_later(

@@ -1,10 +1,10 @@
 """Opens the lead centre's database, in SQLite or Postgres, and brings its tables up to date."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from frontrow.core.errors import DatabaseAway, StoreDamaged, StoreUnusable
+from frontrow.core.errors import DatabaseAway, FrontrowError, StoreDamaged, StoreUnusable
 from frontrow.storage.folder import make_private
 
 BUSY_S = 5.0
@@ -32,6 +32,8 @@ POSTGRES = {
 WRITES = "frontrow_writes"  # execution option of a connection whose transactions write
 MIGRATIONS = Path(__file__).with_name("migrations")
 HEAD = "0008"  # of these, the last; a test holds both together
+
+Result = TypeVar("Result")
 
 
 def open_database(url: str) -> Engine:
@@ -78,25 +80,47 @@ def bring_up(engine: Engine) -> None:
         StoreUnusable: It cannot be opened: a server that answers refuses us, or a file is locked.
         StoreDamaged: It was written by a newer Frontrow, or is not a database of the lead centre.
     """
-    with _opening(engine):
-        _migrate(engine)
+    _opened(engine, lambda: _migrate(engine))
 
 
 def present_version(engine: Engine) -> str | None:
     """Return of which version the tables are, None: there are none. Raises as :func:`bring_up`."""
-    with _opening(engine), engine.connect() as connection:
-        return _present(connection)
+
+    def ask() -> str | None:
+        with engine.connect() as connection:
+            return _present(connection)
+
+    return _opened(engine, ask)
 
 
-@contextmanager
-def _opening(engine: Engine) -> Iterator[None]:
+def _opened(engine: Engine, work: Callable[[], Result]) -> Result:
+    """Return what ``work`` does with a database that is being opened. Raises as :func:`bring_up`."""
     try:
-        yield
+        return work()
     except SQLAlchemyError as error:
-        said = f"{_shown(engine.url)}: cannot be opened ({_said(error)}); see [centre] database"
-        if isinstance(error, OperationalError) and _is_away(engine):
-            raise DatabaseAway(said) from error
-        raise StoreUnusable(said) from error
+        refusal = _refusal(engine, error)
+        if isinstance(refusal, DatabaseAway) or not _is_unconnected(engine, error):
+            raise refusal from error
+    # The server takes connections, and this one it did not: it may have come up between the two. What it says now, it means.
+    try:
+        return work()
+    except SQLAlchemyError as error:
+        raise _refusal(engine, error) from error
+
+
+def _refusal(engine: Engine, error: SQLAlchemyError) -> FrontrowError:
+    said = f"{_shown(engine.url)}: cannot be opened ({_said(error)}); see [centre] database"
+    away = isinstance(error, OperationalError) and _is_away(engine)
+    return DatabaseAway(said) if away else StoreUnusable(said)
+
+
+def _is_unconnected(engine: Engine, error: SQLAlchemyError) -> bool:
+    """Return whether there was no connection, or none any more: of what is wrong within one, the server gives the state."""
+    return (
+        engine.dialect.name == "postgresql"
+        and isinstance(error, OperationalError)
+        and getattr(error.orig, "sqlstate", None) is None
+    )
 
 
 def _is_away(engine: Engine) -> bool:
