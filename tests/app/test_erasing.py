@@ -1,19 +1,23 @@
 """One person is erased: from journal, outbox, snapshots, memory and backups, and replay gives what it gave before."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
+import structlog.testing
 
-from frontrow.app.erasing import Erasing, export
+from frontrow.app import erasing as erasing_app
+from frontrow.app.erasing import Erasing, NotErased, erase_at_rest, export
 from frontrow.cli import DONE, LOCKED, WRONG, main
 from frontrow.clock import SystemClock
 from frontrow.core.centre.erasing import KIND
@@ -234,6 +238,59 @@ async def test_a_running_daemon_erases_and_shows_nothing_any_more(tmp_path: Path
         viewers = (await again.http.get("/api/v1/rooms/demo/viewers", headers=admin)).text
         assert (HER_NAME in viewers, HIS_NAME in viewers) == (False, True)
     assert HER_WORDS not in shop.personal()
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Read a store beside whoever works on it, as a tool does that takes its time over one question."""
+    # Of the library that the store uses: within a process the locks of another one are not seen.
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM frames").fetchall()
+        yield
+
+
+async def test_an_erasure_is_under_way_for_as_long_as_somebody_reads_what_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until they have gone, her words are in the journal's file or its WAL. It goes on by itself when they go, or at the next start."""
+    monkeypatch.setattr(erasing_app, "WAL_PAUSE_S", 0.001)
+    monkeypatch.setattr(erasing_app, "AGAIN_S", 0.05)
+
+    async def waits(daemon: Running, viewer: str) -> None:
+        admin = {"authorization": f"Bearer {daemon.token(Role.ADMIN)}"}
+        wish = {"platform": "test", "viewer": viewer, "reason": "asked"}
+        with structlog.testing.capture_logs() as logs:
+            answer = await daemon.http.post("/api/v1/persons/erase", json=wish, headers=admin)
+            assert answer.status_code == 200, answer.text
+            async with asyncio.timeout(20):
+                while not {"erasure_waits", "person_erased"} & {each["event"] for each in logs}:
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)  # some more tries
+            told = [each["event"] for each in logs]
+            assert (told.count("erasure_waits"), told.count("person_erased")) == (1, 0)
+            assert any("1 erasures are under way" in note for note in examine(shop.store).notes)
+
+    with contextlib.ExitStack() as reader:
+        async with running(shop.config) as daemon:
+            with reading(shop.store):
+                await waits(daemon, "her")
+            await erased_by(daemon)
+            assert HER_WORDS.encode() not in raw(shop.store.parent)
+            reader.enter_context(reading(shop.store))
+            await waits(daemon, "him")
+    async with running(shop.config) as daemon:
+        await erased_by(daemon)
+        assert HIS_WORDS.encode() not in raw(shop.store.parent)
+
+
+def test_at_rest_too_nothing_is_called_done_while_somebody_reads_what_was(shop: Shop) -> None:
+    with reading(shop.store), pytest.raises(NotErased, match="somebody reads"):
+        erase(shop.store)
+    assert HER_WORDS.encode() in raw(shop.store.parent)
+    assert any("1 erasures are under way" in note for note in examine(shop.store).notes)
+    assert len(erase_at_rest(shop.store, None, None, clock=SystemClock())) == 1
+    assert HER_WORDS.encode() not in raw(shop.store.parent)
 
 
 def snapshot_of(path: Path, store: Store) -> bytes:

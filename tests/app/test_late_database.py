@@ -175,7 +175,7 @@ async def test_an_erasure_that_the_database_was_away_for_is_finished_when_it_is_
 ) -> None:
     """Its keys are gone and the journal is clean meanwhile; nobody has to start the daemon again, or to ask twice."""
     begin = erasing._begin
-    monkeypatch.setattr(erasing, "CENTRE_AGAIN_S", 0.05)
+    monkeypatch.setattr(erasing, "AGAIN_S", 0.05)
 
     def begin_and_lose_the_database(vault: Any, wish: Any) -> int:
         keys: int = begin(vault, wish)

@@ -37,9 +37,13 @@ from frontrow.storage.vault import Vault, path_beside
 FEED = "privacy"  # the name under which the event comes in
 FRAMES_A_STEP = 32  # some 10 ms of the store's thread where nothing is found
 ALERTS_A_STEP = 512
-CENTRE_AGAIN_S = 10.0  # between two looks at whether the lead centre's database is back
+AGAIN_S = 10.0  # between two looks at whether what erasures wait for is over: somebody reads, or the lead centre's database is away
 PAUSE_S = 0.02  # between two steps, so that commits do not wait for more than one
-WAL_TRIES, WAL_PAUSE_S = 20, 0.5
+WAL_TRIES, WAL_PAUSE_S = 20, 0.5  # before it is said that somebody reads: most have soon done
+STILL_READ = "somebody reads the journal, and what was erased is in its WAL until they have done"
+CENTRE_STILL_READ = (
+    "somebody reads the lead centre's file, and what was erased is in its WAL until they have done"
+)
 REASON = "the person was erased"  # of alerts that were not sent yet
 
 log = structlog.get_logger(__name__)
@@ -73,7 +77,7 @@ class NoSuchStore(FrontrowError):
 
 
 class NotErased(FrontrowError):
-    """A running daemon refuses to erase, in its own words."""
+    """Nothing was erased since a running daemon refuses, in its own words, or what was begun could not be ended; the message says which."""
 
 
 class Keeps(Protocol):
@@ -129,9 +133,9 @@ class Erasing:
         self._told: set[str] = set()
         self._telling = asyncio.Lock()
         self._asked = asyncio.Event()
-        # What is finished but for the lead centre's database: how many frames and alerts were changed.
-        self._in_centre: dict[str, tuple[int, int]] = {}
-        self._waits = False  # for that database, as was logged
+        # What is finished but for the WAL, and the lead centre's database: how many frames and alerts were changed.
+        self._rewritten: dict[str, tuple[int, int]] = {}
+        self._waits_for = ""  # as was logged; "": for nothing
 
     def follow(
         self,
@@ -168,21 +172,21 @@ class Erasing:
         while True:
             self._asked.clear()
             for wish in await asyncio.to_thread(_under_way, self._vault):
-                if wish.id in self._in_centre:
+                if wish.id in self._rewritten:
                     continue
                 try:
-                    await self._finish(wish)
+                    await self._rewrite(wish)
                 except CommitFailed:
                     raise
                 except FrontrowError as failed:
                     # It is under way still: the next start tries again, and so does the next erasure.
                     log.error("erasure_not_finished", erasure=wish.id, reason=str(failed))
-            if await self._finished_in_centre():
+            if await self._finished():
                 await self._asked.wait()
             else:
-                await self._clock.sleep(CENTRE_AGAIN_S)
+                await self._clock.sleep(AGAIN_S)
 
-    async def _finish(self, wish: Wish) -> None:
+    async def _rewrite(self, wish: Wish) -> None:
         await self._tell(wish)
         await self._clock.sleep(self._waits_s)
         self._forget(wish)
@@ -192,31 +196,41 @@ class Erasing:
         while (changed := await self._store.call(next, steps)) is None:
             await self._clock.sleep(PAUSE_S)
         await self._keeper.replace_all(self._engine, self._people, self._when_settled)
-        await self._until_empty(lambda: self._store.call(store.empty_wal))
-        self._in_centre[wish.id] = changed
+        self._rewritten[wish.id] = changed
 
-    async def _finished_in_centre(self) -> bool:
-        """End the erasures of which only the lead centre's database is left, once it has forgotten; False: it is away, and they are under way."""
-        try:
-            if self._in_centre and self._centre_forgets is not None:
-                await self._until_empty(self._centre_forgets)
-        except DatabaseAway as away:
-            if not self._waits:
-                log.warning("erasure_waits", erasures=len(self._in_centre), reason=str(away))
-            self._waits = True
+    async def _finished(self) -> bool:
+        """End the erasures of which nothing can be read any more; False: something is waited for, and they are under way."""
+        waits_for = await self._hindrance() if self._rewritten else ""
+        if waits_for and waits_for != self._waits_for:
+            log.warning("erasure_waits", erasures=len(self._rewritten), reason=waits_for, retry_in_s=AGAIN_S)
+        self._waits_for = waits_for
+        if waits_for:
             return False
-        self._waits = False
-        for id, (frames, alerts) in list(self._in_centre.items()):
+        for id, (frames, alerts) in list(self._rewritten.items()):
             await asyncio.to_thread(self._vault.end_erasure, id)
-            del self._in_centre[id]
+            del self._rewritten[id]
             log.info("person_erased", erasure=id, frames=frames, alerts=alerts)
         return True
 
-    async def _until_empty(self, emptied: Callable[[], Awaitable[bool]]) -> None:
-        for _ in range(WAL_TRIES):
-            if await emptied():
-                return
-            await self._clock.sleep(WAL_PAUSE_S)  # somebody reads beside us
+    async def _hindrance(self) -> str:
+        """Take what was out of the files of journal and lead centre; return what that has to wait for, "" where it is done."""
+        store = self._store.store
+        if not await self._emptied(lambda: self._store.call(store.empty_wal)):
+            return STILL_READ
+        try:
+            if self._centre_forgets is not None and not await self._emptied(self._centre_forgets):
+                return CENTRE_STILL_READ
+        except DatabaseAway as away:
+            return str(away)
+        return ""
+
+    async def _emptied(self, empty: Callable[[], Awaitable[bool]]) -> bool:
+        # Once it was said that somebody reads, one look is enough: a new erasure shall not wait for all of them.
+        for _ in range(1 if self._waits_for else WAL_TRIES):
+            if await empty():
+                return True
+            await self._clock.sleep(WAL_PAUSE_S)
+        return False
 
     async def _tell(self, wish: Wish) -> None:
         """Journal that a person is erased, once, then forget them in memory."""
@@ -273,6 +287,8 @@ def erase_at_rest(
         NoSuchStore: There is none.
         StoreDamaged: The journal or the vault cannot be read; what was begun is begun.
         StoreUnusable: One of them cannot be opened or written.
+        NotErased: Somebody reads the journal: all is done but that the WAL still has what was; what is under way is ended
+            by the next start, or when this is asked again, with or without a new wish.
     """
     if not path.exists():
         raise NoSuchStore(f"{path}: there is no store; see [storage] path")
@@ -304,7 +320,10 @@ def _finish_at_rest(store: Store, vault: Vault, wish: Wish, clock: Clock) -> Non
     for _ in erased(store, Erasure.of(wish.identities, leads, wish.at), at=wish.at):
         pass
     Snapshots.beside(store.path).remove_all()  # the next start reads the journal
-    store.empty_wal()
+    if not store.empty_wal():
+        raise NotErased(
+            f"erasure {wish.id} is under way: {STILL_READ}; the daemon's next start ends it, or this command, given again"
+        )
     vault.end_erasure(wish.id)
 
 
