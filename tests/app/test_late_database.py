@@ -92,6 +92,31 @@ async def test_what_came_before_the_database_is_given_to_whom_it_belongs_when_it
     assert sound and "has followed" in line
 
 
+async def test_a_late_database_is_not_called_back_before_it_knows_the_company(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who works where comes from the journal: until that is followed, nobody may be told that the desk knows who they are."""
+    step, at_it, go_on = follower.CentreFollower._step, asyncio.Event(), asyncio.Event()
+
+    async def held_up(*given: Any) -> None:
+        at_it.set()
+        await go_on.wait()
+        await step(*given)
+
+    monkeypatch.setattr(follower.CentreFollower, "_step", held_up)
+    async with running(config(tmp_path, server.url("leads"))) as daemon:
+        li = Person(daemon, "li")
+        await asyncio.to_thread(server.start)
+        try:
+            async with asyncio.timeout(20):
+                await at_it.wait()
+            assert await state(daemon) == "away"
+        finally:
+            go_on.set()
+        await until(daemon, "ok")
+        assert (await li.get("/api/v1/inbox")).status_code == 200
+
+
 async def test_a_daemon_that_never_saw_its_database_leaves_all_to_the_next(
     tmp_path: Path, server: Postgres
 ) -> None:

@@ -367,12 +367,13 @@ class CentreFollower:
             try:
                 if self._opened is None:
                     await self._open()
-                    self._recovered()
                 elif self.failing:
                     await self._resume()
                 await self._count_again()
                 while made := await self._next():
                     await self._step(made)
+                # Not before: who works where comes from the journal, and whoever waits for the database waits for that.
+                self._recovered()
             except Exception as error:  # noqa: BLE001  # whatever it is, it is logged, the journal has all, and events go on
                 self._fails(error)
                 async with self._stepped:
@@ -400,10 +401,6 @@ class CentreFollower:
         position = await loop.run_in_executor(self._thread, self._reread)
         await self._check_history(position)
         self._seq = self._written = position.seq
-        await self._count_again()
-        while made := await self._next():
-            await self._step(made)
-        self._recovered()
 
     def _recovered(self) -> None:
         if self.failing:
