@@ -150,6 +150,16 @@ def submit(payload: Any, **changes: Any) -> Event:
 # --- shapes
 
 
+def test_a_mark_of_the_byte_order_is_no_part_of_a_submission() -> None:
+    """Some services write one; the lead would be lost for it."""
+    body = b"\xef\xbb\xbf" + msgspec.json.encode({"id": "1", "phone": "13800138000"})
+    assert submit(body).fields == submit({"id": "1", "phone": "13800138000"}).fields
+    assert (
+        post(configured("typeform-trial"), b"\xef\xbb\xbf" + msgspec.json.encode(TYPEFORM)).kind
+        == "form_submit"
+    )
+
+
 def test_typeform() -> None:
     event = post(configured("typeform-trial"), TYPEFORM)
     assert event.id == "form:trial:a3a12ec67a1365927098a606107fac15"

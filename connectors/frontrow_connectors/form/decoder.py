@@ -20,6 +20,7 @@ from frontrow.core.events import (
     has_control,
     too_deep,
 )
+from frontrow_connectors.canonical import BOM
 from frontrow_connectors.form.options import LABELS, FormOptions, parsed
 from frontrow_connectors.form.paths import JsonPath, Place, first, without
 
@@ -111,7 +112,9 @@ def _read(body: bytes, content_type: str) -> dict[str, Any]:
     if content_type.partition(";")[0].strip().lower() == URLENCODED:
         return _answers(body)
     try:
-        document = msgspec.json.decode(body)
+        document = msgspec.json.decode(
+            body.removeprefix(BOM)
+        )  # some services write one, which is no mistake of the customer's
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventInvalid("the body is not JSON") from error
     if not isinstance(document, dict):

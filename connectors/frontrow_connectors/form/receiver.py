@@ -13,7 +13,17 @@ from frontrow_connectors.form.decoder import Mapped, decode_submission
 from frontrow_connectors.form.options import FormOptions
 
 # What a proxy adds: a request with one of these comes from elsewhere, though the last step was from this machine.
-FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+FORWARDED = (
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 
 
 class FormReceiver:
