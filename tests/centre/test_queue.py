@@ -171,6 +171,18 @@ def test_a_report_about_a_lead_that_was_merged_goes_to_where_it_went(scene: Scen
     assert scene.lead(first.lead).quality == 4
 
 
+def test_a_test_a_form_without_consent_and_who_comes_again_make_no_lead_and_need_no_fault(
+    scene: Scene,
+) -> None:
+    """What cannot become a lead cannot be wrong with one."""
+    given = {"platform": "douyin", "room": "r1", "form": "f", "data": {"phone": "a" * 32}}
+    scene.apply([scene.event("form_submit", 0, viewer="v1", consent=True, test=True, **given)])
+    scene.apply([scene.event("form_submit", 0, viewer="v2", consent=False, **given)])
+    scene.form("v3", "13800001111")
+    again = scene.form("v3", "13800001111", 2_000)
+    assert (again.number, again.raws, again.faults) == (1, 2, []), "the first lead that was made at all"
+
+
 def numbers(scene: Scene, name: str, phone: str, at: int, **more: Any) -> None:
     key = (phone.encode().hex() + "0" * 32)[:32]
     scene.say("number_change", at, data={"list": name, "numbers": [key], "by": "m", **more})

@@ -128,7 +128,6 @@ def test_however_reports_come_a_decision_is_the_end(reports: list[Report]) -> No
             (),
         ),
         (DoubtFacts(faults=(Fault.FORMAT,)), (Doubt.UNREADABLE_NUMBER,)),
-        (DoubtFacts(faults=(Fault.FORMAT, Fault.NO_CONSENT)), ()),
         (DoubtFacts(intents=frozenset({"unknown"})), (Doubt.INTENT_UNKNOWN,)),
         (DoubtFacts(intents=frozenset({"unknown", "yes"})), ()),
         (DoubtFacts(phone_viewers=9, faults=(Fault.CLOCKWORK,)), (Doubt.SHARED_PHONE, Doubt.SUSPECTED_SPAM)),

@@ -21,13 +21,13 @@ from frontrow.core.centre.quality import (
     quality_of,
 )
 
-GOOD = Contact(phone="a" * 32, consent=True)
+GOOD = Contact(phone="a" * 32)
 LISTS = NumberLists(blacklist=frozenset({"b" * 32}), staff=frozenset({"c" * 32}), test=frozenset({"d" * 32}))
 ZHEJIANG = ValidationRules(countries=("CN",), provinces=("浙江",))
 
 
 def with_phone(phone: str | None) -> QualityFacts:
-    return QualityFacts(contact=Contact(phone=phone, consent=True))
+    return QualityFacts(contact=Contact(phone=phone))
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,13 @@ def with_phone(phone: str | None) -> QualityFacts:
         (QualityFacts(linkable=True), Quality.IDENTIFIED),
         (QualityFacts(contact=GOOD), Quality.REACHABLE),
         (QualityFacts(contact=GOOD, linkable=True), Quality.REACHABLE),
-        (QualityFacts(contact=Contact(phone="a" * 32, consent=False)), Quality.ANONYMOUS),
-        (QualityFacts(contact=Contact(phone="a" * 32, consent=False), linkable=True), Quality.IDENTIFIED),
-        (QualityFacts(contact=Contact(phone="a" * 32, consent=True, dead=True)), Quality.ANONYMOUS),
+        (QualityFacts(contact=Contact(phone="a" * 32, dead=True)), Quality.ANONYMOUS),
         (with_phone(None), Quality.ANONYMOUS),
         (QualityFacts(contact=GOOD, confirmed=True), Quality.VERIFIED),
         (QualityFacts(booked=True), Quality.VERIFIED),
         (QualityFacts(test_drive_done=True), Quality.COMMITTED),
         (QualityFacts(ordered=True), Quality.COMMITTED),
-        (QualityFacts(contact=GOOD, duplicate=True), Quality.REACHABLE),
         (QualityFacts(staff=True, ordered=True), Quality.INVALID),
-        (QualityFacts(test=True, contact=GOOD), Quality.INVALID),
         (with_phone("b" * 32), Quality.INVALID),
         (with_phone("c" * 32), Quality.INVALID),
         (with_phone("d" * 32), Quality.INVALID),
@@ -68,7 +64,6 @@ def test_each_level_is_reached_by_its_facts(facts: QualityFacts, level: Quality)
     ("facts", "fault"),
     [
         (QualityFacts(staff=True), "staff"),
-        (QualityFacts(test=True), "test"),
         (with_phone("c" * 32), "staff_number"),
         (with_phone("b" * 32), "blacklist"),
         (with_phone("d" * 32), "test_number"),
@@ -79,9 +74,7 @@ def test_each_level_is_reached_by_its_facts(facts: QualityFacts, level: Quality)
         (QualityFacts(in_step=True), "in_step"),
         (QualityFacts(region=Region(country="CN", province="广东")), "out_of_region"),
         (with_phone(None), "format"),
-        (QualityFacts(contact=Contact(phone="a" * 32, consent=True, dead=True)), "dead_number"),
-        (QualityFacts(contact=Contact(phone="a" * 32, consent=False)), "no_consent"),
-        (QualityFacts(duplicate=True), "duplicate"),
+        (QualityFacts(contact=Contact(phone="a" * 32, dead=True)), "dead_number"),
     ],
 )
 def test_each_fault_has_its_name(facts: QualityFacts, fault: str) -> None:
@@ -96,9 +89,9 @@ def test_nothing_is_suspected_that_nothing_finds() -> None:
 
 
 def test_every_fault_is_told_and_the_gravest_first() -> None:
-    contact = Contact(phone="b" * 32, consent=False, region=Region(country="US"))
+    contact = Contact(phone="b" * 32, dead=True, region=Region(country="US"))
     found = faults_of(QualityFacts(staff=True, spam=True, contact=contact), ZHEJIANG, LISTS)
-    assert found == ("staff", "blacklist", "spam", "out_of_region", "no_consent")
+    assert found == ("staff", "blacklist", "spam", "out_of_region", "dead_number")
 
 
 def test_a_viewer_who_gave_nothing_is_on_no_list() -> None:
@@ -118,7 +111,7 @@ def test_a_viewer_who_gave_nothing_is_on_no_list() -> None:
 def test_what_was_declared_says_more_than_the_number(
     declared: Region, of_number: Region, outside: bool
 ) -> None:
-    facts = QualityFacts(region=declared, contact=Contact(phone="a" * 32, consent=True, region=of_number))
+    facts = QualityFacts(region=declared, contact=Contact(phone="a" * 32, region=of_number))
     assert (Fault.OUT_OF_REGION in faults_of(facts, ZHEJIANG, LISTS)) is outside
 
 
@@ -142,7 +135,7 @@ def test_numbers_that_are_typed_to_have_typed_one(number: str, is_test: bool) ->
     st.fixed_dictionaries(
         {name: st.booleans() for name in QualityFacts.__struct_fields__ if name not in ("contact", "region")}
     ),
-    st.sampled_from([None, GOOD, Contact(phone=None, consent=True), Contact(phone="b" * 32, consent=True)]),
+    st.sampled_from([None, GOOD, Contact(phone=None), Contact(phone="b" * 32)]),
 )
 def test_more_that_speaks_for_a_lead_never_lowers_its_level(
     flags: dict[str, bool], contact: Contact | None

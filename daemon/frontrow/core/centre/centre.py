@@ -1477,9 +1477,7 @@ class Centre:
         given = None
         if contact is not None:
             region = Region(country=contact.country, province=contact.province, city=contact.city)
-            given = QualityContact(
-                phone=contact.phone or None, consent=True, region=region, dead="dead" in row.flags
-            )
+            given = QualityContact(phone=contact.phone or None, region=region, dead="dead" in row.flags)
         flags = {name: True for name in _FLAGS if name in row.flags}
         facts = msgspec.structs.replace(QualityFacts(contact=given), **flags)
         row.quality = int(quality_of(facts, self.policy.validation, self._numbers))

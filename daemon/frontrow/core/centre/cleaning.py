@@ -165,12 +165,11 @@ def doubts_about(facts: DoubtFacts, rules: DoubtRules) -> tuple[Doubt, ...]:
     suspected = SPAM_FAULTS & set(facts.faults)
     countries = {facts.declared.country, facts.of_number.country} - {""}
     contradictory = len(facts.phones) > 1 or len(countries) > 1 or {"yes", "no"} <= facts.intents
-    consented = Fault.NO_CONSENT not in facts.faults
     found = {
         Doubt.SHARED_PHONE: facts.phone_viewers > rules.viewers_per_phone,
         Doubt.SUSPECTED_SPAM: bool(suspected),
         Doubt.CONTRADICTORY: contradictory,
-        Doubt.UNREADABLE_NUMBER: Fault.FORMAT in facts.faults and consented,
+        Doubt.UNREADABLE_NUMBER: Fault.FORMAT in facts.faults,
         Doubt.INTENT_UNKNOWN: facts.intents == {"unknown"},
     }
     return tuple(doubt for doubt, is_so in found.items() if is_so)

@@ -3,9 +3,9 @@
 Quality says nothing of how eager a viewer is; that is the grade. It is decided from facts alone: hashes, regions and flags, never
 a number, a name or a text, since these may be destroyed.
 
-Faults are of three sorts. What somebody *knows* (staff, a test, a number on a list) makes a lead invalid whatever else is known.
+Faults are of three sorts. What somebody *knows* (staff, a number on a list) makes a lead invalid whatever else is known.
 What is only *suspected* (spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a person who has confirmed the
-lead, to a booking and to an order. The others take a contact away, or are for the merge, and leave the lead as it is.
+lead, to a booking and to an order. The others take a contact away, and leave the lead as it is.
 """
 
 from enum import IntEnum, StrEnum
@@ -18,7 +18,7 @@ from frontrow.core.centre.facts import NOWHERE, Region
 class Quality(IntEnum):
     """The six levels."""
 
-    INVALID = 0  # a machine by its conduct, spam, staff or host, a test, on a blacklist, of the wrong region
+    INVALID = 0  # a machine by its conduct, spam, staff or host, on a blacklist, of the wrong region
     ANONYMOUS = 1  # behaviour only, no contact
     IDENTIFIED = 2  # a platform's id that can be linked: a follower, a fan club's member, known from before
     REACHABLE = 3  # a valid contact with consent
@@ -30,7 +30,6 @@ class Fault(StrEnum):
     """What is wrong with a lead. The values are for machines: they are stored, exported and counted."""
 
     STAFF = "staff"  # host, moderator, assistant, by the platform's word
-    TEST = "test"  # the platform's test data
     STAFF_NUMBER = "staff_number"  # a number of the company's own people
     BLACKLIST = "blacklist"
     TEST_NUMBER = "test_number"  # one that nobody is reached at, as those of examples and of testers
@@ -42,14 +41,12 @@ class Fault(StrEnum):
     OUT_OF_REGION = "out_of_region"
     FORMAT = "format"  # a contact was given, and no numbering plan has it
     DEAD_NUMBER = "dead_number"  # was called, and there is nobody
-    NO_CONSENT = "no_consent"
-    DUPLICATE = "duplicate"  # the customer has an open lead in this store
 
 
-KNOWN_FAULTS = frozenset({Fault.STAFF, Fault.TEST, Fault.STAFF_NUMBER, Fault.BLACKLIST, Fault.TEST_NUMBER})
+KNOWN_FAULTS = frozenset({Fault.STAFF, Fault.STAFF_NUMBER, Fault.BLACKLIST, Fault.TEST_NUMBER})
 SPAM_FAULTS = frozenset({Fault.SPAM, Fault.CROWD, Fault.ONE_LINE, Fault.CLOCKWORK, Fault.IN_STEP})
 SUSPECTED_FAULTS = SPAM_FAULTS | {Fault.OUT_OF_REGION}
-CONTACT_FAULTS = frozenset({Fault.FORMAT, Fault.DEAD_NUMBER, Fault.NO_CONSENT})
+CONTACT_FAULTS = frozenset({Fault.FORMAT, Fault.DEAD_NUMBER})
 
 
 class ValidationRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,13 +73,12 @@ EVERYWHERE, NO_NUMBERS = ValidationRules(), NumberLists()
 
 
 class Contact(Struct, frozen=True, kw_only=True):
-    """What is known of the number that somebody gave.
+    """What is known of the number that somebody gave, with consent: without it none is kept.
 
     ``phone`` is its keyed hash, None where it is no number that can be called. ``dead``: it was called, and there is nobody.
     """
 
     phone: str | None
-    consent: bool
     region: Region = NOWHERE
     dead: bool = False
 
@@ -96,7 +92,6 @@ class QualityFacts(Struct, frozen=True, kw_only=True):
     """
 
     staff: bool = False
-    test: bool = False
     spam: bool = False
     crowd: bool = False
     one_line: bool = False
@@ -104,7 +99,6 @@ class QualityFacts(Struct, frozen=True, kw_only=True):
     in_step: bool = False
     contact: Contact | None = None
     region: Region = NOWHERE
-    duplicate: bool = False
     linkable: bool = False
     confirmed: bool = False
     booked: bool = False
@@ -139,7 +133,6 @@ def faults_of(
     regions = [facts.region] if contact is None else [facts.region, contact.region]
     found = {
         Fault.STAFF: facts.staff,
-        Fault.TEST: facts.test,
         Fault.STAFF_NUMBER: phone in lists.staff,
         Fault.BLACKLIST: phone in lists.blacklist,
         Fault.TEST_NUMBER: phone in lists.test,
@@ -151,8 +144,6 @@ def faults_of(
         Fault.OUT_OF_REGION: _outside(regions, rules),
         Fault.FORMAT: contact is not None and phone is None,
         Fault.DEAD_NUMBER: contact is not None and contact.dead,
-        Fault.NO_CONSENT: contact is not None and not contact.consent,
-        Fault.DUPLICATE: facts.duplicate,
     }
     return tuple(fault for fault, is_so in found.items() if is_so)
 
