@@ -183,6 +183,13 @@ def test_a_test_a_form_without_consent_and_who_comes_again_make_no_lead_and_need
     assert (again.number, again.raws, again.faults) == (1, 2, []), "the first lead that was made at all"
 
 
+def test_a_moderator_who_tries_the_form_is_no_lead(scene: Scene) -> None:
+    given = {"platform": "douyin", "room": "r1", "form": "f", "consent": True, "data": {"phone": "a" * 32}}
+    scene.apply([scene.event("form_submit", 0, viewer="mod", staff=True, **given)])
+    guest = scene.form("v3", "13800001111", 1_000)
+    assert guest.number == 1, "the first lead that was made at all"
+
+
 def numbers(scene: Scene, name: str, phone: str, at: int, **more: Any) -> None:
     key = (phone.encode().hex() + "0" * 32)[:32]
     scene.say("number_change", at, data={"list": name, "numbers": [key], "by": "m", **more})

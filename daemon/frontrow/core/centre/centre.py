@@ -747,7 +747,9 @@ class Centre:
         self._meet(raw, at, referred=False)
 
     def _on_form(self, event: Event, at: int) -> None:
-        """Somebody left a contact with consent: a lead, however cold they were in the room."""
+        """Somebody left a contact with consent: a lead, however cold they were in the room, unless they are of the broadcast's own people."""
+        if event.staff:
+            return
         data = event.data or {}
         phone = data.get("phone")
         if event.consent and data.get("unreadable") is True:
