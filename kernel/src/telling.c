@@ -5,8 +5,8 @@ the same with numpy and Python. Numbers come as JSON that another has written, s
 
 #include <math.h>
 
-#define MOST_TOLD 16
 #define MOST_FEATURES 64
+#define MOST_TOLD MOST_FEATURES
 #define LINE 1024      /* bytes of a line, as a guess */
 #define OF_A_NUMBER 24 /* bytes of a number of 64 bits, at most */
 
