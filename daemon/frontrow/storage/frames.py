@@ -21,7 +21,7 @@ import zstandard
 from msgspec import Raw, Struct
 
 from frontrow.core import kernel
-from frontrow.core.columns import count_is
+from frontrow.core.columns import as_list, count_is
 from frontrow.core.errors import StoreDamaged
 from frontrow.core.frames import PERSONAL_SELDOM, SELDOM, Frame
 from frontrow.core.sketches import BITS
@@ -211,7 +211,7 @@ def _sketches(frame: Frame) -> bytes:
     """Return the sketches of the comments, six bytes each; of a frame without any, none."""
     if kernel.compiled is not None:
         written = kernel.compiled.write_numbers(
-            _list(frame.sketches), _SKETCH_BYTES, _list(frame.kinds), "comment"
+            as_list(frame.sketches), _SKETCH_BYTES, as_list(frame.kinds), "comment"
         )
         if written is not None:
             return bytes(written)
@@ -238,35 +238,31 @@ def _are_comments(frame: Frame) -> list[bool]:
     return [kind == "comment" for kind in frame.kinds]
 
 
-def _list(column: Sequence[Any]) -> list[Any]:
-    return column if isinstance(column, list) else list(column)
-
-
 # The kernel writes whole columns at once; what msgspec is given then is not the column but how it is written. It leaves to
 # msgspec what it does not know to write.
 
 
 def _column(column: Sequence[Any]) -> Any:
-    values = _list(column)
+    values = as_list(column)
     written = None if kernel.compiled is None else kernel.compiled.msgpack_column(values)
     return values if written is None else Raw(written)
 
 
 def _sparse(column: Sequence[Any]) -> Any:
-    values = _list(column)
+    values = as_list(column)
     written = None if kernel.compiled is None else kernel.compiled.msgpack_column(values, None)
     return _given(values) if written is None else Raw(written)
 
 
 def _tests(column: Sequence[bool]) -> Any:
-    values = _list(column)
+    values = as_list(column)
     if kernel.compiled is not None and kernel.compiled.msgpack_column(values, False) == _NIL:
         return None
     return _column(values) if True in values else None
 
 
 def _words(column: Sequence[Any]) -> Any:
-    values = _list(column)
+    values = as_list(column)
     written = None if kernel.compiled is None else kernel.compiled.json_column(values, None)
     return _given(values) if written is None else Raw(written)
 
@@ -277,7 +273,7 @@ def _given(column: list[Any]) -> list[Any] | None:
 
 def _coded(column: Sequence[str | None]) -> _Coded:
     if kernel.compiled is not None:
-        values, indices = kernel.compiled.code_column(_list(column))
+        values, indices = kernel.compiled.code_column(as_list(column))
         return _Coded(values, indices if len(values) > 1 else b"")
     if column and column.count(column[0]) == len(column):
         return _Coded([column[0]], b"")
@@ -298,18 +294,18 @@ def _decoded(column: _Coded, events: int) -> list[Any]:
 
 def span(frame: Frame) -> tuple[int, int]:
     """Return the times (UTC ms) of the first and of the last event of a frame, by time; it has one at least."""
-    found = None if kernel.compiled is None else kernel.compiled.least_and_most(_list(frame.ats))
+    found = None if kernel.compiled is None else kernel.compiled.least_and_most(as_list(frame.ats))
     first, last = (min(frame.ats), max(frame.ats)) if found is None else found
     return first, last
 
 
 def _marks(column: Sequence[int]) -> bytes:
-    written = None if kernel.compiled is None else kernel.compiled.write_numbers(_list(column), 2)
+    written = None if kernel.compiled is None else kernel.compiled.write_numbers(as_list(column), 2)
     return _little(np.array(column, dtype=np.uint16)) if written is None else bytes(written)
 
 
 def _differences(column: Sequence[Any]) -> bytes:
-    written = None if kernel.compiled is None else kernel.compiled.write_differences(_list(column))
+    written = None if kernel.compiled is None else kernel.compiled.write_differences(as_list(column))
     if written is not None:
         return bytes(written)
     numbers = np.array(column, dtype=np.int64)
