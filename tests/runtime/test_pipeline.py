@@ -32,10 +32,10 @@ class HeldJournal:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def commit(self, frames: Sequence[Applied], at: int) -> None:
-        if self.broken:
-            raise OSError(28, "No space left on device")
         if self.hold:
             await self.gate.wait()
+        if self.broken:
+            raise OSError(28, "No space left on device")
         self.commits.append(frames)
         self.story.append("durable")
 
@@ -293,6 +293,26 @@ async def test_time_is_journalled_while_no_event_carries_it() -> None:
     for task in (ticking, rig.task):
         task.cancel()
     await asyncio.gather(ticking, rig.task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("queue", [1, 100], ids=["waiting for room", "asleep"])
+async def test_ticks_end_without_an_error_of_their_own_when_nothing_can_be_stored(queue: int) -> None:
+    """Beside the journal's error theirs would say nothing, and hide from the operator what is to be done."""
+    rig = make(queue=queue)
+    rig.journal.hold = True
+    await rig.intake.put([event("like", 0)], feed="f")
+    await rig.frame()  # taken, and held in the commit
+    await rig.intake.put([event("like", 1)], feed="f")
+    ticking = asyncio.ensure_future(tick(rig.intake, rig.engine, rig.clock))
+    await rig.clock.advance((TICK_EVERY_S + 1.0) if queue == 1 else 0.0)
+    assert not ticking.done()
+    rig.journal.broken = True
+    rig.journal.gate.set()
+    await rig.clock.advance(TICK_EVERY_S + 1.0)
+    with pytest.raises(OSError, match="No space left"):
+        await rig.task
+    assert ticking.done()
+    await ticking
 
 
 async def test_an_outcome_is_learnt_within_a_second_though_nothing_else_happens() -> None:

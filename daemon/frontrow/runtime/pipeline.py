@@ -19,7 +19,7 @@ from frontrow.core.frames import Frame
 from frontrow.core.leads import Lead
 from frontrow.core.ports import Clock
 from frontrow.core.preparing import Preparer
-from frontrow.runtime.intake import Intake, Taken
+from frontrow.runtime.intake import Intake, QueueFull, Taken
 from frontrow.runtime.people import People
 
 MAX_FRAMES_PER_COMMIT = 8
@@ -237,7 +237,7 @@ class Pipeline:
 async def tick(
     intake: Intake, engine: Engine, clock: Clock, due: Callable[[], int | None] = lambda: None
 ) -> None:
-    """Journal the passing of time while no event carries it; until cancelled.
+    """Journal the passing of time while no event carries it; until cancelled, or until the intake takes nothing more.
 
     So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room. ``due`` is when
     something is to happen (UTC ms) that waits for time to pass, or None.
@@ -251,4 +251,7 @@ async def tick(
         if engine.now == 0 or not (hurried or now - engine.now >= TICK_EVERY_S * 1000.0):
             continue
         event = Event(id=f"tick-{now}", platform="frontrow", room="clock", kind="tick", at=now)
-        await intake.put([event], feed="clock")
+        try:
+            await intake.put([event], feed="clock")
+        except QueueFull:
+            return  # the daemon ends, and the pipeline says why
