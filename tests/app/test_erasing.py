@@ -25,9 +25,10 @@ from frontrow.core.centre.identities import viewer_identity
 from frontrow.core.engine import Engine
 from frontrow.core.errors import StoreDamaged
 from frontrow.core.events import Event, encode_event
-from frontrow.core.ports import Receipt
+from frontrow.core.ports import Intake, Receipt
 from frontrow.core.preparing import Preparer
 from frontrow.runtime.access import Role
+from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow.runtime.people import People
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.doctor import examine
@@ -36,6 +37,7 @@ from frontrow.storage.store import Commit, Store
 from frontrow.storage.vault import Vault, path_beside
 from tests.core.lexicons import default_lexicon
 from tests.support.daemons import SOURCE_ROOTS, Running, running, write_config
+from tests.support.feeds import FailedIntake
 from tests.support.persons import (
     FRAMES,
     HER_ADDRESS,
@@ -414,19 +416,38 @@ class Keeper:
         self.replaced += 1
 
 
+def erasing_of(store: StoreThread, vault: Vault, intake: Intake, keeper: Keeper) -> Erasing:
+    async def settled(read: Callable[[], bool]) -> bool:
+        return read()
+
+    return Erasing(
+        store=store, vault=vault, intake=intake, engine=engine(), people=People(), keeper=keeper, when_settled=settled,
+        forget=lambda _viewers: None,
+        preparer=Preparer({}, default_lexicon().for_room(), "CN"), waits_s=0.0, clock=SystemClock(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_journal_that_fails_leaves_an_erasure_under_way_without_an_error_of_its_own(
+    shop: Shop, closed: bool
+) -> None:
+    """The daemon ends by the journal's error, which says what is to be done; the next start goes on with the erasure."""
+    store, vault = await StoreThread.open(shop.store), Vault.open(path_beside(shop.store))
+    erasing = erasing_of(store, vault, FailedIntake(closed=closed), keeper := Keeper())
+    with pytest.raises((NotStored, QueueFull)):
+        await erasing.erase("test", "her", by="", reason="")
+    async with asyncio.timeout(10):
+        await erasing.run()
+    assert (len(vault.erasures()), keeper.replaced) == (1, 0)
+    await store.close()
+    vault.close()
+
+
 async def test_nothing_is_finished_before_the_journal_says_so(shop: Shop) -> None:
     """Two who work on one erasure tell it once, and the second waits for the first: else names could outlive it in memory."""
     store, vault = await StoreThread.open(shop.store), Vault.open(path_beside(shop.store))
     slow, keeper = Slow(), Keeper()
-
-    async def settled(read: Callable[[], bool]) -> bool:
-        return read()
-
-    erasing = Erasing(
-        store=store, vault=vault, intake=slow, engine=engine(), people=People(), keeper=keeper, when_settled=settled,
-        forget=lambda _viewers: None,
-        preparer=Preparer({}, default_lexicon().for_room(), "CN"), waits_s=0.0, clock=SystemClock(),
-    )  # fmt: skip
+    erasing = erasing_of(store, vault, slow, keeper)
     asked = asyncio.create_task(erasing.erase("test", "her", by="", reason=""))
     async with asyncio.timeout(10):
         while not slow.put_ids:

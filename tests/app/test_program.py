@@ -18,6 +18,7 @@ import pytest
 from frontrow.app.daemon import Address
 from frontrow.app.parts import load_config
 from frontrow.cli import DONE, FAILED, LOCKED, WRONG, _print_addresses, main
+from frontrow.core.errors import CommitFailed
 from frontrow.core.events import encode_event
 from frontrow.runtime.access import token_hash
 from frontrow.storage.store import Store
@@ -279,6 +280,21 @@ def test_a_disk_without_room_ends_the_daemon_with_a_sentence_and_loses_nothing(
     store.close()
     assert acknowledged
     assert set(acknowledged) <= stored
+
+
+def test_a_disk_that_fails_with_the_first_event_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That event is the daemon's own, its policy: who waits for it must not end beside the journal with words of its own."""
+
+    def append(store: Store, _commits: object) -> None:
+        raise CommitFailed(f"{store.path}: cannot be written: no space left", cause="full")
+
+    monkeypatch.setattr(Store, "append", append)
+    assert main(["run", "--config", str(write_config(tmp_path))]) == FAILED
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert "cannot be written" in err.splitlines()[-1]
 
 
 def test_a_store_that_cannot_be_opened_is_said_in_a_sentence(

@@ -12,7 +12,14 @@ import pytest
 
 from frontrow.app.lead_centre import make_policy
 from frontrow.app.parts import load_config, make_pack
-from frontrow.app.touching import CustomerSink, Reached, texts_without_template, touch_sinks
+from frontrow.app.touching import (
+    AGAIN_MS,
+    CustomerSink,
+    Reached,
+    TouchOutbox,
+    texts_without_template,
+    touch_sinks,
+)
 from frontrow.config import Config
 from frontrow.core.alerts import CustomerTouch, Delivery, event_type
 from frontrow.core.centre.clock import QuietHours
@@ -20,6 +27,9 @@ from frontrow.core.centre.nurture import CustomerFacts, Occasion, TouchLimits
 from frontrow.core.errors import ConfigError, SinkBusy, SinkRefused
 from tests.support.alerts import an_alert
 from tests.support.clock import ManualClock
+from tests.support.feeds import FailedIntake
+from tests.support.outbox import FakeOutboxStore
+from tests.support.rooms import START
 
 NUMBER = "13800138001"
 FREE = CustomerFacts(customer="C1", channels=("sms",))
@@ -141,6 +151,19 @@ lifecycle = true
 url = "https://example.com/hook"
 secret = "sixteen bytes or more"
 """
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_what_became_of_a_message_waits_where_the_journal_has_failed(closed: bool) -> None:
+    """The daemon ends by the journal's error; after the next start the message is refused again, and told then."""
+    store = FakeOutboxStore()
+    id = store.add("sms", delivery().alert, START)
+    outbox = TouchOutbox(store, FailedIntake(closed=closed))
+    await outbox.due("sms", START, 10)
+    await outbox.dead([id], START, "no such number")
+    assert store.dead_letters() == {}
+    assert await outbox.due("sms", START, 10) == []
+    assert [row.id for row in await outbox.due("sms", START + AGAIN_MS, 10)] == [id]
 
 
 def config(folder: Path, text: str) -> Config:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from frontrow.core.events import Event, RoomRef
 from frontrow.core.ports import Clock, Receipt
+from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow_connectors.contract import FeedContext, FeedState, FeedStatus
 
 
@@ -64,3 +65,20 @@ class RecordingIntake:
             while sum(status.state is state for status in self.statuses) < times:
                 await asyncio.sleep(0.002)
         return [status for status in self.statuses if status.state is state][-1]
+
+
+class FailedIntake:
+    """The intake of a daemon whose journal has failed: ``closed``, or what is put cannot be stored."""
+
+    def __init__(self, *, closed: bool) -> None:
+        self._closed = closed
+
+    async def put(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
+        return self.offer(events, feed=feed)
+
+    def offer(self, events: Sequence[Event], *, feed: str) -> Awaitable[Receipt]:
+        if self._closed:
+            raise QueueFull
+        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        done.set_exception(NotStored())
+        return done

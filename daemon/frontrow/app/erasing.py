@@ -26,6 +26,7 @@ from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.ports import Clock, Intake
 from frontrow.core.preparing import Preparer
+from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow.runtime.people import People
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.centre.care import WholePerson
@@ -168,7 +169,7 @@ class Erasing:
         return Begun(wish.id, keys, wish.named)
 
     async def run(self) -> None:
-        """Finish what was begun, now or in an earlier life of the daemon; until cancelled."""
+        """Finish what was begun, now or in an earlier life of the daemon; until cancelled, or until nothing more can be stored."""
         while True:
             self._asked.clear()
             for wish in await asyncio.to_thread(_under_way, self._vault):
@@ -178,6 +179,8 @@ class Erasing:
                     await self._rewrite(wish)
                 except CommitFailed:
                     raise
+                except (NotStored, QueueFull):
+                    return  # the daemon ends, and the pipeline says why; the next start goes on
                 except FrontrowError as failed:
                     # It is under way still: the next start tries again, and so does the next erasure.
                     log.error("erasure_not_finished", erasure=wish.id, reason=str(failed))

@@ -48,7 +48,7 @@ from frontrow.runtime.company import Company
 from frontrow.runtime.desk import Desk
 from frontrow.runtime.desk_routes import desk_routes
 from frontrow.runtime.indicator_routes import indicator_routes
-from frontrow.runtime.intake import Intake
+from frontrow.runtime.intake import Intake, NotStored, QueueFull
 from frontrow.runtime.organisation_routes import organisation_routes
 from frontrow.runtime.people import People
 from frontrow.runtime.transfers import Transfers
@@ -358,7 +358,10 @@ class LeadCentre:
         for sentence in wanted.problems():
             log.warning("organisation_problem", problem=sentence)
         if events:
-            await (await intake.put(events, feed=FEED))
+            try:
+                await (await intake.put(events, feed=FEED))
+            except (NotStored, QueueFull):
+                return  # the daemon ends, and the pipeline says why; the next start announces them
             if was_open:
                 await self.follower.applied(self._store.store.seq)
 

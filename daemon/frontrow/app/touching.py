@@ -23,7 +23,7 @@ from frontrow.core.contact import form_facts
 from frontrow.core.errors import SinkBusy, SinkRefused
 from frontrow.core.events import Event
 from frontrow.core.ports import Clock, Intake, Sink
-from frontrow.runtime.intake import QueueFull
+from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow.runtime.outbox import OutboxRow, OutboxStore
 from frontrow_connectors.sinks.registry import SINKS
 from frontrow_connectors.sinks.sms.options import SmsOptions
@@ -170,7 +170,7 @@ class TouchOutbox:
                 async with asyncio.timeout(JOURNALLED_WITHIN_S):
                     for row in rows:
                         await (await self._intake.put([_result(row, result, at)], feed=FEED))
-            except (QueueFull, TimeoutError):
+            except (QueueFull, NotStored, TimeoutError):
                 return False
         for row in rows:
             del self._touches[row.id]
