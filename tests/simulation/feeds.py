@@ -61,15 +61,19 @@ class Outside:
     network: Network
     daemon: Callable[[], Daemon | None]
     calm: Callable[[], bool]
-    happened: Callable[[Fault], None]
+    happened: Callable[[Fault, int | None], None]  # which, and in which process, None: the one that runs now
     posts: int = 0  # messages that went out to receivers so far
 
-    def strikes(self, fault: Fault, rng: random.Random, chance: float) -> bool:
-        """Return whether a fault strikes now; if so it is noted."""
-        if self.calm() or not self.plan.has(fault) or rng.random() >= chance:
-            return False
-        self.happened(fault)
-        return True
+    def draws(self, fault: Fault, rng: random.Random, chance: float) -> bool:
+        """Return whether a fault is to strike now; whoever asks tells ``happened`` once it has."""
+        return not self.calm() and self.plan.has(fault) and rng.random() < chance
+
+    def strikes(self, fault: Fault, rng: random.Random, chance: float, process: int | None = None) -> bool:
+        """Return whether a fault strikes now; if so it is noted, in ``process`` or (None) in the one that runs now."""
+        struck = self.draws(fault, rng, chance)
+        if struck:
+            self.happened(fault, process)
+        return struck
 
 
 # ---------------------------------------------------------------------- HTTP
@@ -188,13 +192,13 @@ class WebSocketServer:
                 while loop.time() < due_s and not end.broken:
                     await asyncio.sleep(min(1.0, due_s - loop.time()))
                     self._maybe_cut(end)
-                if self._outside.strikes(Fault.GARBAGE, self._rng, 0.2):
-                    await end.send(self._rng.choice(GARBAGE))
+                if self._outside.draws(Fault.GARBAGE, self._rng, 0.2):
+                    await _send_as(Fault.GARBAGE, self._outside, end, self._rng.choice(GARBAGE))
                 if self._messages and seq >= self._messages[0][0]:
                     await end.send(message)
-                    if self._outside.strikes(Fault.DUPLICATES, self._rng, 0.2):
-                        for _ in range(self._rng.randint(1, 10)):
-                            await end.send(message)
+                    if self._outside.draws(Fault.DUPLICATES, self._rng, 0.2):
+                        repeats = self._rng.randint(1, 10)
+                        await _send_as(Fault.DUPLICATES, self._outside, end, *[message] * repeats)
                 self._maybe_cut(end)
             await hearing
         except Broken:
@@ -306,12 +310,13 @@ class MqttBroker:
                 if mid not in self._unacknowledged:
                     continue
                 in_flight.add(mid)
-                for _ in range(
-                    self.rng.randint(2, 6) if self.outside.strikes(Fault.DUPLICATES, self.rng, 0.1) else 1
-                ):
-                    await end.send(b"%d %b" % (mid, sent.line))
-                if self.outside.strikes(Fault.GARBAGE, self.rng, 0.1):
-                    await end.send(b"0 " + self.rng.choice(GARBAGE))
+                repeats = self.rng.randint(1, 5) if self.outside.draws(Fault.DUPLICATES, self.rng, 0.1) else 0
+                packet = b"%d %b" % (mid, sent.line)
+                await end.send(packet)
+                if repeats:
+                    await _send_as(Fault.DUPLICATES, self.outside, end, *[packet] * repeats)
+                if self.outside.draws(Fault.GARBAGE, self.rng, 0.1):
+                    await _send_as(Fault.GARBAGE, self.outside, end, b"0 " + self.rng.choice(GARBAGE))
                 self._maybe_cut(end)
             await hearing
         except Broken:
@@ -361,6 +366,18 @@ class MqttClient(MqttFeed):
             inbox.end()
             end.cut()
         raise FeedError("the broker closed the connection")
+
+
+async def _send_as(fault: Fault, outside: Outside, end: End, *messages: bytes) -> None:
+    """Send messages that are a fault, which has struck once the first is on its way: a broken connection takes none.
+
+    Raises:
+        Broken: The connection broke before all were sent.
+    """
+    for number, message in enumerate(messages):
+        await end.send(message)
+        if number == 0:
+            outside.happened(fault, None)
 
 
 async def _connection(context: FeedContext, network: Network, server: WebSocketServer | MqttBroker) -> End:

@@ -335,8 +335,9 @@ class Run:
 
     # ------------------------------------------------------------------ faults
 
-    def _struck(self, fault: Fault) -> None:
-        self.record.struck.append((fault, self.universe.now, self._number))
+    def _struck(self, fault: Fault, process: int | None = None) -> None:
+        """Note a fault of a process, None: of the one that runs now."""
+        self.record.struck.append((fault, self.universe.now, self._number if process is None else process))
         self.record.happened(str(fault), self.universe.now)
 
     def _disk_operation(self, op: Op, name: str) -> None:

@@ -55,25 +55,28 @@ class Receiver:
         self.outside.posts += 1
         taken = [Taken(key, lead, process, self.outside.posts) for key, lead in alerts]
         status: tuple[int, dict[str, str]] = await self.outside.network.request(
-            self.outside.network.outside, lambda: self._serve(taken), timeout_s=TIMEOUT_S
+            self.outside.network.outside, lambda: self._serve(process, taken), timeout_s=TIMEOUT_S
         )
         if status[0] == 200:
             for each in taken:
                 each.answered = True
         return status
 
-    async def _serve(self, taken: list[Taken]) -> tuple[int, dict[str, str]]:
-        strikes = self.outside.strikes
-        if strikes(Fault.SINK_BUSY, self.rng, 0.4):
+    async def _serve(self, process: int, taken: list[Taken]) -> tuple[int, dict[str, str]]:
+        def strikes(fault: Fault, chance: float) -> bool:
+            # Of a slow network a message arrives when its sender may be dead, and another process run.
+            return self.outside.strikes(fault, self.rng, chance, process)
+
+        if strikes(Fault.SINK_BUSY, 0.4):
             if self.rng.random() < 0.3:
                 return 429, {"retry-after": str(self.rng.randint(1, 20))}
             return self.rng.choice((500, 502, 503)), {}
-        if strikes(Fault.SINK_REFUSES, self.rng, 0.2):
+        if strikes(Fault.SINK_REFUSES, 0.2):
             return self.rng.choice((400, 404, 410)), {}
-        if strikes(Fault.SINK_HANGS, self.rng, 0.3):
+        if strikes(Fault.SINK_HANGS, 0.3):
             await asyncio.Event().wait()
         self.taken += taken
-        if strikes(Fault.SINK_LOSES, self.rng, 0.3):
+        if strikes(Fault.SINK_LOSES, 0.3):
             await asyncio.Event().wait()
         return 200, {}
 

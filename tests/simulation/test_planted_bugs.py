@@ -16,11 +16,12 @@ import pytest
 from frontrow.app.daemon import StoreJournal, StoreOutbox
 from frontrow.app.observing import Observer
 from frontrow.core.engine import Effects, Engine
+from frontrow.core.events import RoomRef
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.ports import Attic
 from frontrow.runtime.intake import Intake, Lane
-from frontrow.runtime.outbox import OutboxRow
+from frontrow.runtime.outbox import OutboxRow, Outcome
 from frontrow.runtime.pipeline import Applied, Pipeline
 from frontrow.storage.aio import StoreThread
 from frontrow.storage.store import Store
@@ -185,6 +186,20 @@ class CountsNoClockSteps(Observer):
     def clock_stepped(self, seconds: float) -> None: ...
 
 
+class CountsNoGarbage(Observer):
+    """Throws away what it cannot read."""
+
+    def rejected(self, feed: str, room: RoomRef, reason: str) -> None: ...
+
+
+class CountsNoTrouble(Observer):
+    """Tells of alerts that were delivered, and of no others."""
+
+    def outcome(self, sink: str, outcome: Outcome, alerts: int) -> None:
+        if outcome is Outcome.DELIVERED:
+            super().outcome(sink, outcome, alerts)
+
+
 def _of(kind: type[Engine]) -> Any:
     def make(plan: Plan, attic: Attic) -> Engine:
         usual = new_engine(plan, attic)
@@ -266,6 +281,15 @@ BUGS = {
     ),
     "leaks": _bug(Parts(engine=_of(Leaks)), "memory is bounded", Fault.DUPLICATES),
     "hides duplicates": _bug(Parts(observer=CountsNoDuplicates), "every fault is visible", Fault.DUPLICATES),
+    "hides garbage": _bug(
+        Parts(observer=CountsNoGarbage), "every fault is visible. garbage", Fault.GARBAGE, Fault.KILL_STEP
+    ),
+    "hides that a sink is silent": _bug(
+        Parts(observer=CountsNoTrouble),
+        "every fault is visible. sink does not answer",
+        Fault.SINK_HANGS,
+        Fault.KILL_STEP,
+    ),
     "hides that the clock was set": _bug(
         Parts(observer=CountsNoClockSteps), "every fault is visible. clock step", Fault.CLOCK
     ),

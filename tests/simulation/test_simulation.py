@@ -8,16 +8,22 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 
+from frontrow.core.events import Event, encode_event
 from tests.simulation.disk import Disk, File, Mounted, Op, sync_failed
+from tests.simulation.feeds import MqttBroker, Outside, WebSocketServer
 from tests.simulation.invariants import Violation
-from tests.simulation.loop import ProcessLoop, SimulatedClock, Stuck, Universe, new_loop
+from tests.simulation.loop import START_MS, ProcessLoop, SimulatedClock, Stuck, Universe, new_loop
+from tests.simulation.network import Network
 from tests.simulation.plan import Fault, Plan
 from tests.simulation.simulation import Run
+from tests.simulation.sinks import Receiver
+from tests.simulation.workload import Sent
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 300  # of one test; half a minute of one core
@@ -170,6 +176,59 @@ def test_a_circle_without_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     loop.spawn(main(), "main")
     with pytest.raises(Stuck):
         universe.run_until(lambda: False, 1.0)
+
+
+# ---------------------------------------------------------------------- faults
+
+
+class Always(random.Random):
+    """Draws whatever has a chance."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def make_outside(*faults: Fault) -> tuple[Universe, Outside, list[tuple[Fault, int | None]]]:
+    """Return an outside on which these faults strike whenever they can, and where they are noted."""
+    universe, loop = make_loop()
+    struck: list[tuple[Fault, int | None]] = []
+    plan = replace(Plan.of(1), faults=frozenset(faults))
+    network = Network(loop, random.Random(1), lambda: False)
+    outside = Outside(
+        plan, network, lambda: None, lambda: False, lambda fault, process: struck.append((fault, process))
+    )
+    return universe, outside, struck
+
+
+@pytest.mark.parametrize("server", [WebSocketServer, MqttBroker])
+@pytest.mark.parametrize("fault", [Fault.GARBAGE, Fault.DUPLICATES])
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_a_broken_connection_does_not_take_is_no_fault(
+    server: type[WebSocketServer | MqttBroker], fault: Fault, dies: bool
+) -> None:
+    """Nobody could see it: a process that died had the connection, and the next one never hears of it."""
+    universe, outside, struck = make_outside(fault)
+    daemon = new_loop(universe, "daemon", random.Random(1))
+    event = Event(id="e", platform="test", room="r0", kind="like", at=START_MS)
+    serving = server(outside, [Sent(5.0, event, encode_event(event))], Always())
+    daemon.spawn(outside.network.connect(serving.serve, name="feed"), "feed")
+    universe.run_until(lambda: False, 1.0)
+    if dies:
+        daemon.kill()
+        outside.network.died(daemon)
+    universe.run_until(lambda: False, 20.0)
+    assert struck == ([] if dies else [(fault, None)])
+
+
+def test_a_sinks_fault_is_noted_of_the_process_that_asked() -> None:
+    """It may have died before its message arrived, and the one that runs by then was not asked anything."""
+    universe, outside, struck = make_outside(Fault.SINK_HANGS)
+    daemon = new_loop(universe, "daemon", random.Random(1))
+    daemon.spawn(Receiver("hook", outside, Always()).post(3, [("key", "lead")]), "sending")
+    universe.run_until(lambda: False, 0.0001)
+    daemon.kill()
+    universe.run_until(lambda: False, 20.0)
+    assert struck == [(Fault.SINK_HANGS, 3)]
 
 
 # ---------------------------------------------------------------------- the disk
