@@ -23,7 +23,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
+from frontrow.core.features import FEATURES_VERSION, NAMES, UNTIL_END_MIN, as_mapping
 from frontrow.core.images import Image
 from frontrow.core.scoring import CLIP, Matrix, Weights
 from frontrow.core.viewers import USUAL_RATE
@@ -37,19 +37,24 @@ KIND = "scaler|clip|river.LogisticRegression(AdaGrad)"
 FLOOR = 1.0
 FIRST_SQUARES = 1.0  # AdaGrad's sum of squared gradients to begin with: else its first steps are of full size, whatever they rest on
 MEMORY = 3_000.0  # lessons that the means which serve go back, see frontrow_models.regression
+# Looks within a horizon up to which the intercept's last rate is that of the options, and beyond which it falls with their number.
+FOLLOWED = 10_000
 SETTLED = 5.0  # positives that the first belief about the rate of outcomes is worth
 # What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot viewer's
 # 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its feature) its
-# 30, 20 or 15 of them. The log of a rate of outcomes is worth itself.
+# 30, 20 or 15 of them. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
+# An hour that is cut short leaves nearly its share of outcomes.
 _POINT = math.log(10.0) / 80.0
 PRIORS = {
     "clicks_30m": 30 * _POINT / math.log(2.0),
     "carts_30m": 20 * _POINT / math.log(2.0),
     "questions_30m": 15 * _POINT / math.log(2.0),
     "order_rate": 1.0,
+    "same_words": -1.0,
+    "until_end_min": 0.7,
 }
 # Where a feature says nothing before the scaler is taken over, if not at 0: an unknown viewer's rate of outcomes.
-NEUTRAL = {"order_rate": math.log1p(1000.0 * USUAL_RATE)}
+NEUTRAL = {"order_rate": math.log1p(1000.0 * USUAL_RATE), "until_end_min": math.log1p(UNTIL_END_MIN[1])}
 RIVER = version("river")  # reads the installation's metadata, which takes milliseconds: once
 
 
@@ -58,7 +63,7 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``learning_rate`` (AdaGrad's) and ``l2`` are River's. The intercept begins with large steps, one part in five and the
     positives so far (a Newton step's size, where outcomes are rare), and ends with those of ``intercept_rate``: at first it
-    is the rate of outcomes that is not known. What serves is a mean, so that its last steps may be large enough to follow a
+    is the rate of outcomes that is not known; with more than :data:`FOLLOWED` looks an hour they are smaller. What serves is a mean, so that its last steps may be large enough to follow a
     shop's rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
     believed to be followed by an outcome before anything is learnt. ``warm_up`` is the number of served inputs after which the
     scaler is first taken over and learning begins. Below ``min_labels`` labels or ``min_positives`` of either outcome the
@@ -127,12 +132,13 @@ class OnlineModel:
 
     @property
     def intercept_rate(self) -> float:
-        """How far the next lesson moves the intercept, per unit of its slope."""
-        return float(self._intercept_rates(np.array([self.positives]))[0])
+        """How far the next lesson moves the intercept, per unit of its slope, while there are few looks an hour."""
+        return float(self._intercept_rates(np.array([self.positives]), 0)[0])
 
-    def _intercept_rates(self, positives: NDArray[np.int64]) -> Matrix:
-        """Return the same, after each number of positives."""
-        rates: Matrix = np.maximum(self._options.intercept_rate, 1.0 / (SETTLED + positives))
+    def _intercept_rates(self, positives: NDArray[np.int64], looks: int) -> Matrix:
+        """Return the same, after each number of positives, where so many ``looks`` wait for their outcomes."""
+        last = self._options.intercept_rate * min(1.0, FOLLOWED / max(looks, 1))
+        rates: Matrix = np.maximum(last, 1.0 / (SETTLED + positives))
         return rates
 
     @property
@@ -183,9 +189,17 @@ class OnlineModel:
         self._named = None
 
     def learn(
-        self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], weights: Matrix | None = None
+        self,
+        inputs: NDArray[np.float32],
+        outcomes: NDArray[np.bool_],
+        weights: Matrix | None = None,
+        *,
+        looks: int = 0,
     ) -> None:
         """Learn lessons in order, each counting as much as its weight (None: 1); one below 0 is unlearnt.
+
+        ``looks`` is how many wait for their outcomes: where they are many the intercept takes smaller steps, so that it does not follow
+        in minutes what outcomes tell of the last hour.
 
         One whose inputs or weight are not finite is refused and counted in ``refused``, never learnt.
         """
@@ -206,7 +220,7 @@ class OnlineModel:
         counts = np.where(weights >= 0.0, 1, -1)
         positives = self.positives + np.cumsum(counts * outcomes)
         before = np.append(self.positives, positives)[:-1]
-        self._regression.steps(scaled, outcomes, weights, self._intercept_rates(before))
+        self._regression.steps(scaled, outcomes, weights, self._intercept_rates(before, looks))
         self.labels += int(counts.sum())
         self.positives = int(positives[-1]) if len(positives) else self.positives
         self._weights = self._named = None

@@ -6,7 +6,7 @@ pickle is loaded, and nothing that was read is used before it has been checked a
 
 Two questions are kept apart. :func:`decode` answers whether a text is a sound version, of whichever build; such a one
 can be shown and compared for ever. :func:`check_fit` answers whether this build may compute with it: the same features
-in the same order, and River's arithmetic of the same release. What numpy it was made with is told, not asked: another
+in the same order (or what they were before some came: :func:`brought_up`), and River's arithmetic of the same release. What numpy it was made with is told, not asked: another
 one may change the last bits of a score, and River is what learns.
 
 Only linear models on the features are versions. Trees and forests in shadow are made anew from the journal.
@@ -26,7 +26,7 @@ from frontrow.core.events import Millis, has_control
 from frontrow.core.features import FEATURES_VERSION, NAMES
 from frontrow.core.scoring import CLIP
 from frontrow_models.calibration import CalibratorState
-from frontrow_models.online import KIND, RIVER, ModelOptions, OnlineModel
+from frontrow_models.online import FLOOR, KIND, NEUTRAL, RIVER, ModelOptions, OnlineModel
 from frontrow_models.policies import DelayState
 
 NUMPY = installed("numpy")
@@ -39,6 +39,8 @@ MOST_WEIGHT = 100.0
 MOST_MEAN = 1_000.0
 MOST_VARIANCE = 1_000_000.0
 MOST_SUM = 1e18  # of a thousand per input, over more inputs than there will be
+
+_SINCE = {2: ("same_words", "until_end_min")}  # by a former version of the features, those that came since
 
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Weight = Annotated[float, Meta(ge=-MOST_WEIGHT, le=MOST_WEIGHT)]
@@ -186,13 +188,53 @@ def decode(text: bytes, name: str) -> Version:
     return version
 
 
+def brought_up(version: Version) -> Version:
+    """Return a version of fewer features as one of this build's: whatever came since weighs nothing, so it predicts what it did.
+
+    It goes on learning as one that has only met what the new ones stand for where nothing is known. Any other version is
+    returned as it is.
+    """
+    new = _SINCE.get(version.features_version)
+    if new is None or version.features != [name for name in NAMES if name not in new]:
+        return version
+    places = {name: place for place, name in enumerate(version.features)}
+
+    def widened(numbers: Sequence[float], of_new: Mapping[str, float] | None = None) -> list[float]:
+        given = of_new or {}
+        return [numbers[places[name]] if name in places else given.get(name, 0.0) for name in NAMES]
+
+    count, usual = version.scaler.count, {name: NEUTRAL.get(name, 0.0) for name in new}
+    return msgspec.structs.replace(
+        version,
+        features_version=FEATURES_VERSION,
+        features=list(NAMES),
+        schema=schema_of(FEATURES_VERSION, NAMES),
+        scaler=Scaler(
+            count=count,
+            clip=version.scaler.clip,
+            means=widened(version.scaler.means, usual),
+            variances=widened(version.scaler.variances, dict.fromkeys(new, FLOOR**2.0)),
+            sums=widened(version.scaler.sums, {name: count * mean for name, mean in usual.items()}),
+            squares=widened(
+                version.scaler.squares, {name: count * mean**2.0 for name, mean in usual.items()}
+            ),
+        ),
+        weights=widened(version.weights),
+        optimiser=msgspec.structs.replace(
+            version.optimiser,
+            slots={name: widened(numbers) for name, numbers in version.optimiser.slots.items()},
+        ),
+    )
+
+
 def check_fit(version: Version, name: str = "the version") -> None:
-    """Refuse a version that this build cannot compute with to the bit.
+    """Refuse a version that this build cannot compute with to the bit. Of its features some may have come since.
 
     Raises:
         VersionRefused: Its features, its arithmetic or its River is another, or its options, calibration or label policy
             are none of ours.
     """
+    version = brought_up(version)
     if version.kind != KIND:
         raise VersionRefused(f"{name}: is a {version.kind}, which this build cannot compute; it has {KIND}")
     if (version.features_version, tuple(version.features)) != (FEATURES_VERSION, NAMES):
@@ -293,12 +335,15 @@ def of_challenger(state: Mapping[str, Any], *, journal: Position, card: Card) ->
 def from_version(version: Version) -> OnlineModel:
     """Return a new model that predicts, and goes on learning, as the one that the version was made of, to the bit.
 
+    One of fewer features is :func:`brought_up`.
+
     How many labels that one has refused is not part of a version and counts from 0 again.
 
     Raises:
         VersionRefused: As :func:`check_fit`.
     """
     check_fit(version)
+    version = brought_up(version)
     model = OnlineModel(msgspec.convert(version.options, ModelOptions))
     model.take(
         {

@@ -92,6 +92,10 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
         "zh-CN": ("开播约 {n} 分钟", "刚开播"),
         "en": ("live for about {n} minute{s}", "the broadcast has just begun"),
     },
+    "same_words": {
+        "zh-CN": ("与另外 {n} 人说同样的话", "没有人说同样的话"),
+        "en": ("says what {n} other{s} say", "nobody says the same"),
+    },
     "room_events_1m": {
         "zh-CN": ("直播间热度：最近约 {n} 次互动", "直播间很安静"),
         "en": ("about {n} interaction{s} in the room just now", "the room is quiet"),
@@ -107,6 +111,14 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
     "room_orders_30m": {
         "zh-CN": ("直播间最近半小时约 {n} 单", "直播间最近没有成交"),
         "en": ("about {n} order{s} in the room in the last half hour", "no orders in the room lately"),
+    },
+    # Never below ten minutes.
+    "until_end_min": {
+        "zh-CN": ("离计划下播约 {n} 分钟（60：更久，或没有告知）", "到了计划下播的时间"),
+        "en": (
+            "about {n} minute{s} until the planned end (60: more, or not told)",
+            "the planned end has come",
+        ),
     },
 }
 

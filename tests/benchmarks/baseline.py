@@ -568,6 +568,7 @@ class Baseline:
         half_lives = max(0, at - session.orders_at) / (30 * MINUTE_MS)
         features["room_orders_30m"] = log1p(session.orders * 0.5**half_lives)
         features["room_viewers"] = log1p(session.online)
+        features["until_end_min"] = log1p(60.0)  # the busy room tells no plan
         if session.product_at is not None:
             features["product_age_min"] = log1p(max(0, at - session.product_at) / MINUTE_MS)
         return features

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from frontrow.core import crowd as module
@@ -14,10 +15,13 @@ from frontrow.core.attic import MemoryAttic
 from frontrow.core.crowd import LINES, SPEAKERS, Crowd, CrowdRules
 from frontrow.core.engine import Engine, EngineOptions
 from frontrow.core.events import Event
+from frontrow.core.features import NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.leads import LeadGrouped, lead_id
 from frontrow.core.points import SAME_WORDS, Policy
 from frontrow.core.sketches import sketches_of
+from frontrow_models.learner import Learner
+from frontrow_models.online import ModelOptions
 from tests.support.rooms import event, facts_of
 
 SCRIPT = ("这个小台灯多少钱", "老人用会不会刺眼", "今天下单什么时候发货", "质量看起来真不错")
@@ -390,3 +394,38 @@ def test_a_lead_of_a_grouped_viewer_says_so() -> None:
     }
     assert said[100] == set()
     assert len(said[1_000]) >= 3 and all(viewer.startswith("paid") for viewer in said[1_000])
+
+
+def looks(events: list[Event], size: int) -> list[tuple[str, int, float]]:
+    """Return who was looked at, when, and what the model was told of their words, where nobody can turn hot."""
+    under_test = Engine(
+        EngineOptions(report_learning=True),
+        Policy(hot=1_000),
+        Learner(ModelOptions(), window_ms=120_000),
+    )
+    told = [
+        served
+        for start in range(0, len(events), size)
+        for served in under_test.apply(frame_of(events[start : start + size])).served
+    ]
+    said = NAMES.index("same_words")
+    return [
+        (viewer, at, round(float(np.expm1(row[said])), 3))
+        for each in told
+        for viewer, at, row in zip(each.viewers, each.served_at.tolist(), each.inputs, strict=True)
+    ]
+
+
+def test_the_model_is_told_of_a_group_whose_members_are_only_warm() -> None:
+    """Four points short of hot a hired viewer looked like the best of customers, and led the list by probability."""
+    found = looks(stream(), 64)
+    last = {viewer: others for viewer, _, others in found}
+    paid = [others for viewer, others in last.items() if viewer.startswith("paid")]
+    assert len(paid) == 10
+    assert sum(others >= 3 for others in paid) >= 7
+    assert {others for viewer, others in last.items() if viewer.startswith("honest")} == {0.0}
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_who_is_judged_when_looked_at_is_judged_the_same_in_any_frames(size: int) -> None:
+    assert looks(stream(), size) == looks(stream(), 64)

@@ -511,6 +511,32 @@ def test_an_order_shows_in_its_viewers_features_only_in_later_sessions() -> None
     assert np.expm1(after[rate]) == pytest.approx(1000.0 * (1 + 0.09) / (1 + 3))
 
 
+def test_the_model_is_told_how_long_a_broadcast_is_planned_to_go_on() -> None:
+    """An hour stands for an end that nobody told, and ten minutes for one that has passed."""
+
+    def minutes(after: float, *events: Event) -> float:
+        under_test = engine(model=Learner(ModelOptions(), window_ms=120_000))
+        apply(under_test, *events, event("like", 2))
+        found = under_test.inputs([0], START + round(after * 60_000))
+        return float(np.expm1(found[0, NAMES.index("until_end_min")]))
+
+    begun = event("room_start", 0, viewer=None, seconds=7_200.0)
+    assert minutes(90, event("room_start", 0, viewer=None)) == pytest.approx(60)
+    assert [minutes(after, begun) for after in (1, 60, 90, 110, 125)] == pytest.approx([60, 60, 30, 10, 10])
+    told_anew = event("room_start", 1, viewer=None, seconds=10_800.0, id="longer")
+    assert minutes(150, begun, told_anew) == pytest.approx(30 + 1 / 60)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_plan_counts_alike_for_one_viewer_and_for_many(many: bool) -> None:
+    under_test = engine(model=Learner(ModelOptions(), window_ms=120_000))
+    apply(under_test, event("room_start", 0, viewer=None, seconds=3_600.0))
+    apply(under_test, *(event("like", 1, viewer=f"v{number}") for number in range(200)))
+    rows = list(range(200)) if many else [7]
+    found = under_test.inputs(rows, START + 2_400_000)[:, NAMES.index("until_end_min")]
+    assert set(np.expm1(found).round(6).tolist()) == {20.0}
+
+
 def test_no_features_come_from_an_outcome() -> None:
     """A label that feeds its own feature teaches the model to look up the answer."""
 

@@ -41,6 +41,7 @@ def looked_at(**counts: float) -> np.ndarray:
     """One input of a viewer nothing is known of but these counts."""
     row = np.zeros((1, COUNT))
     row[0, NAMES.index("order_rate")] = np.log1p(1000.0 * USUAL_RATE)
+    row[0, NAMES.index("until_end_min")] = np.log1p(60.0)
     for name, count in counts.items():
         row[0, NAMES.index(name)] = np.log1p(count)
     return row
@@ -50,6 +51,17 @@ def test_an_untaught_model_believes_in_the_expected_rate() -> None:
     model = OnlineModel(ModelOptions())
     assert model.weights().probabilities(looked_at())[0] == pytest.approx(0.005)
     assert model.predict_one(looked_at()[0].tolist()) == pytest.approx(0.005)
+
+
+def test_from_the_first_minute_on_a_group_is_believed_as_one_and_what_is_left_of_the_hour_as_its_share() -> (
+    None
+):
+    logits = OnlineModel(ModelOptions()).weights().logits
+    alone = logits(looked_at(clicks_30m=1.0))[0]
+    assert logits(looked_at(clicks_30m=1.0, same_words=3.0))[0] == pytest.approx(alone - np.log(4.0))
+    assert logits(looked_at(clicks_30m=1.0, until_end_min=20.0))[0] == pytest.approx(
+        alone - 0.7 * np.log(61 / 21)
+    )
 
 
 def test_from_the_first_minute_on_who_clicks_fills_a_cart_and_asks_is_believed_by_the_points() -> None:

@@ -49,7 +49,7 @@ def test_the_columns_are_those_of_this_version() -> None:
         for name, of in columns.TABLES.items()
     ]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    assert (columns.COLUMNS_VERSION, digest[:16]) == (2, "13cf3f992aa45262")
+    assert (columns.COLUMNS_VERSION, digest[:16]) == (3, "f37c12a955e8ef9a")
     names = [column.name for column in columns.SNAPSHOTS]
     assert names[:6] == ["platform", "room", "session", "viewer", "snapshot", "served_at"]
     assert names[-12:] == [
@@ -187,7 +187,7 @@ def test_parquet_keeps_types_missing_values_and_says_what_it_is(
         assert read[column.name].null_count() == int(np.ma.getmaskarray(values).sum())
         assert read[column.name].to_list() == values.tolist()
     told = polars.read_parquet_metadata(tmp_path / "snapshots.parquet")
-    assert told["frontrow.columns_version"] == "2"
+    assert told["frontrow.columns_version"] == str(columns.COLUMNS_VERSION)
     assert (told["frontrow.table"], told["frontrow.personal"]) == ("snapshots", "viewer")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -354,6 +355,52 @@ def other_features(values: Json) -> None:
     values["features"][0] = "brand_new"
     values["features_version"] += 1
     values["schema"] = schema_of(values["features_version"], values["features"])
+
+
+NEW = "same_words", "until_end_min"
+
+
+def without_new_features(values: Json) -> None:
+    """Make it the version that features of version 2 would have made of the same weights."""
+    kept = [place for place, name in enumerate(values["features"]) if name not in NEW]
+    of_features = [
+        *(values["scaler"][name] for name in ("means", "variances", "sums", "squares")),
+        *values["optimiser"]["slots"].values(),
+        values["weights"],
+        values["features"],
+    ]
+    for numbers in of_features:
+        numbers[:] = [numbers[place] for place in kept]
+    values["features_version"] = 2
+    values["schema"] = schema_of(2, values["features"])
+
+
+def test_a_version_of_before_two_features_came_predicts_what_it_did_whatever_they_say() -> None:
+    text = forged(without_new_features)
+    before = registry_with(text).load(name_of(text))
+    model, now = from_version(before), from_version(decode(TEXT, NAME))
+    inputs = np.random.default_rng(3).random((50, len(NAMES))) * 3.0
+    places = [NAMES.index(name) for name in NEW]
+    at_rest = inputs.copy()
+    at_rest[:, places] = now.weights().means[places]
+    others = np.delete(np.arange(len(NAMES)), places)
+    theirs = now.weights().parts(at_rest)[:, others].sum(axis=1) + now.weights().intercept
+    np.testing.assert_allclose(model.weights().logits(inputs), theirs, rtol=0, atol=1e-12)
+    assert model.weights().logits(inputs).tolist() == model.weights().logits(at_rest).tolist()
+    model.observe(inputs)
+    model.learn(inputs.astype(np.float32), np.arange(50) % 2 == 0)
+    assert np.all(model.weights().weights[places] != 0.0), "and goes on learning with them"
+
+
+def test_a_version_of_other_features_of_that_time_is_refused() -> None:
+    def others(values: Json) -> None:
+        without_new_features(values)
+        values["features"][0] = "brand_new"
+        values["schema"] = schema_of(2, values["features"])
+
+    text = forged(others)
+    with pytest.raises(VersionRefused, match="features are those of version 2, this build's of 3"):
+        registry_with(text).load(name_of(text))
 
 
 def another_order(values: Json) -> None:

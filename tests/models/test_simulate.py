@@ -23,7 +23,6 @@ from frontrow.core.events import ROOM_KINDS, VIEWER_KINDS, Event, decode_event, 
 from frontrow_models.simulate import (
     NO_DRIFT,
     NO_FAULTS,
-    SIMULATOR_VERSION,
     Crowd,
     Drift,
     Faults,
@@ -42,11 +41,12 @@ from frontrow_models.simulate.busy import BUSY_MIX
 from frontrow_models.simulate.comments import PHRASES, QUESTIONS
 from frontrow_models.simulate.comments import Crowd as Voice
 from frontrow_models.simulate.dice import Dice
+from frontrow_models.simulate.scenario import DICE
 from frontrow_models.simulate.stage import BLOCK_MS, PRODUCTS, run_sheet
 
 # Changes only together with SIMULATOR_VERSION: whoever compares runs relies on it.
 SMALL = Scenario(seed=11, viewers=60, duration_s=600, events_per_s=5.0, rooms=("a", "b"))
-SMALL_SHA256 = "8db286f9b3775593a21c73d11a55e882add009e8f00034b014743c63f4f8d8b8"
+SMALL_SHA256 = "a70b0c2de1afd826b27ed141fc17cd9546f276de62dd634048a2ddbc98b4c42e"
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,7 @@ def test_the_rate_aimed_at_is_met_on_average_and_swings_with_what_happens_on_sta
 
 def test_people_come_and_ask_and_click_more_while_the_host_pitches(evening: Run) -> None:
     scenario = Scenario(viewers=2_000, events_per_s=8.0)
-    stage = run_sheet(
-        Dice(SIMULATOR_VERSION, scenario.seed, scenario.rooms[0], 0, "stage"), scenario.duration_s
-    )
+    stage = run_sheet(Dice(DICE, scenario.seed, scenario.rooms[0], 0, "stage"), scenario.duration_s)
     pitch = [stage.appeal[block] > 2 for block in range(stage.blocks)]
     for kind, least in (("enter", 1.2), ("product_click", 2.0), ("like", 1.2)):
         inside = outside = 0
@@ -206,6 +204,24 @@ def test_people_come_and_ask_and_click_more_while_the_host_pitches(evening: Run)
                 outside += not pitch[block]
         shown = sum(pitch[60:])
         assert inside / shown > least * outside / (len(pitch) - 60 - shown), kind
+
+
+def test_a_room_tells_a_plan_that_is_off_by_some_minutes_and_changes_nothing_else() -> None:
+    """Else no figure with a plan could be set beside one without."""
+    planned, unplanned = (
+        list(simulate(SMALL)),
+        list(simulate(msgspec.structs.replace(SMALL, plan_off_min=None))),
+    )
+    begun = [event.seconds for event in planned if event.kind == "room_start"]
+    assert len(set(begun)) == 2 and all(seconds is not None and seconds % 300 == 0 for seconds in begun)
+    assert [
+        msgspec.structs.replace(event, seconds=None) for event in planned if event.kind == "room_start"
+    ] == [event for event in unplanned if event.kind == "room_start"]
+    assert [event for event in planned if event.kind != "room_start"] == [
+        event for event in unplanned if event.kind != "room_start"
+    ]
+    exact = simulate(msgspec.structs.replace(SMALL, plan_off_min=0.0))
+    assert {event.seconds for event in exact if event.kind == "room_start"} == {600.0}
 
 
 def test_between_one_and_five_of_a_hundred_viewers_buy(evening: Run) -> None:

@@ -61,7 +61,7 @@ from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, s
 if TYPE_CHECKING:
     from frontrow_kernel import Taker
 
-ENGINE_VERSION = 11  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 12  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
@@ -69,7 +69,8 @@ VISITS_BOUND = 1_000_000  # viewers of one room whose former sessions are rememb
 FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's present one is forgotten
 LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
 ALIKE_BOUND = 65_535  # others who say the same that are counted
-JUDGED_AT_ONCE = 50  # viewers who are judged again at one mark; less than 10 ms
+JUDGED_AT_ONCE = 100  # viewers who are judged again at one mark; less than 10 ms
+LOOKED_AT_ONCE = 25  # of those who are looked at, at one mark
 KNOWN_REASONS = 65_536  # whose JSON is kept
 FEW = 24  # events up to which one after another is faster than all at once
 
@@ -487,7 +488,7 @@ class Engine:
         self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
         self._crowd = Crowd(options.crowd)
         self._said = _Said()  # since the last mark
-        # Hot or grouped rows who have said something since they were last judged, in this order.
+        # Warm, hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
         self._kernel = kernel.compiled
         self._taker: Taker | None = self._made_taker()
@@ -826,7 +827,7 @@ class Engine:
                 list(compress(sketches, others)),
             )
         self._crowd.hear(viewers.session.array[which].tolist(), named, sketches)
-        judged = (viewers.grade.array[which] == HOT) | (viewers.alike.array[which] > 0)
+        judged = (viewers.grade.array[which] >= WARM) | (viewers.alike.array[which] > 0)
         self._speakers.update(zip(which[judged].tolist(), repeat(None)))
 
     def _just_said(self, row: int) -> list[int]:
@@ -861,12 +862,23 @@ class Engine:
         return alike > 0
 
     def _judge_speakers(self, mark: int, effects: Effects) -> None:
-        """Judge those again who are hot or grouped and have said something: groups grow, and honest viewers say more."""
+        """Judge those again who are hot or grouped and have said something: groups grow, and honest viewers say more.
+
+        With what time is left also those who are warm: they need not turn hot to be believed by the model.
+        """
         viewers = self.viewers
-        for row in list(islice(self._speakers, JUDGED_AT_ONCE)):
+        waiting = np.fromiter(self._speakers, np.int64, len(self._speakers))
+        pressing = (viewers.grade.array[waiting] == HOT) | (viewers.alike.array[waiting] > 0)
+        order = np.argsort(~pressing, kind="stable")
+        self._judge(waiting[order[:JUDGED_AT_ONCE]].tolist(), mark, effects)
+
+    def _judge(self, rows: Sequence[int], mark: int, effects: Effects) -> None:
+        """Judge whether rows that are among the speakers are of a group, and let their grades follow."""
+        viewers = self.viewers
+        for row in rows:
             del self._speakers[row]
             before = viewers.alike.view[row]
-            if viewers.staff.view[row] or not (before or viewers.grade.view[row] == HOT):
+            if viewers.staff.view[row] or not (before or viewers.grade.view[row] >= WARM):
                 continue
             if self._joins_group(row, mark):
                 self._hot_by_probability.discard(row)
@@ -1361,6 +1373,9 @@ class Engine:
         if self._touched:
             assert self._fading is not None
             touched = sorted(self._touched, key=self._touched.__getitem__)
+            if self._speakers:  # what the model is told of them is as of now
+                looked_at = (row for row in touched if row in self._speakers)
+                self._judge(list(islice(looked_at, LOOKED_AT_ONCE)), mark, effects)
             rows = np.array(touched, np.int64)
             due = self.viewers.due
             if len(touched) < FEW:
@@ -2099,6 +2114,9 @@ def _note_of_room(session: Session, frame: Frame, position: int, at: int) -> Non
         return frame.seldom.get(name, {}).get(position)
 
     match frame.kinds[position]:
+        case "room_start":
+            if (seconds := given("seconds")) is not None:  # the planned length; a plan may be told anew
+                session.planned_end = at + round(1000.0 * seconds)
         case "product_on_show":
             session.product, session.product_at = given("product"), at
         case "host_change":

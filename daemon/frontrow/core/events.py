@@ -74,7 +74,8 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     ``seen_at`` arrival, both UTC milliseconds. ``viewer`` is the platform's stable id, ``name`` a label only.
     ``fan`` and ``staff`` are what the platform says of the viewer with this event; None: it says nothing.
     ``test`` marks platform test data: stored, counted, never scored. ``value`` is in minor units of ``currency``
-    (分, cents). ``stay.seconds`` is one visit's length and adds up. ``extra`` keeps the platform's own fields.
+    (分, cents). ``stay.seconds`` is one visit's length and adds up,
+    ``room_start.seconds`` how long the broadcast is planned to go on from then. ``extra`` keeps the platform's own fields.
     ``gc=False`` is sound because an event holds only JSON values, which cannot refer back to it.
     """
 

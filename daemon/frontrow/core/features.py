@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from frontrow.core import facts as fact
 from frontrow.core.columns import FIRST_ROWS, zeros
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 
 MINUTE_MS = 60_000.0
+# Minutes until the planned end of the broadcast: at most an hour, which also stands for a plan that nobody told, and at
+# least ten, since who has come so far does not stop to the minute.
+UNTIL_END_MIN = 10.0, 60.0
 SHORT, MIDDLE, LONG = SPANS = 1 * MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS  # half-lives
 
 # (name, half-life): one column of state each. What feeds them is in FEEDS.
@@ -55,8 +58,16 @@ FADING = tuple(name for name, _ in _FADING)
 
 # What is known of the viewer besides, and of the room at that moment. How long a viewer has been quiet is not among it:
 # snapshots are taken when somebody acts, so the model would never have seen what it is then asked about.
-STANDING = ("watched_min", "present_min", "enters", "fan", "earlier_sessions", "order_rate")
-ROOM = ("room_age_min", "room_events_1m", "room_viewers", "product_age_min", "room_orders_30m")
+# ``same_words`` is how many others say the same lines (frontrow.core.crowd); ``until_end_min`` is bounded by UNTIL_END_MIN.
+STANDING = ("watched_min", "present_min", "enters", "fan", "earlier_sessions", "order_rate", "same_words")
+ROOM = (
+    "room_age_min",
+    "room_events_1m",
+    "room_viewers",
+    "product_age_min",
+    "room_orders_30m",
+    "until_end_min",
+)
 
 NAMES: tuple[str, ...] = FADING + STANDING + ROOM
 COUNT = len(NAMES)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frontrow.core import facts as fact
 from frontrow.core.columns import Column, capacity_for
 from frontrow.core.directory import Directory
-from frontrow.core.features import MINUTE_MS
+from frontrow.core.features import MINUTE_MS, UNTIL_END_MIN
 from frontrow.core.images import Image
 from frontrow.core.sessions import Session
 
@@ -231,11 +231,12 @@ class Viewers:
         found[:, 3] = self.fan_before.array[rows]
         found[:, 4] = self.earlier.array[rows]
         found[:, 5] = self.orders.array[rows]
+        found[:, 6] = self.alike.array[rows]
         sessions = self._sessions
         of_sessions = chain.from_iterable(
             [_facts_of_session(sessions[number], at) for number in numbers.tolist()]
         )
-        found[:, 6:] = np.fromiter(of_sessions, np.float64).reshape(len(numbers), -1)[which]
+        found[:, 7:] = np.fromiter(of_sessions, np.float64).reshape(len(numbers), -1)[which]
         return found
 
     def _facts_of(self, row: int, at: int) -> tuple[float, ...]:
@@ -246,6 +247,7 @@ class Viewers:
             self.fan_before.view[row],
             self.earlier.view[row],
             self.orders.view[row],
+            self.alike.view[row],
             *_facts_of_session(self.session_of(row), at),
         )
 
@@ -299,7 +301,8 @@ def _listed(rows: Rows) -> "array[int]":
 
 
 _FEW = 24  # rows up to which one after another is faster than all at once
-_FACTS = 12
+_FACTS = 14
+_NO_PLAN_MS = 1e12
 USUAL_RATE, USUAL_WEIGHT = (
     0.03,
     3.0,
@@ -308,6 +311,7 @@ USUAL_RATE, USUAL_WEIGHT = (
 
 def _facts_of_session(session: Session, at: int) -> tuple[float, ...]:
     shown_at = session.product_at
+    planned = session.planned_end
     return (
         at - session.started_at,
         session.rate,
@@ -315,22 +319,25 @@ def _facts_of_session(session: Session, at: int) -> tuple[float, ...]:
         session.viewers_online or 0,
         0 if shown_at is None else at - shown_at,
         session.orders,
+        _NO_PLAN_MS if planned is None else planned - at,
     )
 
 
 def standing(facts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the features that do not fade, from :meth:`Viewers.facts_at`; shape (rows, features)."""
     # Before the landmark a weight grows; the bound keeps the power finite.
-    ahead_min = facts[:, 8] / MINUTE_MS
-    found = np.empty((len(facts), 11))
+    ahead_min = facts[:, 9] / MINUTE_MS
+    found = np.empty((len(facts), 13))
     found[:, 0] = facts[:, 0] / MINUTE_MS
     found[:, 1] = np.maximum(0.0, facts[:, 1]) / MINUTE_MS
     found[:, 2:5] = facts[:, 2:5]
     # In a thousand, so that its logarithm spreads; shrunk, since one session of one tells little.
     found[:, 5] = 1000.0 * (facts[:, 5] + USUAL_WEIGHT * USUAL_RATE) / (facts[:, 4] + USUAL_WEIGHT)
-    found[:, 6] = np.maximum(0.0, facts[:, 6]) / MINUTE_MS
-    found[:, 7] = facts[:, 7] * np.exp2(np.minimum(ahead_min, 1000.0))
-    found[:, 8] = facts[:, 9]
-    found[:, 9] = np.maximum(0.0, facts[:, 10]) / MINUTE_MS
-    found[:, 10] = facts[:, 11] * np.exp2(np.minimum(ahead_min / 30.0, 1000.0))
+    found[:, 6] = facts[:, 6]
+    found[:, 7] = np.maximum(0.0, facts[:, 7]) / MINUTE_MS
+    found[:, 8] = facts[:, 8] * np.exp2(np.minimum(ahead_min, 1000.0))
+    found[:, 9] = facts[:, 10]
+    found[:, 10] = np.maximum(0.0, facts[:, 11]) / MINUTE_MS
+    found[:, 11] = facts[:, 12] * np.exp2(np.minimum(ahead_min / 30.0, 1000.0))
+    found[:, 12] = np.clip(facts[:, 13] / MINUTE_MS, *UNTIL_END_MIN)
     return found

@@ -15,7 +15,7 @@ from frontrow.core.events import Event
 from frontrow_models.simulate.comments import PHRASES, Crowd
 from frontrow_models.simulate.dice import Dice, running_sums
 from frontrow_models.simulate.people import nickname
-from frontrow_models.simulate.scenario import DEFAULT_START, SIMULATOR_VERSION
+from frontrow_models.simulate.scenario import DEFAULT_START, DICE
 from frontrow_models.simulate.stage import HOSTS, PRODUCTS
 
 BUSY_MIX = (
@@ -55,8 +55,8 @@ def busy_room(
     enough entries: some seven events per viewer. ``distinct_texts`` is the share of comments, 0 to 1, that nobody wrote
     before; the others are among some 1,100 that many write.
     """
-    dice = Dice(SIMULATOR_VERSION, seed, room, "busy")
-    texts = _texts(Dice(SIMULATOR_VERSION, seed, room, "busy words"))
+    dice = Dice(DICE, seed, room, "busy")
+    texts = _texts(Dice(DICE, seed, room, "busy words"))
     characters = _characters()
     alphabet = sorted(set(characters))
     names = [nickname(dice) for _ in range(min(viewers, NAMES))]

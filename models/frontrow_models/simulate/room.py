@@ -27,7 +27,7 @@ from frontrow_models.simulate.purchase import (
     draw_fate,
     redraw_fate,
 )
-from frontrow_models.simulate.scenario import SIMULATOR_VERSION, Scenario, ViewerType
+from frontrow_models.simulate.scenario import DICE, Scenario, ViewerType
 from frontrow_models.simulate.stage import BLOCK_MS, BLOCK_S, HOSTS, PRODUCTS, run_sheet
 from frontrow_models.simulate.viewers import MATCH, Company, Stay, Viewer, doing, draw_viewer
 
@@ -57,6 +57,7 @@ BURST, BETWEEN = 8.0, 0.6  # factors on their hazards in a burst and outside
 BURST_BLOCKS, CALM_BLOCKS = 2, 40.0  # length of a burst; mean of the time to the next
 
 # Not lost on the way: without the first there is no broadcast to speak of, and the others never were on the platform.
+_PLANNED_TO_S = 300.0
 _FAULTLESS = frozenset({"room_start", "room_end", "product_on_show", "lead_claim", "lead_outcome"})
 
 
@@ -69,7 +70,7 @@ class Room:
 
     def __init__(self, scenario: Scenario, index: int, number: int, fork: tuple[int, int] | None) -> None:
         name = scenario.rooms[index]
-        world = (SIMULATOR_VERSION, scenario.seed)
+        world = (DICE, scenario.seed)
         home = (*world, name)
         key = (*home, number)
         self.scenario = scenario
@@ -112,10 +113,18 @@ class Room:
             key=lambda viewer: viewer.id,
         )
 
+    def _planned_s(self) -> float | None:
+        """Return the length that the room plans, to five minutes, as people do."""
+        off_min = self.scenario.plan_off_min
+        if off_min is None:
+            return None
+        planned = self.scenario.duration_s + 60.0 * off_min * Dice(*self._key, "plan").normal()
+        return max(1, round(planned / _PLANNED_TO_S)) * _PLANNED_TO_S
+
     def arrivals(self) -> Iterator[tuple[int, int, int, Event]]:
         """Yield (arrival in UTC milliseconds, broadcast's position, running number, event) in order of arrival."""
         latency = self.scenario.faults.latency_ms
-        self._emit(self.start, "room_start", host=self._host)
+        self._emit(self.start, "room_start", host=self._host, seconds=self._planned_s())
         coming = self._coming(self.start - 1)
         present: list[list[Stay]] = [[] for _ in self._companies]
         for block in range(self.stage.blocks):

@@ -8,8 +8,12 @@ from msgspec import Struct
 
 from frontrow.core.events import EARLIEST_MS, LATEST_MS, MAX_ID
 
-SIMULATOR_VERSION = "2"
-"""Changes whenever the same scenario gives other bytes; part of every seed, so that versions share no numbers."""
+SIMULATOR_VERSION = "3"
+"""Changes whenever the same scenario gives other bytes."""
+
+DICE = "2"
+"""Part of every seed: the version that last changed what happens, and not only what is told of it. With the same dice figures can
+be compared."""
 
 DEFAULT_START = 1_767_268_800_000  # 2026-01-01 20:00 in Shanghai: prime time
 
@@ -127,7 +131,8 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``mix``, ``faults``, ``drift``, ``sellers``: see there. ``seen_at``: whether events carry their arrival time; a live
     feed leaves it to the intake. ``paid``: share of a paid crowd among all viewers, 0 to 0.9; it comes on top of
     ``viewers``, all of whom do exactly what they do without it. ``sessions``: broadcasts of each room, one after the
-    other with ``pause_s`` seconds between; three in ten of the viewers come to every one of them.
+    other with ``pause_s`` seconds between; three in ten of the viewers come to every one of them. ``plan_off_min``: how far
+    the planned length that ``room_start`` tells is off, as a standard deviation in minutes; None: no plan is told.
 
     Raises:
         ValueError: A value cannot be used; the message names the field and its bounds.
@@ -149,6 +154,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sellers: Sellers = NO_SELLERS
     sessions: int = 1
     pause_s: int = 3600
+    plan_off_min: float | None = 10.0
 
     def __post_init__(self) -> None:
         _bounds("seed", self.seed, 0, 2**63 - 1)
@@ -166,6 +172,8 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _bounds("paid", self.paid, 0.0, 0.9)
         _bounds("sessions", self.sessions, 1, MAX_SESSIONS)
         _bounds("pause_s", self.pause_s, 60, MAX_DURATION_S)
+        if self.plan_off_min is not None:
+            _bounds("plan_off_min", self.plan_off_min, 0.0, MAX_DURATION_S / 60)
         for name in ("shock", "slow", "session"):
             _bounds(f"drift.{name}", getattr(self.drift, name), 0.0, 2.0)
         _bounds("drift.shortest_min", self.drift.shortest_min, 1.0, MAX_DURATION_S / 60)

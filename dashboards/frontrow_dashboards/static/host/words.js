@@ -95,9 +95,11 @@ export function partName(language, name) {
   return typeof language.find(`part.${name}`) === "string" ? language.say(`part.${name}`) : bounded(name);
 }
 
+const OF_ROOM = new Set(["product_age_min", "until_end_min"]);
+
 // "clicks_30m" → "clicks"; of the room and what is shown in it: START.
 function partOf(name) {
-  if (name === "intercept" || name.startsWith("room_") || name === "product_age_min") return START;
+  if (name === "intercept" || name.startsWith("room_") || OF_ROOM.has(name)) return START;
   return name.replace(/_(?:\d+m|min)$/, "");
 }
 

@@ -157,6 +157,7 @@ export default {
     fan: "Fan club",
     earlier_sessions: "Came before",
     order_rate: "Ordered before",
+    same_words: "Says what others say",
   },
   exact: {
     open: "Every part, exactly",

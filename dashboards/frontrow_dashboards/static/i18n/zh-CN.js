@@ -155,6 +155,7 @@ export default {
     fan: "粉丝团成员",
     earlier_sessions: "以前来过",
     order_rate: "以前下过单",
+    same_words: "与他人说同样的话",
   },
   exact: {
     open: "逐项的精确数值",
