@@ -225,7 +225,9 @@ class Learner:
             self._hear(self._guard.observed(believed[early], lessons.outcome[early], within))
         learnable = self._outage.learnable(lessons.cause, lessons.stage)
         outcomes, weights = self._policy.steps(believed, lessons)
-        self._online.learn(lessons.inputs[learnable], outcomes[learnable], weights[learnable])
+        self._online.learn(
+            lessons.inputs[learnable], outcomes[learnable], weights[learnable], looks=self._policy.waiting
+        )
         self._hear(self._guard.weights(self._online.numbers()))
 
     def _judge(self, lessons: Lessons) -> None:

@@ -64,6 +64,8 @@ class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     looks: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
     outcomes: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
     last: Annotated[int, Meta(ge=-1)] = -1
+    newest: Annotated[int, Meta(ge=-1)] = -1
+    final: Annotated[int, Meta(ge=-1)] = -1
 
 
 class DelayPolicy:
@@ -76,6 +78,7 @@ class DelayPolicy:
         self._within = 0.0  # of them, those whose outcome came within the window
         self._looks = self._outcomes = 0.0  # positives and the outcomes that they had, faded by the latter
         self._last = -1  # the cause of the last positive
+        self._newest = self._final = -1  # the last snapshot that was observed, and that is final
 
     @property
     def within(self) -> float | None:
@@ -86,6 +89,11 @@ class DelayPolicy:
     def shared(self) -> float:
         """How many looks have one outcome in common, at least 1: as witnesses of what a number is worth they are one."""
         return max(1.0, (SHARED_KNOWN * SHARED + self._looks) / (SHARED_KNOWN + self._outcomes))
+
+    @property
+    def waiting(self) -> int:
+        """How many looks wait for their outcomes, about: those observed since the last one that is final."""
+        return max(0, self._newest - self._final)
 
     def weights(self, probability: Weights, outcome: NDArray[np.bool_]) -> Weights:
         """Return how much each observed or late lesson weighs; ``probability`` is the model's before it learns them."""
@@ -105,6 +113,9 @@ class DelayPolicy:
 
     def hear(self, lessons: Lessons) -> None:
         """Take note of how many looks an outcome is heard for, of lessons that are not final: all of one outcome come together."""
+        observed = lessons.snapshot[lessons.stage == Stage.OBSERVED]
+        if len(observed):
+            self._newest = int(observed[-1])
         fade = 1.0 - 1.0 / FORGET_AFTER
         for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
             if cause < 0 or cause != self._last:
@@ -118,6 +129,9 @@ class DelayPolicy:
     def see(self, lessons: Lessons) -> None:
         """Take note of the delays of mature lessons. Only whole cohorts tell of delays: early ones lack the late."""
         which = lessons.outcome & (lessons.stage == Stage.MATURE)
+        final = lessons.snapshot[lessons.stage == Stage.MATURE]
+        if len(final):
+            self._final = int(final[-1])
         early, stands_for = lessons.delay_ms[which] <= self._window_ms, lessons.weight[which]
         fade = 1.0 - 1.0 / FORGET_AFTER
         # One by one, so that no cut into batches shows.
@@ -134,6 +148,8 @@ class DelayPolicy:
             "looks": self._looks,
             "outcomes": self._outcomes,
             "last": self._last,
+            "newest": self._newest,
+            "final": self._final,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -141,6 +157,7 @@ class DelayPolicy:
         self._positives, self._within = state["positives"], state["within"]
         self._looks, self._outcomes = state.get("looks", 0.0), state.get("outcomes", 0.0)
         self._last = state.get("last", -1)
+        self._newest, self._final = state.get("newest", -1), state.get("final", -1)
 
 
 class Outage:

@@ -111,6 +111,23 @@ def test_a_rate_of_outcomes_that_doubles_is_half_followed_after_six_thousand_loo
     assert (usual + doubled) / 2 < logit < doubled
 
 
+def test_a_busy_hour_moves_the_intercept_no_faster_than_a_quiet_one() -> None:
+    """Outcomes tell of the last hour, however many they are: who follows them within minutes follows its noise."""
+
+    def moved(looks: int, waiting: int) -> float:
+        rng, model = np.random.default_rng(0), OnlineModel(ModelOptions())
+        model.observe(np.zeros((500, COUNT)))
+        model.learn(np.zeros((60_000, COUNT), np.float32), rng.random(60_000) < 0.05)
+        before = model.weights().intercept
+        model.learn(np.zeros((looks, COUNT), np.float32), rng.random(looks) < 0.10, looks=waiting)
+        return model.weights().intercept - before
+
+    quiet, busy = moved(4_000, 10_000), moved(40_000, 100_000)
+    assert 0.3 < quiet < 0.6 and 0.3 < busy < 0.6
+    assert moved(40_000, 0) > 0.65, "of a doubled rate all but noise"
+    assert moved(4_000, 100_000) < quiet / 3
+
+
 def test_an_outcome_changes_the_served_weights_in_the_same_call() -> None:
     world, learner = World(3), make()
     for _ in range(100):

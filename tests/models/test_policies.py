@@ -113,7 +113,8 @@ def test_what_a_policy_knows_does_not_depend_on_how_lessons_were_cut_into_batche
     whole, parts = DelayPolicy(120_000), DelayPolicy(120_000)
     whole.see(_mature(delays))
     for start in range(0, 500, 7):
-        parts.see(_mature(delays[start : start + 7]))
+        part = _mature(delays[start : start + 7])
+        parts.see(replace(part, snapshot=np.arange(start, start + len(part))))
     assert whole.state() == parts.state()
     again = DelayPolicy(120_000)
     again.load(whole.state())
@@ -176,3 +177,24 @@ def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(
     whole = DelayPolicy(window_ms=120_000)
     whole.hear(lessons)
     assert whole.state() == policy.state()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 300])
+def test_how_many_looks_wait_is_what_was_observed_since_the_last_final_one(cut: int) -> None:
+    policy = DelayPolicy(120_000)
+    assert policy.waiting == 0
+    observed = fresh_lessons(np.zeros((300, 1), np.float32), np.zeros(300, np.bool_))
+    final = replace(observed, stage=np.full(300, Stage.MATURE, np.uint8))
+    late = replace(observed, stage=np.full(300, Stage.LATE, np.uint8))
+    for start in range(0, 300, cut):
+        policy.hear(observed.take(np.arange(start, min(300, start + cut))))
+        policy.hear(late.take(np.arange(1)))  # an old look that is heard of again is none that is new
+    assert policy.waiting == 300, "so far none is final"
+    for start in range(0, 100, cut):
+        policy.see(final.take(np.arange(start, min(100, start + cut))))
+    assert policy.waiting == 200
+    again = DelayPolicy(120_000)
+    again.load(policy.state())
+    assert again.waiting == 200
+    again.load({name: value for name, value in policy.state().items() if name not in ("newest", "final")})
+    assert again.waiting == 0, "a version of before tells nothing of it"
