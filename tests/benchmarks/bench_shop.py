@@ -1,10 +1,11 @@
 """What only a simulated shop can tell: whether probabilities are true, what waiting for labels costs, what a paid crowd does.
 
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_shop.py``
-It takes about three minutes of processor time: six rooms of 1,200 viewers over four hours, once as they are and once with a
-paid crowd of 20 % of the viewers on top, and two single rooms of 1,000 over two hours, under the shocks and drift of the simulator's defaults; the outcome is an order
+It takes about seven minutes of processor time: eight worlds of six rooms of 1,200 viewers over four hours, once as they are, once
+without a planned end and once with a paid crowd of 20 % of the viewers on top; one world of rooms of 6,000; and two single rooms of 1,000 over two
+hours, under the shocks and drift of the simulator's defaults; the outcome is an order
 within an hour. How the engine runs and what is kept of it: ``shop.py``. All but the first table are judged on snapshots
-served after the first 5,000 final labels.
+served after the first 5,000 final labels of their world. Worlds share nothing but their kind: what is said of them is of their 48 rooms together.
 
 **Ranking.** Of all snapshots from the first on, when nothing is learnt: the model's raw probability, points alone, and the
 truth. Pooled, and of snapshots of one room within five minutes (pairs; each counts once), which is what a host sees: pooled areas
@@ -14,7 +15,10 @@ also tell how the room's rate moved. *precision@10*: of each hour of a room the 
 is the outcome of several snapshots, twenty positives are a handful of orders, and chance alone throws the ratio out of
 [0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that chance. In the
 last hour of a broadcast the truth falls, since nobody orders when it is over, and nothing that is seen tells when it will be: the
-same is also said of the hours before it.
+same is also said of the hours before it. In rooms of 6,000 the truth itself reaches the band, and what is missing is the model's own.
+
+**The planned end.** Rooms tell how long they mean to broadcast and keep to it within some ten minutes (``Scenario.plan_off_min``): what
+the model makes of that is told beside the same worlds in which nobody tells it.
 
 **Waiting.** The excess log loss over the truth is the mean Kullback-Leibler divergence of what was said (p) from the truth
 (p*): ``E = mean(p* ln(p*/p) + (1-p*) ln((1-p*)/(1-p)))``, the expectation of the difference of log losses over the outcomes,
@@ -22,12 +26,14 @@ without their noise. A model of what can be seen never reaches 0. So three that 
 compared on the same snapshots: the shipped one; one that *waits* for the full hour; one that is told each outcome *at
 once*, which nobody can be. ``E shipped / E waiting`` holds the floor in both parts; ``(E shipped - E at once) / (E waiting
 - E at once)`` is the share of what waiting costs that the shipped one still pays. Intervals draw rooms with
-replacement; there are six, so they are rough.
+replacement; six of one world are rough, so eight worlds are taken.
 
 **Crowd.** The paid viewers come on top; all others do the very same with and without them (same seed). *Hot viewers* are
 those whom the product calls so, by the points table unless configured otherwise: the leads; their precision is the share
 that ordered within an hour of it. precision@10 as above tells what a list in the order of the probability would have lost.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -37,32 +43,64 @@ from frontrow_models.evaluation.reliability import calibration_error, reliabilit
 from frontrow_models.simulate import Scenario, room_names
 from tests.benchmarks.harness import table
 from tests.benchmarks.judging import Flags, Floats, Judgement, draws, interval
-from tests.benchmarks.shop import PLACE, Shop, among, at_once, shop, waits
+from tests.benchmarks.shop import PLACE, Shop, among, at_once, shop, together, waits
 
 pytestmark = pytest.mark.timeout(1_800)
 
-SEED = 7
+SEEDS = 7, 8, 9, 10, 11, 12, 13, 14
 SMALL = 11, 12  # seeds of single rooms
 LABELS = 5_000  # final ones, from which on what is shown must be true
 LEAST = 20.0  # expected positives of a room-hour
 BAND = 0.8, 1.25
 DRAWS = 1_000
+KINDS = {"plain": "the end planned", "unplanned": "no end planned", "large": "rooms of 6,000"}
 NEAR_MS = 300_000
 
 
-def scenario(paid: float = 0.0) -> Scenario:
-    return Scenario(
-        seed=SEED, viewers=1_200, events_per_s=4.0, rooms=room_names(6), duration_s=4 * 3600, paid=paid
-    )
+class Worlds(NamedTuple):
+    """Worlds, and all snapshots of them as one run of all their rooms; that has no calls, which are of one learner."""
+
+    each: list[Shop]
+    together: Shop
+
+
+def worlds(paid: float = 0.0, *, plan_off_min: float | None = 10.0) -> Worlds:
+    found = [
+        shop(
+            Scenario(
+                seed=seed,
+                viewers=1_200,
+                events_per_s=4.0,
+                rooms=room_names(6),
+                duration_s=4 * 3600,
+                paid=paid,
+                plan_off_min=plan_off_min,
+            )
+        )
+        for seed in SEEDS
+    ]
+    return Worlds(found, together(found))
 
 
 @pytest.fixture(scope="module")
-def plain() -> Shop:
-    return shop(scenario())
+def plain() -> Worlds:
+    return worlds()
 
 
-def test_ranking(plain: Shop) -> None:
-    ranking("Six simulated shops from the first snapshot on", plain)
+@pytest.fixture(scope="module")
+def unplanned() -> Worlds:
+    return worlds(plan_off_min=None)
+
+
+@pytest.fixture(scope="module")
+def large() -> Worlds:
+    one = Scenario(seed=SEEDS[0], viewers=6_000, events_per_s=20.0, rooms=room_names(6), duration_s=4 * 3600)
+    found = [shop(one)]
+    return Worlds(found, found[0])
+
+
+def test_ranking(plain: Worlds) -> None:
+    ranking("48 rooms of eight simulated worlds from the first snapshot on", plain.together)
 
 
 @pytest.mark.parametrize("seed", SMALL)
@@ -91,7 +129,9 @@ def ranking(title: str, plain: Shop) -> None:
     table(title, head, rows, _told(plain))
 
 
-def test_what_is_shown_is_true(plain: Shop) -> None:
+@pytest.mark.parametrize("which", ["plain", "unplanned", "large"])
+def test_what_is_shown_is_true(which: str, request: pytest.FixtureRequest) -> None:
+    plain: Shop = request.getfixturevalue(which).together
     where = _after(plain)
     shown, truth = plain.served[where, PLACE["shown"]], plain.p_true[where]
     field = among(plain.field, where)
@@ -113,7 +153,7 @@ def test_what_is_shown_is_true(plain: Shop) -> None:
     }
     sums = sums[counted]
     table(
-        f"Calibration after {LABELS:,} final labels",
+        f"Calibration after {LABELS:,} final labels, {KINDS[which]}",
         ("room-hours' ratio", f"within [{BAND[0]}, {BAND[1]}]", "least", "median", "most"),
         [
             (name, f"{_within(found):.0%}", *(f"{end:.2f}" for end in np.quantile(found, [0.0, 0.5, 1.0])))
@@ -124,13 +164,16 @@ def test_what_is_shown_is_true(plain: Shop) -> None:
     )
 
 
-def test_what_waiting_for_labels_costs(plain: Shop) -> None:
+@pytest.mark.parametrize("which", ["plain", "unplanned", "large"])
+def test_what_waiting_for_labels_costs(which: str, request: pytest.FixtureRequest) -> None:
+    found: Worlds = request.getfixturevalue(which)
+    plain = found.together
     where = _after(plain)
     truth, room = plain.p_true[where], plain.field.block[where]
     said = {
         "the shipped model": plain.served[where, PLACE["shown"]],
-        "waits for the full hour": waits(plain)[where],
-        "is told at once": at_once(plain)[where],
+        "waits for the full hour": np.concatenate([waits(world) for world in found.each])[where],
+        "is told at once": np.concatenate([at_once(world) for world in found.each])[where],
     }
     blocks = np.unique(room)
     drawn = draws(len(blocks), DRAWS)
@@ -152,15 +195,20 @@ def test_what_waiting_for_labels_costs(plain: Shop) -> None:
         low, high = interval((drawn @ above / (drawn @ below))[:, None])
         value = (whole @ above / (whole @ below))[0]
         rows.append((name, f"{value:.2f} [{low[0]:.2f}, {high[0]:.2f}]"))
-    table("Excess log loss over the truth, nats (to reach: 0.5 of waiting)", ("", "E"), rows, _told(plain))
+    table(
+        f"Excess log loss over the truth, nats (to reach: 0.5 of waiting), {KINDS[which]}",
+        ("", "E"),
+        rows,
+        _told(plain),
+    )
 
 
-def test_a_paid_crowd(plain: Shop) -> None:
-    crowded = shop(scenario(paid=0.2))
+def test_a_paid_crowd(plain: Worlds) -> None:
+    crowded = worlds(paid=0.2)
     found = {}
     for name, column in (("shown", "shown"), ("points alone", "points")):
-        found[name] = [_precision(each, column) for each in (plain, crowded)]
-    hot = [float(each.leads.mean()) for each in (plain, crowded)]
+        found[name] = [_precision(each.together, column) for each in (plain, crowded)]
+    hot = [float(each.together.leads.mean()) for each in (plain, crowded)]
     rows = {"hot viewers (leads)": hot}
     rows |= {f"precision@10, {name}": pair for name, pair in found.items()}
     table(
@@ -170,9 +218,9 @@ def test_a_paid_crowd(plain: Shop) -> None:
             (name, f"{without:.3f}", f"{beset:.3f}", f"{1 - beset / without:+.1%}")
             for name, (without, beset) in rows.items()
         ],
-        f"{len(plain.leads):,} leads without the crowd, {len(crowded.leads):,} with it.",
-        _told(plain),
-        _told(crowded),
+        f"{len(plain.together.leads):,} leads without the crowd, {len(crowded.together.leads):,} with it.",
+        _told(plain.together),
+        _told(crowded.together),
     )
 
 

@@ -71,7 +71,7 @@ class _Kept(Learner):
 class Other:
     """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once.
 
-    How many looks share an outcome both know as the shipped one does.
+    How many looks share an outcome, and wait for one, both know as the shipped one does.
     """
 
     def __init__(self, options: ModelOptions) -> None:
@@ -89,7 +89,7 @@ class Other:
         return self._calibrator.calibration.probabilities(found, rooms)
 
     def learn(self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_]) -> None:
-        self._online.learn(inputs, outcomes)
+        self._online.learn(inputs, outcomes, looks=self._policy.waiting)
 
     def calibrate(self, lessons: Lessons) -> Lessons:
         """Calibrate by what of the lessons is final, and return that."""
@@ -97,6 +97,7 @@ class Other:
         raw = self._online.weights().logits(mature.inputs.astype(np.float64))
         self._calibrator.learn(mature.room.tolist(), raw, mature.outcome, shared=self._policy.shared)
         self._policy.hear(lessons.take(lessons.stage != Stage.MATURE))
+        self._policy.see(mature)
         return mature
 
 
@@ -174,6 +175,30 @@ def at_once(found: Shop) -> Matrix:
             fresh.append(call[0])
             count += len(call[0])
     return np.concatenate(said)
+
+
+def together(shops: Sequence[Shop]) -> Shop:
+    """Return the snapshots of several worlds as those of one with all their rooms and viewers, without calls."""
+    of_rooms, of_viewers = 0, 0
+    fields: list[Field] = []
+    for found in shops:
+        field = found.field
+        fields.append(replace(field, block=field.block + of_rooms, viewer=field.viewer + of_viewers))
+        of_rooms, of_viewers = of_rooms + int(field.block.max()) + 1, of_viewers + int(field.viewer.max()) + 1
+    return Shop(
+        field=Field(
+            outcome=np.concatenate([field.outcome for field in fields]),
+            block=np.concatenate([field.block for field in fields]),
+            hour=np.concatenate([field.hour for field in fields]),
+            viewer=np.concatenate([field.viewer for field in fields]),
+        ),
+        at=np.concatenate([found.at for found in shops]),
+        served=np.concatenate([found.served for found in shops]),
+        p_true=np.concatenate([found.p_true for found in shops]),
+        final=np.concatenate([found.final for found in shops]),
+        leads=np.concatenate([found.leads for found in shops]),
+        calls=[],
+    )
 
 
 def among(field: Field, where: NDArray[np.bool_]) -> Field:
