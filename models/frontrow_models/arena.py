@@ -141,12 +141,15 @@ class Arena:
                 continue
             numbers = lessons.snapshot[which].tolist()
             believed = np.array([self._said[number][0][place] for number in numbers], np.float64)
-            outcomes, weights = self._policies[name].steps(np.nan_to_num(believed), lessons.take(which))
+            policy, taken = self._policies[name], lessons.take(which)
+            policy.hear(taken)
+            outcomes, weights = policy.steps(np.nan_to_num(believed), taken)
             challenger.learn(
                 lessons.inputs[which],
                 [words[index] for index in which.tolist()],
                 outcomes,
                 weights / challenger.share,
+                looks=policy.waiting,
             )
 
 

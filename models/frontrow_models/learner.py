@@ -304,6 +304,7 @@ class Learner:
         own = Image(
             meta={
                 "policy": self._policy.state(),
+                "counted": self._policy.counted,
                 "outage": self._outage.state(),
                 "calibrator": self._calibrator.state(),
                 "base": self._base.state(),
@@ -335,6 +336,7 @@ class Learner:
             images["online"]
         )  # a promotion or the guard may have changed its options
         self._policy.load(meta["policy"])
+        self._policy.counted = (meta["counted"][0], meta["counted"][1])
         self._outage.load(meta["outage"])
         self._calibrator = self._new_calibrator()
         self._calibrator.load(meta["calibrator"])

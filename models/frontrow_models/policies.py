@@ -64,8 +64,6 @@ class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     looks: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
     outcomes: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
     last: Annotated[int, Meta(ge=-1)] = -1
-    newest: Annotated[int, Meta(ge=-1)] = -1
-    final: Annotated[int, Meta(ge=-1)] = -1
 
 
 class DelayPolicy:
@@ -95,6 +93,15 @@ class DelayPolicy:
         """How many looks wait for their outcomes, about: those observed since the last one that is final."""
         return max(0, self._newest - self._final)
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """The numbers behind :attr:`waiting`: of this joiner's looks, so no part of what a version knows of delays."""
+        return self._newest, self._final
+
+    @counted.setter
+    def counted(self, numbers: tuple[int, int]) -> None:
+        self._newest, self._final = numbers
+
     def weights(self, probability: Weights, outcome: NDArray[np.bool_]) -> Weights:
         """Return how much each observed or late lesson weighs; ``probability`` is the model's before it learns them."""
         within = self.within
@@ -115,7 +122,9 @@ class DelayPolicy:
         """Take note of how many looks an outcome is heard for, of lessons that are not final: all of one outcome come together."""
         observed = lessons.snapshot[lessons.stage == Stage.OBSERVED]
         if len(observed):
-            self._newest = int(observed[-1])
+            if self._newest < 0:  # whoever comes in the middle counts from there
+                self._final = max(self._final, int(observed[0]) - 1)
+            self._newest = max(self._newest, int(observed[-1]))  # what was withdrawn is observed again
         fade = 1.0 - 1.0 / FORGET_AFTER
         for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
             if cause < 0 or cause != self._last:
@@ -131,7 +140,7 @@ class DelayPolicy:
         which = lessons.outcome & (lessons.stage == Stage.MATURE)
         final = lessons.snapshot[lessons.stage == Stage.MATURE]
         if len(final):
-            self._final = int(final[-1])
+            self._final = max(self._final, int(final[-1]))
         early, stands_for = lessons.delay_ms[which] <= self._window_ms, lessons.weight[which]
         fade = 1.0 - 1.0 / FORGET_AFTER
         # One by one, so that no cut into batches shows.
@@ -148,8 +157,6 @@ class DelayPolicy:
             "looks": self._looks,
             "outcomes": self._outcomes,
             "last": self._last,
-            "newest": self._newest,
-            "final": self._final,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -157,7 +164,6 @@ class DelayPolicy:
         self._positives, self._within = state["positives"], state["within"]
         self._looks, self._outcomes = state.get("looks", 0.0), state.get("outcomes", 0.0)
         self._last = state.get("last", -1)
-        self._newest, self._final = state.get("newest", -1), state.get("final", -1)
 
 
 class Outage:

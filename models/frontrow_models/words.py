@@ -94,7 +94,7 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
     },
     "same_words": {
         "zh-CN": ("与另外 {n} 人说同样的话", "没有人说同样的话"),
-        "en": ("says what {n} other{s} say", "nobody says the same"),
+        "en": ("says the same as {n} other{s}", "nobody says the same"),
     },
     "room_events_1m": {
         "zh-CN": ("直播间热度：最近约 {n} 次互动", "直播间很安静"),
@@ -112,11 +112,11 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
         "zh-CN": ("直播间最近半小时约 {n} 单", "直播间最近没有成交"),
         "en": ("about {n} order{s} in the room in the last half hour", "no orders in the room lately"),
     },
-    # Never below ten minutes.
+    # From ten to sixty minutes.
     "until_end_min": {
-        "zh-CN": ("离计划下播约 {n} 分钟（60：更久，或没有告知）", "到了计划下播的时间"),
+        "zh-CN": ("离计划下播约 {n} 分钟（60：更久或未告知；10：更短或已过）", "到了计划下播的时间"),
         "en": (
-            "about {n} minute{s} until the planned end (60: more, or not told)",
+            "about {n} minute{s} until the planned end (60: more, or not told; 10: less, or past)",
             "the planned end has come",
         ),
     },

@@ -426,6 +426,34 @@ def test_the_model_is_told_of_a_group_whose_members_are_only_warm() -> None:
     assert {others for viewer, others in last.items() if viewer.startswith("honest")} == {0.0}
 
 
+def test_who_wrote_from_the_script_while_cold_is_judged_once_clicks_make_them_warm() -> None:
+    """A script that writes first and clicks afterwards would else go unseen: nothing is said any more."""
+    said = [
+        event("comment", 10 * line + number, viewer=f"paid{number}", text=text)
+        for line, text in enumerate(SCRIPT)
+        for number in range(10)
+    ]
+    clicked = [
+        event(kind, 600 + number, viewer=f"paid{number}")
+        for number in range(10)
+        for kind in ("product_click", "cart_add")
+    ]
+    later = [event("like", 900 + number, viewer=f"paid{number}") for number in range(10)]
+    alone = [
+        event("comment", 20 * number, viewer=f"honest{number}", text=text)
+        for number, (_, text) in enumerate(own_words(20))
+    ]
+    found = looks(
+        sorted(
+            [*said, *alone, *clicked, *later, event("tick", 1_000, viewer=None)], key=lambda each: each.at
+        ),
+        64,
+    )
+    assert {viewer: others for viewer, _, others in found if viewer.startswith("paid")} == {
+        f"paid{number}": 9.0 for number in range(10)
+    }
+
+
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_who_is_judged_when_looked_at_is_judged_the_same_in_any_frames(size: int) -> None:
     assert looks(stream(), size) == looks(stream(), 64)

@@ -523,8 +523,11 @@ def test_the_model_is_told_how_long_a_broadcast_is_planned_to_go_on() -> None:
     begun = event("room_start", 0, viewer=None, seconds=7_200.0)
     assert minutes(90, event("room_start", 0, viewer=None)) == pytest.approx(60)
     assert [minutes(after, begun) for after in (1, 60, 90, 110, 125)] == pytest.approx([60, 60, 30, 10, 10])
-    told_anew = event("room_start", 1, viewer=None, seconds=10_800.0, id="longer")
+    told_anew = event("room_stats", 1, viewer=None, seconds=10_800.0)
     assert minutes(150, begun, told_anew) == pytest.approx(30 + 1 / 60)
+    taken_back = event("room_stats", 1, viewer=None, seconds=0.0)
+    assert minutes(110, begun, taken_back) == pytest.approx(60)
+    assert minutes(110, begun, event("room_stats", 1, viewer=None, viewers=7)) == pytest.approx(10)
 
 
 @pytest.mark.parametrize("many", [False, True])

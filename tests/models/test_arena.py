@@ -26,6 +26,7 @@ class Knows:
 
     def __init__(self) -> None:
         self.taught: list[tuple[float, bool, float]] = []
+        self.looks = 0
 
     def predict(self, inputs: NDArray[np.float32], words: Sequence[str | None]) -> NDArray[np.float64]:
         return sigmoid(2.0 * inputs[:, 0].astype(np.float64) - 2.0)
@@ -36,7 +37,10 @@ class Knows:
         words: Sequence[str | None],
         outcomes: NDArray[np.bool_],
         weights: NDArray[np.float64],
+        *,
+        looks: int = 0,
     ) -> None:
+        self.looks = looks
         self.taught += zip(inputs[:, 0].tolist(), outcomes.tolist(), weights.tolist(), strict=True)
 
     def state(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_counts_are_told_back_from_the_logarithm_and_faded_ones_as_none() -> Non
     assert phrase("clicks_5m", math.log1p(2.4), "zh-CN") == "最近几分钟点购买链接约 2 次"
     assert phrase("games_5m", math.log1p(1), "en").startswith("about 1 raffle entry or")
     assert phrase("watched_min", math.log1p(12_345), "en").startswith("watched for about 12,345 minutes")
-    assert phrase("same_words", math.log1p(3), "en") == "says what 3 others say"
+    assert phrase("same_words", math.log1p(3), "en") == "says the same as 3 others"
     assert phrase("same_words", 0.0, "zh-CN") == "没有人说同样的话"
 
 

@@ -281,8 +281,9 @@ class Rival:
     def _learn(self, lessons: Lessons) -> None:
         if len(lessons):
             believed = np.array([self._said[number] for number in lessons.snapshot.tolist()])
+            self._policy.hear(lessons)
             outcomes, weights = self._policy.steps(believed, lessons)
-            self._model.learn(lessons.inputs, outcomes, weights)
+            self._model.learn(lessons.inputs, outcomes, weights, looks=self._policy.waiting)
 
 
 class _Recorder:

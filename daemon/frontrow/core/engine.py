@@ -69,7 +69,8 @@ VISITS_BOUND = 1_000_000  # viewers of one room whose former sessions are rememb
 FORGET_MS = 48 * HOUR_MS  # after its last event a session that is not a room's present one is forgotten
 LEAVE_AT_ONCE = 10_000  # viewers who leave memory at one mark; some 30 ms
 ALIKE_BOUND = 65_535  # others who say the same that are counted
-JUDGED_AT_ONCE = 100  # viewers who are judged again at one mark; less than 10 ms
+TELL_PLAN = frozenset({"room_start", "room_stats"})
+JUDGED_AT_ONCE = 50  # viewers who are judged again at one mark; less than 10 ms
 LOOKED_AT_ONCE = 25  # of those who are looked at, at one mark
 KNOWN_REASONS = 65_536  # whose JSON is kept
 FEW = 24  # events up to which one after another is faster than all at once
@@ -488,7 +489,7 @@ class Engine:
         self._exploration = Exploration(options.exploration, per_hour=options.exploration_per_hour)
         self._crowd = Crowd(options.crowd)
         self._said = _Said()  # since the last mark
-        # Warm, hot or grouped rows who have said something since they were last judged, in this order.
+        # Hot or grouped rows who have said something since they were last judged, in this order.
         self._speakers: dict[int, None] = {}
         self._kernel = kernel.compiled
         self._taker: Taker | None = self._made_taker()
@@ -827,7 +828,8 @@ class Engine:
                 list(compress(sketches, others)),
             )
         self._crowd.hear(viewers.session.array[which].tolist(), named, sketches)
-        judged = (viewers.grade.array[which] >= WARM) | (viewers.alike.array[which] > 0)
+        viewers.unjudged.array[which] = 1
+        judged = (viewers.grade.array[which] == HOT) | (viewers.alike.array[which] > 0)
         self._speakers.update(zip(which[judged].tolist(), repeat(None)))
 
     def _just_said(self, row: int) -> list[int]:
@@ -851,6 +853,7 @@ class Engine:
             viewers.alike.view[row],
         )
         alike = self._crowd.partners_of(number, viewer, just_said, grouped=before > 0)
+        viewers.unjudged.view[row] = 0
         viewers.alike.view[row] = others = min(alike, ALIKE_BOUND)
         if alike > 0 and not before:
             self.grouped += 1
@@ -862,30 +865,37 @@ class Engine:
         return alike > 0
 
     def _judge_speakers(self, mark: int, effects: Effects) -> None:
-        """Judge those again who are hot or grouped and have said something: groups grow, and honest viewers say more.
+        """Judge those again who are hot or grouped and have said something: groups grow, and honest viewers say more."""
+        viewers = self.viewers
+        for row in list(islice(self._speakers, JUDGED_AT_ONCE)):
+            del self._speakers[row]
+            if viewers.alike.view[row] or viewers.grade.view[row] == HOT:
+                self._judge(row, mark, effects)
 
-        With what time is left also those who are warm: they need not turn hot to be believed by the model.
+    def _judge_looked_at(self, rows: Rows, mark: int, effects: Effects) -> None:
+        """Judge of viewers who are about to be looked at, in order, those who are warm at least and have said something since.
+
+        They need not turn hot to be believed by the model, which is told how many say the same.
         """
         viewers = self.viewers
-        waiting = np.fromiter(self._speakers, np.int64, len(self._speakers))
-        pressing = (viewers.grade.array[waiting] == HOT) | (viewers.alike.array[waiting] > 0)
-        order = np.argsort(~pressing, kind="stable")
-        self._judge(waiting[order[:JUDGED_AT_ONCE]].tolist(), mark, effects)
+        known = (viewers.grade.array[rows] >= WARM) | (viewers.alike.array[rows] > 0)
+        which = rows[known & (viewers.unjudged.array[rows] > 0)]
+        for row in which[:LOOKED_AT_ONCE].tolist():
+            self._speakers.pop(row, None)
+            self._judge(row, mark, effects)
 
-    def _judge(self, rows: Sequence[int], mark: int, effects: Effects) -> None:
-        """Judge whether rows that are among the speakers are of a group, and let their grades follow."""
+    def _judge(self, row: int, mark: int, effects: Effects) -> None:
+        """Judge whether a viewer is one of a group, and let the grade follow."""
         viewers = self.viewers
-        for row in rows:
-            del self._speakers[row]
-            before = viewers.alike.view[row]
-            if viewers.staff.view[row] or not (before or viewers.grade.view[row] >= WARM):
-                continue
-            if self._joins_group(row, mark):
-                self._hot_by_probability.discard(row)
-            if viewers.alike.view[row] != before:
-                room, _ = self.session_of(row)
-                effects.rooms.add((room.platform, room.room))
-                self._regrade_at(row, mark, effects)
+        before = viewers.alike.view[row]
+        if viewers.staff.view[row]:
+            return
+        if self._joins_group(row, mark):
+            self._hot_by_probability.discard(row)
+        if viewers.alike.view[row] != before:
+            room, _ = self.session_of(row)
+            effects.rooms.add((room.platform, room.room))
+            self._regrade_at(row, mark, effects)
 
     def _regrade_at(self, row: int, mark: int, effects: Effects) -> None:
         """Set the grade of a viewer of whom something else than their own events has changed."""
@@ -1349,6 +1359,7 @@ class Engine:
         if learn_at > before - before % LEARN_MS:
             self._learn(learn_at)
             self._judge_speakers(learn_at, effects)
+            self._write_leads(effects)  # of whom the landmark of this moment holds
             self._close_sessions(learn_at, effects)
             self._send_away(learn_at, effects)
         assert self._fading is not None
@@ -1373,10 +1384,8 @@ class Engine:
         if self._touched:
             assert self._fading is not None
             touched = sorted(self._touched, key=self._touched.__getitem__)
-            if self._speakers:  # what the model is told of them is as of now
-                looked_at = (row for row in touched if row in self._speakers)
-                self._judge(list(islice(looked_at, LOOKED_AT_ONCE)), mark, effects)
             rows = np.array(touched, np.int64)
+            self._judge_looked_at(rows, mark, effects)
             due = self.viewers.due
             if len(touched) < FEW:
                 again = any(due.view[row] for row in touched)
@@ -2114,9 +2123,6 @@ def _note_of_room(session: Session, frame: Frame, position: int, at: int) -> Non
         return frame.seldom.get(name, {}).get(position)
 
     match frame.kinds[position]:
-        case "room_start":
-            if (seconds := given("seconds")) is not None:  # the planned length; a plan may be told anew
-                session.planned_end = at + round(1000.0 * seconds)
         case "product_on_show":
             session.product, session.product_at = given("product"), at
         case "host_change":
@@ -2126,6 +2132,8 @@ def _note_of_room(session: Session, frame: Frame, position: int, at: int) -> Non
                 session.viewers_online = viewers
         case _:
             pass
+    if (seconds := given("seconds")) is not None and frame.kinds[position] in TELL_PLAN:
+        session.planned_end = at + round(1000.0 * seconds) if seconds else None
     if (campaign := given("campaign")) is not None:
         session.campaign = campaign
 

@@ -75,7 +75,7 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     ``fan`` and ``staff`` are what the platform says of the viewer with this event; None: it says nothing.
     ``test`` marks platform test data: stored, counted, never scored. ``value`` is in minor units of ``currency``
     (分, cents). ``stay.seconds`` is one visit's length and adds up,
-    ``room_start.seconds`` how long the broadcast is planned to go on from then. ``extra`` keeps the platform's own fields.
+    ``seconds`` of ``room_start`` and ``room_stats`` how much longer the broadcast is planned to go on; 0: nobody knows. ``extra`` keeps the platform's own fields.
     ``gc=False`` is sound because an event holds only JSON values, which cannot refer back to it.
     """
 

@@ -62,6 +62,7 @@ class Viewers:
         self.fan_before = Column(np.uint8)
         self.staff = Column(np.uint8)
         self.alike = Column(np.uint16)  # how many others say the same (frontrow.core.crowd), or 0
+        self.unjudged = Column(np.uint8)  # whether something was said since that was last looked into
         self.product = Column(np.uint16)  # the one last chosen, by its number in the session, or 0
         self.grade = Column(np.uint8)
         self.grade_by_points = Column(np.uint8)

@@ -35,8 +35,10 @@ class Challenger(Protocol):
         words: Sequence[str | None],
         outcomes: NDArray[np.bool_],
         weights: Probabilities,
+        *,
+        looks: int = 0,
     ) -> None:
-        """Learn some rows, in order; each counts as much as its weight."""
+        """Learn some rows, in order; each counts as much as its weight. ``looks`` wait for their outcomes, about."""
 
     def state(self) -> Mapping[str, Any] | None:
         """Return the canonical state, JSON values, from which a version can be made; None: it cannot be promoted."""

@@ -37,9 +37,11 @@ class Linear:
         words: Sequence[str | None],
         outcomes: NDArray[np.bool_],
         weights: Probabilities,
+        *,
+        looks: int = 0,
     ) -> None:
         del words
-        self._model.learn(inputs, outcomes, weights)
+        self._model.learn(inputs, outcomes, weights, looks=looks)
 
     def state(self) -> Mapping[str, Any]:
         return self._model.state()

@@ -55,8 +55,10 @@ class Text:
         words: Sequence[str | None],
         outcomes: NDArray[np.bool_],
         weights: Probabilities,
+        *,
+        looks: int = 0,
     ) -> None:
-        del inputs
+        del inputs, looks
         for each, outcome, weight in zip(words, outcomes.tolist(), weights.tolist(), strict=True):
             self._model.learn_one(runs(each or ""), outcome, w=weight)
             self._learnt = True

@@ -40,8 +40,10 @@ class _River:
         words: Sequence[str | None],
         outcomes: NDArray[np.bool_],
         weights: Probabilities,
+        *,
+        looks: int = 0,
     ) -> None:
-        del words
+        del words, looks
         for row, outcome, weight in zip(inputs.tolist(), outcomes.tolist(), weights.tolist(), strict=True):
             self._learn(as_mapping(row), outcome, weight)
             self._learnt = True
