@@ -110,6 +110,7 @@ def test_a_challenger_that_knows_more_is_proposed_and_told_why() -> None:
         arena.learn(fresh)
         arena.learn(final)
     assert len(knows.taught) == 6_000
+    assert knows.looks == 100, "those of this hour: the last was final before"
     standing = arena.standing()
     shown, _, _, _, _, challenger = standing.report.columns
     assert challenger.column == "knows"
