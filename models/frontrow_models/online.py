@@ -63,8 +63,8 @@ class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``learning_rate`` (AdaGrad's) and ``l2`` are River's. The intercept begins with large steps, one part in five and the
     positives so far (a Newton step's size, where outcomes are rare), and ends with those of ``intercept_rate``: at first it
-    is the rate of outcomes that is not known; with more than :data:`FOLLOWED` looks an hour they are smaller. What serves is a mean, so that its last steps may be large enough to follow a
-    shop's rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
+    is the rate of outcomes that is not known; where more than :data:`FOLLOWED` looks wait for their
+    outcomes they are smaller. What serves is a mean, so that its last steps may be large enough to follow a shop's rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
     believed to be followed by an outcome before anything is learnt. ``warm_up`` is the number of served inputs after which the
     scaler is first taken over and learning begins. Below ``min_labels`` labels or ``min_positives`` of either outcome the
     probability is not shown as a number.
@@ -132,7 +132,7 @@ class OnlineModel:
 
     @property
     def intercept_rate(self) -> float:
-        """How far the next lesson moves the intercept, per unit of its slope, while there are few looks an hour."""
+        """How far the next lesson moves the intercept, per unit of its slope, while few looks wait for their outcomes."""
         return float(self._intercept_rates(np.array([self.positives]), 0)[0])
 
     def _intercept_rates(self, positives: NDArray[np.int64], looks: int) -> Matrix:

@@ -31,7 +31,7 @@ class Session:
     host: str | None = None
     campaign: str | None = None
     viewers_online: int | None = None
-    planned_end: int | None = None  # as ``room_start`` told it
+    planned_end: int | None = None  # as ``room_start`` or ``room_stats`` told it
     leads: int = 0
     open: bool = False  # whether the engine still counts it as going on
     warm: dict[int, None] = field(default_factory=dict)  # rows that are warm or hot now

@@ -56,8 +56,8 @@ SQUAD = 15  # paid viewers who act together
 BURST, BETWEEN = 8.0, 0.6  # factors on their hazards in a burst and outside
 BURST_BLOCKS, CALM_BLOCKS = 2, 40.0  # length of a burst; mean of the time to the next
 
+_PLANNED_TO_S = 300.0  # what a planned length is a multiple of
 # Not lost on the way: without the first there is no broadcast to speak of, and the others never were on the platform.
-_PLANNED_TO_S = 300.0
 _FAULTLESS = frozenset({"room_start", "room_end", "product_on_show", "lead_claim", "lead_outcome"})
 
 
