@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from frontrow.core.features import FEATURES_VERSION, NAMES
 
-COLUMNS_VERSION = 3  # another one when a column changes, comes or goes
+COLUMNS_VERSION = 4  # another one when a column changes, comes or goes
 
 Type = Literal["text", "int64", "float32", "float64", "bool"]
 

@@ -23,7 +23,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from frontrow.core.features import FEATURES_VERSION, NAMES, UNTIL_END_MIN, as_mapping
+from frontrow.core.features import FEATURES_VERSION, NAMES, as_mapping
 from frontrow.core.images import Image
 from frontrow.core.scoring import CLIP, Matrix, Weights
 from frontrow.core.viewers import USUAL_RATE
@@ -42,19 +42,21 @@ FOLLOWED = 10_000
 SETTLED = 5.0  # positives that the first belief about the rate of outcomes is worth
 # What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot viewer's
 # 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its feature) its
-# 30, 20 or 15 of them. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
-# An hour that is cut short leaves nearly its share of outcomes.
+# 30, 20 or 15 of them; half of what a click or a cart is worth is that it is of these minutes. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
+# An hour that is cut short leaves its share of outcomes.
 _POINT = math.log(10.0) / 80.0
 PRIORS = {
-    "clicks_30m": 30 * _POINT / math.log(2.0),
-    "carts_30m": 20 * _POINT / math.log(2.0),
+    "clicks_1m": 15 * _POINT / math.log(2.0),
+    "clicks_30m": 15 * _POINT / math.log(2.0),
+    "carts_5m": 10 * _POINT / math.log(2.0),
+    "carts_30m": 10 * _POINT / math.log(2.0),
     "questions_30m": 15 * _POINT / math.log(2.0),
     "order_rate": 1.0,
     "same_words": -1.0,
-    "until_end_min": 0.7,
+    "hour_left_pct": 1.0,
 }
 # Where a feature says nothing before the scaler is taken over, if not at 0: an unknown viewer's rate of outcomes.
-NEUTRAL = {"order_rate": math.log1p(1000.0 * USUAL_RATE), "until_end_min": math.log1p(UNTIL_END_MIN[1])}
+NEUTRAL = {"order_rate": math.log1p(1000.0 * USUAL_RATE), "hour_left_pct": math.log1p(100.0)}
 RIVER = version("river")  # reads the installation's metadata, which takes milliseconds: once
 
 

@@ -19,11 +19,12 @@ from importlib.metadata import version as installed
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from frontrow.core.errors import FrontrowError
 from frontrow.core.events import Millis, has_control
-from frontrow.core.features import FEATURES_VERSION, NAMES
+from frontrow.core.features import FEATURES_VERSION, NAMES, hour_left_pct
 from frontrow.core.scoring import CLIP
 from frontrow_models.calibration import CalibratorState
 from frontrow_models.online import FLOOR, KIND, NEUTRAL, RIVER, ModelOptions, OnlineModel
@@ -40,7 +41,13 @@ MOST_MEAN = 1_000.0
 MOST_VARIANCE = 1_000_000.0
 MOST_SUM = 1e18  # of a thousand per input, over more inputs than there will be
 
-_SINCE = {2: ("same_words", "until_end_min")}  # by a former version of the features, those that came since
+_MINUTES = "until_end_min"  # what features of version 3 have in the place of the second one of these
+_ADDED = "same_words", "hour_left_pct"  # since version 2
+# The names that features of former versions have, in their order.
+_FORMER = {
+    2: [name for name in NAMES if name not in _ADDED],
+    3: [_MINUTES if name == "hour_left_pct" else name for name in NAMES],
+}
 
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Weight = Annotated[float, Meta(ge=-MOST_WEIGHT, le=MOST_WEIGHT)]
@@ -189,15 +196,19 @@ def decode(text: bytes, name: str) -> Version:
 
 
 def brought_up(version: Version) -> Version:
-    """Return a version of fewer features as one of this build's: whatever came since weighs nothing, so it predicts what it did.
+    """Return a version of former features as one of this build's: whatever came since weighs nothing, so it predicts what it did.
 
-    It goes on learning as one that has only met what the new ones stand for where nothing is known. Any other version is
+    Minutes until the planned end (version 3, between ten and sixty) are what is left of the hour now, by the straight line through these two: there it predicts what
+    it did, between them it is off by 0.2 times the feature's weight at most, and beyond, down to six minutes, the line goes on. It goes on learning as one that has only met what the new ones stand for where nothing is known. Any other version is
     returned as it is.
     """
-    new = _SINCE.get(version.features_version)
-    if new is None or version.features != [name for name in NAMES if name not in new]:
+    if version.features != _FORMER.get(version.features_version):
         return version
-    places = {name: place for place, name in enumerate(version.features)}
+    new = _ADDED if version.features_version == 2 else ()
+    named = list(version.features)
+    if _MINUTES in named:
+        version, named = _without_minutes(version), list(NAMES)
+    places = {name: place for place, name in enumerate(named)}
 
     def widened(numbers: Sequence[float], of_new: Mapping[str, float] | None = None) -> list[float]:
         given = of_new or {}
@@ -223,6 +234,34 @@ def brought_up(version: Version) -> Version:
         optimiser=msgspec.structs.replace(
             version.optimiser,
             slots={name: widened(numbers) for name, numbers in version.optimiser.slots.items()},
+        ),
+    )
+
+
+def _without_minutes(version: Version) -> Version:
+    """Return a version whose minutes until the planned end are what is left of the hour, by the line through ten minutes and sixty."""
+    place = version.features.index(_MINUTES)
+    then = np.log1p([10.0, 60.0])
+    now = np.log1p(hour_left_pct(np.array([10.0, 60.0])))
+    ratio = float((now[1] - now[0]) / (then[1] - then[0]))
+    rest = float(now[0] - ratio * then[0])
+    scaler, count = version.scaler, version.scaler.count
+    total, squares = scaler.sums[place], scaler.squares[place]
+
+    def put(numbers: Sequence[float], number: float) -> list[float]:
+        return [*numbers[:place], number, *numbers[place + 1 :]]
+
+    return msgspec.structs.replace(
+        version,
+        scaler=msgspec.structs.replace(
+            scaler,
+            means=put(scaler.means, ratio * scaler.means[place] + rest),
+            variances=put(scaler.variances, ratio**2.0 * scaler.variances[place]),
+            sums=put(scaler.sums, ratio * total + count * rest),
+            squares=put(
+                scaler.squares,
+                max(0.0, ratio**2.0 * squares + 2.0 * ratio * rest * total + count * rest**2.0),
+            ),
         ),
     )
 

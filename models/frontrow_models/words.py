@@ -112,11 +112,13 @@ _STANDING: dict[str, dict[Language, tuple[str, str]]] = {
         "zh-CN": ("直播间最近半小时约 {n} 单", "直播间最近没有成交"),
         "en": ("about {n} order{s} in the room in the last half hour", "no orders in the room lately"),
     },
-    # From ten to sixty minutes.
-    "until_end_min": {
-        "zh-CN": ("离计划下播约 {n} 分钟（60：更久或未告知；10：更短或已过）", "到了计划下播的时间"),
+    "hour_left_pct": {
+        "zh-CN": (
+            "计划下播前，一小时的成交还能来约 {n}%（100：还早或未告知；21：已到或已过）",
+            "到了计划下播的时间",
+        ),
         "en": (
-            "about {n} minute{s} until the planned end (60: more, or not told; 10: less, or past)",
+            "about {n} % of an hour's orders can still come before the planned end (100: it is far, or not told; 21: it is here, or past)",
             "the planned end has come",
         ),
     },

@@ -20,7 +20,7 @@ features and leads against the product's. Where it differs, it does less, or wha
 - A probability is computed and thrown away for each event of a viewer, as somebody does who shows it live; the
   product computes one for each viewer of a frame.
 - A snapshot is taken at the event, where the product takes it at the next mark (a multiple of 250 ms), and is learnt once,
-  when its horizon has passed; the product learns it after two minutes, again if its outcome comes later, and calibrates
+  when its horizon has passed; the product learns it after a window of its own, again if its outcome comes later, and calibrates
   and judges on the final one. So this learns fewer labels, later, and judges none. River's scaler learns from labels, in
   ``learn_one`` as River has it; the product's from all that was served. It descends by SGD, the product by AdaGrad.
   So probabilities differ, and what follows from points does not.
@@ -568,7 +568,7 @@ class Baseline:
         half_lives = max(0, at - session.orders_at) / (30 * MINUTE_MS)
         features["room_orders_30m"] = log1p(session.orders * 0.5**half_lives)
         features["room_viewers"] = log1p(session.online)
-        features["until_end_min"] = log1p(60.0)  # the busy room tells no plan
+        features["hour_left_pct"] = log1p(100.0)  # the busy room tells no plan
         if session.product_at is not None:
             features["product_age_min"] = log1p(max(0, at - session.product_at) / MINUTE_MS)
         return features

@@ -512,22 +512,23 @@ def test_an_order_shows_in_its_viewers_features_only_in_later_sessions() -> None
 
 
 def test_the_model_is_told_how_long_a_broadcast_is_planned_to_go_on() -> None:
-    """An hour stands for an end that nobody told, and ten minutes for one that has passed."""
+    """All of an hour's outcomes can come where nobody told an end, and those of six minutes where it has passed."""
 
-    def minutes(after: float, *events: Event) -> float:
+    def left(after: float, *events: Event) -> float:
         under_test = engine(model=Learner(ModelOptions(), window_ms=120_000))
         apply(under_test, *events, event("like", 2))
         found = under_test.inputs([0], START + round(after * 60_000))
-        return float(np.expm1(found[0, NAMES.index("until_end_min")]))
+        return float(np.expm1(found[0, NAMES.index("hour_left_pct")]))
 
     begun = event("room_start", 0, viewer=None, seconds=7_200.0)
-    assert minutes(90, event("room_start", 0, viewer=None)) == pytest.approx(60)
-    assert [minutes(after, begun) for after in (1, 60, 90, 110, 125)] == pytest.approx([60, 60, 30, 10, 10])
+    assert left(90, event("room_start", 0, viewer=None)) == pytest.approx(100)
+    percents = [left(after, begun) for after in (1, 60, 90, 110, 114, 125)]
+    assert percents == pytest.approx([100, 100, 73.11, 32.78, 20.96, 20.96], abs=0.01)
     told_anew = event("room_stats", 1, viewer=None, seconds=10_800.0)
-    assert minutes(150, begun, told_anew) == pytest.approx(30 + 1 / 60)
+    assert left(150, begun, told_anew) == pytest.approx(73.11 + 0.02, abs=0.01)
     taken_back = event("room_stats", 1, viewer=None, seconds=0.0)
-    assert minutes(110, begun, taken_back) == pytest.approx(60)
-    assert minutes(110, begun, event("room_stats", 1, viewer=None, viewers=7)) == pytest.approx(10)
+    assert left(110, begun, taken_back) == pytest.approx(100)
+    assert left(110, begun, event("room_stats", 1, viewer=None, viewers=7)) == pytest.approx(32.78, abs=0.01)
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -536,8 +537,8 @@ def test_a_plan_counts_alike_for_one_viewer_and_for_many(many: bool) -> None:
     apply(under_test, event("room_start", 0, viewer=None, seconds=3_600.0))
     apply(under_test, *(event("like", 1, viewer=f"v{number}") for number in range(200)))
     rows = list(range(200)) if many else [7]
-    found = under_test.inputs(rows, START + 2_400_000)[:, NAMES.index("until_end_min")]
-    assert set(np.expm1(found).round(6).tolist()) == {20.0}
+    found = under_test.inputs(rows, START + 2_400_000)[:, NAMES.index("hour_left_pct")]
+    assert set(np.expm1(found).round(4).tolist()) == {56.2742}
 
 
 def test_no_features_come_from_an_outcome() -> None:

@@ -41,7 +41,7 @@ def looked_at(**counts: float) -> np.ndarray:
     """One input of a viewer nothing is known of but these counts."""
     row = np.zeros((1, COUNT))
     row[0, NAMES.index("order_rate")] = np.log1p(1000.0 * USUAL_RATE)
-    row[0, NAMES.index("until_end_min")] = np.log1p(60.0)
+    row[0, NAMES.index("hour_left_pct")] = np.log1p(100.0)
     for name, count in counts.items():
         row[0, NAMES.index(name)] = np.log1p(count)
     return row
@@ -59,19 +59,20 @@ def test_from_the_first_minute_on_a_group_is_believed_as_one_and_what_is_left_of
     logits = OnlineModel(ModelOptions()).weights().logits
     alone = logits(looked_at(clicks_30m=1.0))[0]
     assert logits(looked_at(clicks_30m=1.0, same_words=3.0))[0] == pytest.approx(alone - np.log(4.0))
-    assert logits(looked_at(clicks_30m=1.0, until_end_min=20.0))[0] == pytest.approx(
-        alone - 0.7 * np.log(61 / 21)
-    )
+    assert logits(looked_at(clicks_30m=1.0, hour_left_pct=40.0))[0] == pytest.approx(alone - np.log(101 / 41))
 
 
 def test_from_the_first_minute_on_who_clicks_fills_a_cart_and_asks_is_believed_by_the_points() -> None:
     """A new room has learnt nothing; a click is 30 points there, a cart 20, a question 15, and 80 tenfold odds."""
     logits = OnlineModel(ModelOptions()).weights().logits
     nobody = logits(looked_at())[0]
-    for feature, points in (("clicks_30m", 30), ("carts_30m", 20), ("questions_30m", 15)):
-        assert logits(looked_at(**{feature: 1.0}))[0] - nobody == pytest.approx(points / 80 * np.log(10.0))
-    all_three = logits(looked_at(clicks_30m=1.0, carts_30m=1.0, questions_30m=1.0))[0]
+    fresh = {"clicks_1m": 1.0, "clicks_30m": 1.0}, {"carts_5m": 1.0, "carts_30m": 1.0}, {"questions_30m": 1.0}
+    for counts, points in zip(fresh, (30, 20, 15), strict=True):
+        assert logits(looked_at(**counts))[0] - nobody == pytest.approx(points / 80 * np.log(10.0))
+    all_three = logits(looked_at(**fresh[0], **fresh[1], **fresh[2]))[0]
     assert all_three - nobody == pytest.approx(65 / 80 * np.log(10.0))
+    for old, points in (("clicks_30m", 15), ("carts_30m", 10)):
+        assert logits(looked_at(**{old: 1.0}))[0] - nobody == pytest.approx(points / 80 * np.log(10.0))
     assert logits(looked_at(comments_30m=50.0, watched_min=90.0))[0] == nobody
 
 

@@ -49,7 +49,7 @@ def test_the_columns_are_those_of_this_version() -> None:
         for name, of in columns.TABLES.items()
     ]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    assert (columns.COLUMNS_VERSION, digest[:16]) == (3, "f37c12a955e8ef9a")
+    assert (columns.COLUMNS_VERSION, digest[:16]) == (4, "d3bdd07169c86f14")
     names = [column.name for column in columns.SNAPSHOTS]
     assert names[:6] == ["platform", "room", "session", "viewer", "snapshot", "served_at"]
     assert names[-12:] == [

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.core.features import COUNT, NAMES
+from frontrow.core.features import COUNT, NAMES, hour_left_pct
 from frontrow.core.frames import Frame
 from frontrow.core.promotions import Promotion, promotion_event
 from frontrow.storage.folder import DiskFolder
@@ -357,7 +357,7 @@ def other_features(values: Json) -> None:
     values["schema"] = schema_of(values["features_version"], values["features"])
 
 
-NEW = "same_words", "until_end_min"
+NEW = "same_words", "hour_left_pct"
 
 
 def without_new_features(values: Json) -> None:
@@ -392,6 +392,35 @@ def test_a_version_of_before_two_features_came_predicts_what_it_did_whatever_the
     assert np.all(model.weights().weights[places] != 0.0), "and goes on learning with them"
 
 
+def with_minutes_until_the_end(values: Json) -> None:
+    """Make it a version of features 3: where now is what is left of the hour, there were minutes, from ten to sixty."""
+    place = values["features"].index("hour_left_pct")
+    values["features"][place] = "until_end_min"
+    count = values["scaler"]["count"]
+    of_feature = {"means": 3.9, "variances": 1.0, "sums": 3.9 * count, "squares": (3.9**2 + 0.1) * count}
+    for name, number in of_feature.items():
+        values["scaler"][name][place] = number
+    values["weights"][place] = 0.7
+    values["features_version"] = 3
+    values["schema"] = schema_of(3, values["features"])
+
+
+def test_a_version_that_was_told_minutes_predicts_what_it_did_at_their_bounds_and_nearly_so_between() -> None:
+    text = forged(with_minutes_until_the_end)
+    model = from_version(registry_with(text).load(name_of(text)))
+    weights, place = model.weights(), NAMES.index("hour_left_pct")
+    minutes = np.array([10.0, 20.0, 30.0, 45.0, 60.0])
+    inputs = np.tile(weights.means, (len(minutes), 1))
+    inputs[:, place] = np.log1p(hour_left_pct(minutes))
+    found = weights.logits(inputs) - weights.intercept
+    was = 0.7 * (np.log1p(minutes) - 3.9)
+    assert found[[0, -1]] == pytest.approx(was[[0, -1]], abs=1e-9)
+    assert found == pytest.approx(was, abs=0.7 * 0.21)
+    observed = np.repeat(inputs, 3, axis=0)
+    model.observe(observed)  # its scaler goes on from there
+    assert np.isfinite(model.weights().logits(inputs)).all()
+
+
 def test_a_version_of_other_features_of_that_time_is_refused() -> None:
     def others(values: Json) -> None:
         without_new_features(values)
@@ -399,7 +428,7 @@ def test_a_version_of_other_features_of_that_time_is_refused() -> None:
         values["schema"] = schema_of(2, values["features"])
 
     text = forged(others)
-    with pytest.raises(VersionRefused, match="features are those of version 2, this build's of 3"):
+    with pytest.raises(VersionRefused, match="features are those of version 2, this build's of 4"):
         registry_with(text).load(name_of(text))
 
 

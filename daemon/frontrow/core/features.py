@@ -12,6 +12,7 @@ stands still from a viewer's first event on; of the room only what was heard bef
 known *before* the event that is being scored.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,14 @@ from numpy.typing import NDArray
 from frontrow.core import facts as fact
 from frontrow.core.columns import FIRST_ROWS, zeros
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 
 MINUTE_MS = 60_000.0
-# Minutes until the planned end of the broadcast: at most an hour, which also stands for a plan that nobody told, and at
-# least ten, since who has come so far does not stop to the minute.
-UNTIL_END_MIN = 10.0, 60.0
+# Minutes until the planned end of the broadcast that count: at most an hour, which also stands for a plan that nobody told,
+# and at least six, since who has come so far does not stop to the minute.
+UNTIL_END_MIN = 6.0, 60.0
+# An hour's outcomes come to looks about as an exponential time with this mean does, cut off at the hour.
+SOON_MIN = 30.0
 SHORT, MIDDLE, LONG = SPANS = 1 * MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS  # half-lives
 
 # (name, half-life): one column of state each. What feeds them is in FEEDS.
@@ -58,7 +61,7 @@ FADING = tuple(name for name, _ in _FADING)
 
 # What is known of the viewer besides, and of the room at that moment. How long a viewer has been quiet is not among it:
 # snapshots are taken when somebody acts, so the model would never have seen what it is then asked about.
-# ``same_words`` is how many others say the same lines (frontrow.core.crowd); ``until_end_min`` is bounded by UNTIL_END_MIN.
+# ``same_words`` is how many others say the same lines (frontrow.core.crowd); ``hour_left_pct`` is that of hour_left_pct().
 STANDING = ("watched_min", "present_min", "enters", "fan", "earlier_sessions", "order_rate", "same_words")
 ROOM = (
     "room_age_min",
@@ -66,7 +69,7 @@ ROOM = (
     "room_viewers",
     "product_age_min",
     "room_orders_30m",
-    "until_end_min",
+    "hour_left_pct",
 )
 
 NAMES: tuple[str, ...] = FADING + STANDING + ROOM
@@ -112,6 +115,23 @@ REBASE_MS = 3_600_000
 
 Matrix = NDArray[np.float64]
 Numbers = NDArray[Any]
+
+
+def hour_left_pct(until_end_min: Matrix) -> Matrix:
+    """Return how many percent of an hour's outcomes can still come, so many minutes before the planned end.
+
+    100 (1 - e^(-t / 30)) / (1 - e^(-2)), t within :data:`UNTIL_END_MIN`: half an hour is 73 of them, ten minutes are 33.
+    """
+    left = np.clip(until_end_min, *UNTIL_END_MIN) / -SOON_MIN
+    share: Matrix = np.expm1(left) / math.expm1(UNTIL_END_MIN[1] / -SOON_MIN)
+    return 100.0 * share
+
+
+def selling_ms(until_end_ms: Matrix, horizon_ms: int) -> NDArray[np.int64]:
+    """Return for how long outcomes can come, so many ms before the planned end: the horizon at most, and what always counts at least."""
+    least = min(UNTIL_END_MIN[0] * MINUTE_MS, horizon_ms)
+    found: NDArray[np.int64] = np.clip(until_end_ms, least, horizon_ms).astype(np.int64)
+    return found
 
 
 def columns_of(kind: str, facts: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from frontrow.core import facts as fact
 from frontrow.core.columns import Column, capacity_for
 from frontrow.core.directory import Directory
-from frontrow.core.features import MINUTE_MS, UNTIL_END_MIN
+from frontrow.core.features import MINUTE_MS, hour_left_pct
 from frontrow.core.images import Image
 from frontrow.core.sessions import Session
 
@@ -303,6 +303,7 @@ def _listed(rows: Rows) -> "array[int]":
 
 _FEW = 24  # rows up to which one after another is faster than all at once
 _FACTS = 14
+UNTIL_END = 13  # which of them is the time until the planned end, in ms
 _NO_PLAN_MS = 1e12
 USUAL_RATE, USUAL_WEIGHT = (
     0.03,
@@ -340,5 +341,5 @@ def standing(facts: NDArray[np.float64]) -> NDArray[np.float64]:
     found[:, 9] = facts[:, 10]
     found[:, 10] = np.maximum(0.0, facts[:, 11]) / MINUTE_MS
     found[:, 11] = facts[:, 12] * np.exp2(np.minimum(ahead_min / 30.0, 1000.0))
-    found[:, 12] = np.clip(facts[:, 13] / MINUTE_MS, *UNTIL_END_MIN)
+    found[:, 12] = hour_left_pct(facts[:, UNTIL_END] / MINUTE_MS)
     return found

@@ -95,7 +95,7 @@ export function partName(language, name) {
   return typeof language.find(`part.${name}`) === "string" ? language.say(`part.${name}`) : bounded(name);
 }
 
-const OF_ROOM = new Set(["product_age_min", "until_end_min"]);
+const OF_ROOM = new Set(["product_age_min", "hour_left_pct"]);
 
 // "clicks_30m" → "clicks"; of the room and what is shown in it: START.
 function partOf(name) {
