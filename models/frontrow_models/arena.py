@@ -43,7 +43,7 @@ class Arena:
     """Holds challengers. One owner calls it, in the order in which things were served and resolved."""
 
     def __init__(self, challengers: Mapping[str, Challenger], *, window_ms: int) -> None:
-        """``challengers`` by name; ``window_ms`` is the joiner's observation window."""
+        """``challengers`` by name; ``window_ms`` is the joiner's shortest window."""
         self._challengers = dict(challengers)
         self._policies = {name: DelayPolicy(window_ms) for name in challengers}
         self._duels = {name: Duel() for name in challengers}

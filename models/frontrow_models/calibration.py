@@ -26,8 +26,8 @@ are correlated when outcomes are rare) had not arrived after 5,000 labels.
 one thing. So each label counts 1 / (looks that share an outcome) in w and r; counted in full, a room with two orders
 was believed to be a hot one. Measured: daemon/docs/adr/0023-an-outcome-is-one-witness.md.
 
-The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were. One that
-follows the outcomes of the first two minutes was tried and did not hold (daemon/docs/adr/0023-an-outcome-is-one-witness.md).
+The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were. What a room is worth right
+now is told by its first outcomes (:mod:`frontrow_models.levels`), and added to what is shown.
 """
 
 import math
@@ -70,7 +70,7 @@ class CalibrationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_field
     spread_bias: Annotated[float, Meta(gt=0)] = 1.0
     tail: Annotated[float, Meta(ge=TAILS[0], le=TAILS[1])] = TAIL
     spread_tail: Annotated[float, Meta(gt=0)] = 0.25
-    spread_room: Annotated[float, Meta(gt=0)] = 0.3
+    spread_room: Annotated[float, Meta(gt=0)] = 0.2
 
 
 Finite = Annotated[float, Meta(ge=-1e18, le=1e18)]  # which NaN is not
@@ -118,14 +118,14 @@ class Calibration:
             return np.full(len(rooms), self.bias)
         return np.array([self.bias + own.get(room, 0.0) for room in rooms], np.float64)
 
-    def logits(self, raw: Matrix, rooms: Sequence[str]) -> Matrix:
-        """Return the calibrated logit of each raw one; shape (rows,)."""
-        result: Matrix = self.slope * raw + self.bends(raw) + self.biases(rooms)
+    def logits(self, raw: Matrix, rooms: Sequence[str], levels: Matrix | float = 0.0) -> Matrix:
+        """Return the calibrated logit of each raw one; shape (rows,). ``levels`` is what else its room is worth now."""
+        result: Matrix = self.slope * raw + self.bends(raw) + (self.biases(rooms) + levels)
         return result
 
-    def probabilities(self, raw: Matrix, rooms: Sequence[str]) -> Matrix:
+    def probabilities(self, raw: Matrix, rooms: Sequence[str], levels: Matrix | float = 0.0) -> Matrix:
         """Return the calibrated probability of each raw logit: the number to rank, learn and judge by, always there."""
-        return sigmoid(self.logits(raw, rooms))
+        return sigmoid(self.logits(raw, rooms, levels))
 
     def shown(self, raw: Matrix, rooms: Sequence[str]) -> Matrix | None:
         """Return :meth:`probabilities`, or None while there is not enough data to show a number to anybody."""

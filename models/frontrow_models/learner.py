@@ -27,7 +27,8 @@ from frontrow_models.evaluation.alike import Alike
 from frontrow_models.evaluation.baselines import BaseRate
 from frontrow_models.evaluation.guard import Alarm, Guard, GuardOptions
 from frontrow_models.evaluation.rolling import Report, Rolling, Rows, report
-from frontrow_models.online import ModelOptions, OnlineModel
+from frontrow_models.levels import RoomLevels
+from frontrow_models.online import NEUTRAL, ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
 from frontrow_models.reasons import Explanation, explain
 from frontrow_models.served import LOGITS, SERVED
@@ -40,6 +41,8 @@ PROVEN_AFTER = 2  # calm windows of the guard, wholly served since a state was k
 GUARD = GuardOptions(outcomes=300)
 ALARMS = 20  # that are remembered
 RECENT = NAMES.index("comments_1m")
+LEFT = NAMES.index("hour_left_pct")
+WHOLE = NEUTRAL["hour_left_pct"]
 
 # Gives the version of a name at once, or None where its promotion is to be passed over; raises FrontrowError if there is none.
 Versions = Callable[[str], Version | None]
@@ -65,13 +68,14 @@ class Learner:
     columns = len(SERVED)
 
     def __init__(self, options: ModelOptions, *, window_ms: int, versions: Versions = no_versions) -> None:
-        """``window_ms`` is the joiner's observation window; ``versions`` are those that promotions name."""
+        """``window_ms`` is the joiner's shortest window; ``versions`` are those that promotions name."""
         self._window_ms = window_ms
         self._versions = versions
         self._online = OnlineModel(options)
         self._policy = DelayPolicy(window_ms)
         self._outage = Outage()
         self._calibrator = self._new_calibrator()
+        self._levels = RoomLevels()
         self._base = BaseRate()
         self._rolling = Rolling(SERVED)
         self._guard = Guard(GUARD)
@@ -127,19 +131,34 @@ class Learner:
         return self._online.weights()
 
     def probabilities(self, logits: Matrix, rooms: Sequence[str]) -> Matrix:
-        return self._calibrator.calibration.probabilities(logits, rooms)
+        return self._calibrator.calibration.probabilities(logits, rooms, self._level(rooms))
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64]) -> NDArray[np.float32]:
+    def serve(
+        self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        self._outage.look(len(inputs))
+        if self._outage.frozen:
+            self._levels = RoomLevels()  # what is heard of again was not expected in between
         served = np.empty((len(inputs), len(SERVED)), np.float32)
-        logits = np.empty(len(inputs))
+        logits, hour = np.empty(len(inputs)), np.empty(len(inputs))
+        planned = inputs[:, LEFT] < WHOLE - 1e-9
         begin = 0
         while begin < len(inputs):  # in parts between which the scaler is taken over
             part = slice(begin, begin + self._online.unchanged_for)
-            logits[part] = self._online.weights().logits(inputs[part])
+            weights = self._online.weights()
+            hour[part] = logits[part] = weights.logits(inputs[part])
+            if planned[part].any():
+                whole = inputs[part].copy()
+                whole[:, LEFT] = WHOLE
+                hour[part] = weights.logits(whole)
             self._online.observe(inputs[part])
             begin = part.stop
+        calibration, levels = self._calibrator.calibration, np.zeros(len(inputs))
+        if self._follows:
+            soon = calibration.probabilities(hour, rooms) * (self._policy.soon or 0.0)
+            levels = self._levels.expect(rooms, soon, at)
         # A model that is not shown to anybody promises nothing, and is not to be judged by it.
-        served[:, 0] = self._calibrator.calibration.logits(logits, rooms) if self.ready else np.nan
+        served[:, 0] = calibration.logits(logits, rooms, levels) if self.ready else np.nan
         served[:, 1] = logits
         served[:, 2] = self._base.rate
         served[:, 3] = points
@@ -149,6 +168,7 @@ class Learner:
     def learn(self, lessons: Lessons) -> None:
         if len(lessons):
             self._heard_at = int(lessons.resolved_at[-1])
+            self._levels.fade(self._heard_at)
         final = lessons.stage == Stage.MATURE
         # What is final was served an hour ago: nothing that is learnt here was known when it was said.
         if final.any():
@@ -205,7 +225,8 @@ class Learner:
 
     def explain(self, inputs: Matrix, room: str) -> Explanation:
         """Return the reasons of one row of ``inputs``, shape (1, features), in its room, as it would be shown now."""
-        return explain(self._online.weights(), self._calibrator.calibration, inputs, room)
+        calibration, level = self._calibrator.calibration, float(self._level([room])[0])
+        return explain(self._online.weights(), calibration, inputs, room, level)
 
     def state(self) -> dict[str, Any]:
         return self._online.state() | {
@@ -218,11 +239,17 @@ class Learner:
         if not len(lessons):
             return
         believed = self._online.weights().probabilities(lessons.inputs.astype(np.float64))
-        within = self._policy.within
         early = lessons.stage == Stage.OBSERVED
         self._policy.hear(lessons)
-        if within is not None and self._online.ready:
-            self._hear(self._guard.observed(believed[early], lessons.outcome[early], within))
+        if self._online.ready:
+            self._hear(
+                self._guard.observed(
+                    believed[early], lessons.outcome[early], lessons.within[early].astype(np.float64)
+                )
+            )
+        if self._follows:
+            soon = lessons.take(lessons.outcome & (lessons.delay_ms <= self._window_ms))
+            self._levels.hear(soon.room.tolist(), soon.weight, soon.resolved_at, soon.served_at)
         learnable = self._outage.learnable(lessons.cause, lessons.stage)
         outcomes, weights = self._policy.steps(believed, lessons)
         self._online.learn(
@@ -248,6 +275,15 @@ class Learner:
             shown = lessons.take(told)
             self._hear(self._guard.matured(served[told, 0], shown.outcome, shown.cause))
             self._keep_good(int(shown.resolved_at[-1]), int(shown.served_at[-1]))
+
+    @property
+    def _follows(self) -> bool:
+        """Whether what comes of looks at once can be held against what is expected of them."""
+        return self._calibrator.enough and self._policy.soon is not None and not self._outage.frozen
+
+    def _level(self, rooms: Sequence[str]) -> Matrix:
+        # Where outcomes have stopped arriving a room without them is no worse than others.
+        return self._levels.of(rooms) if self._follows else np.zeros(len(rooms))
 
     def _new_calibrator(self) -> Calibrator:
         # As few as the model is shown after: its intercept moves slowly, and it is this that makes it true.
@@ -294,6 +330,7 @@ class Learner:
     def _watch_anew(self, since: int) -> None:
         """Judge from now on only what is served at ``since`` or later: the rest was said by another model."""
         self.since = since
+        self._levels = RoomLevels()  # what was expected was another model's
         self._guard, self._windows = Guard(GUARD), 0
         self._kept, self._calm = [], []
 
@@ -307,6 +344,7 @@ class Learner:
                 "counted": self._policy.counted,
                 "outage": self._outage.state(),
                 "calibrator": self._calibrator.state(),
+                "levels": self._levels.state(),
                 "base": self._base.state(),
                 "leads": self.leads,
                 "since": self.since,
@@ -340,6 +378,7 @@ class Learner:
         self._outage.load(meta["outage"])
         self._calibrator = self._new_calibrator()
         self._calibrator.load(meta["calibrator"])
+        self._levels.load(meta["levels"])
         self._base.load(meta["base"])
         self.leads, self.since, self._as_it_is = meta["leads"], meta["since"], meta["as_it_is"]
         self._calm, self._windows, self.rollbacks = list(meta["calm"]), meta["windows"], meta["rollbacks"]

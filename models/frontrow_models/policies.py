@@ -1,18 +1,14 @@
 """Label policies: how much each lesson weighs, so that early labels teach what final ones would.
 
 An outcome may come long after its snapshot was served. To wait until all is known costs, in rooms that change by the
-minute, more than anything else; so a snapshot is learnt as it stands after a short window, and again as a positive if its outcome
+minute, more than anything else; so a snapshot is learnt as it stands after a window, and again as a positive if its outcome
 comes later. What is learnt from is then not what is true: positives stand beside negatives that they were once taken
-for. A policy weighs the lessons so that their expectation is the true loss. With p the chance of the outcome within the
-horizon, and F the share of outcomes that come within the window:
-
-* ``FNW`` (fake negatives weighted: Ktena et al., "Addressing Delayed Feedback for Continuous Training with Neural
-  Networks in CTR prediction", RecSys 2019, arXiv 1907.06558): positives 1 + p, negatives (1 - p)(1 + p). Nothing need be
-  known of F; it supposes that every positive was learnt as a negative first;
-* ``ES`` (elapsed time sampling: Yang et al., "Capturing Delayed Feedback in Conversion Rate Prediction via Elapsed-Time
-  Sampling", AAAI 2021, arXiv 2012.03245), with d = p(1 - F): positives 1 + d, negatives (1 + d)(1 - p) / (1 - pF).
-
-p is the model's own, from before the lessons are learnt.
+for. The policy weighs the lessons so that their expectation is the true loss (elapsed-time sampling: Yang et al., "Capturing Delayed Feedback in Conversion Rate
+Prediction via Elapsed-Time Sampling", AAAI 2021, arXiv 2012.03245). With p the chance of the outcome within the
+horizon, F the share of outcomes that come within the window, and d = p(1 - F): positives 1 + d, negatives (1 + d)(1 - p) / (1 - pF).
+p is the model's own, from before the lessons are learnt; F is each snapshot's own, since its window was drawn by it (:func:`frontrow.core.lessons.window_of`), and so
+known from the first lesson on. Rejected: one window of two minutes for all, with the weights of Ktena et al. (RecSys 2019, arXiv 1907.06558) until F is known
+(daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
 
 What is taken back is undone: a withdrawn lesson is a positive of *negative* weight, the step that was made reversed at the
 model's present p. Then what was learnt of a snapshot whose order is refunded is what it would have been without the order,
@@ -40,14 +36,11 @@ SHARED, SHARED_KNOWN = 5.0, 5.0
 Weights = NDArray[np.float64]
 
 
-def fnw(probability: Weights, outcome: NDArray[np.bool_]) -> Weights:
-    """Return the weight of each lesson by FNW; all arguments and the result have one number per lesson."""
-    weights: Weights = np.where(outcome, 1.0 + probability, (1.0 - probability) * (1.0 + probability))
-    return np.minimum(weights, MOST)
+def elapsed(probability: Weights, outcome: NDArray[np.bool_], within: Weights) -> Weights:
+    """Return the weight of each lesson; ``within`` is F, the share of its outcomes that come within its window.
 
-
-def elapsed(probability: Weights, outcome: NDArray[np.bool_], within: float) -> Weights:
-    """Return the weight of each lesson by ES; ``within`` is F, the share of outcomes that come within the window."""
+    All arguments and the result have one number per lesson.
+    """
     again = 1.0 + probability * (1.0 - within)
     # 1 - pF is 0 only where p and F are 1, and then 1 - p is 0 as well.
     certain = np.maximum(1.0 - probability * within, 1e-12)
@@ -67,10 +60,10 @@ class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DelayPolicy:
-    """FNW until the delays are known from mature cohorts, ES from then on; and how many looks share an outcome."""
+    """How much lessons weigh, how soon outcomes come, and how many looks share one."""
 
     def __init__(self, window_ms: int) -> None:
-        """``window_ms`` is the joiner's observation window."""
+        """``window_ms`` is the joiner's shortest window."""
         self._window_ms = window_ms
         self._positives = 0.0  # mature ones, faded by their number
         self._within = 0.0  # of them, those whose outcome came within the window
@@ -79,8 +72,8 @@ class DelayPolicy:
         self._newest = self._final = -1  # the last snapshot that was observed, and that is final
 
     @property
-    def within(self) -> float | None:
-        """F, the share of outcomes that come within the window; None while too few are mature."""
+    def soon(self) -> float | None:
+        """The share of outcomes that come within the shortest window; None while too few are mature."""
         return self._within / self._positives if self._positives >= KNOWN_AFTER else None
 
     @property
@@ -102,13 +95,11 @@ class DelayPolicy:
     def counted(self, numbers: tuple[int, int]) -> None:
         self._newest, self._final = numbers
 
-    def weights(self, probability: Weights, outcome: NDArray[np.bool_]) -> Weights:
-        """Return how much each observed or late lesson weighs; ``probability`` is the model's before it learns them."""
-        within = self.within
-        return fnw(probability, outcome) if within is None else elapsed(probability, outcome, within)
-
-    def steps(self, probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
+    @staticmethod
+    def steps(probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
         """Return what is to be learnt of lessons that are not final: the outcome of each, and its weight.
+
+        ``probability`` is the model's before it learns them.
 
         What was withdrawn is a positive of negative weight: see above. Whatever stands for more than :data:`MOST` counts
         as so many: all of one time stand for as many, so that only the pace is bounded, and yes and no alike.
@@ -116,7 +107,9 @@ class DelayPolicy:
         withdrawn = lessons.stage == Stage.WITHDRAWN
         outcome: NDArray[np.bool_] = lessons.outcome | withdrawn
         stands_for = np.minimum(lessons.weight.astype(np.float64), MOST)
-        return outcome, np.where(withdrawn, -stands_for, stands_for) * self.weights(probability, outcome)
+        return outcome, np.where(withdrawn, -stands_for, stands_for) * elapsed(
+            probability, outcome, lessons.within.astype(np.float64)
+        )
 
     def hear(self, lessons: Lessons) -> None:
         """Take note of how many looks an outcome is heard for, of lessons that are not final: all of one outcome come together."""
@@ -124,7 +117,9 @@ class DelayPolicy:
         if len(observed):
             if self._newest < 0:  # whoever comes in the middle counts from there
                 self._final = max(self._final, int(observed[0]) - 1)
-            self._newest = max(self._newest, int(observed[-1]))  # what was withdrawn is observed again
+            self._newest = max(
+                self._newest, int(observed.max())
+            )  # not in order: each has a window of its own
         fade = 1.0 - 1.0 / FORGET_AFTER
         for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
             if cause < 0 or cause != self._last:
@@ -172,24 +167,32 @@ class Outage:
     At the rate of outcomes so far, those that are missing since the last one would number :attr:`missing`; the chance
     that none of them came is exp(-missing), and beyond :data:`SILENCE` that is no chance. The rate is counted, not the
     model's, which may be far off when it has just begun; and in outcomes, not in positives: one order after five snapshots
-    is one.
+    is one. The silence is counted in looks as they are taken, not as they are told, which goes on for an hour when a broadcast is over and
+    nobody can order any more.
     """
 
     SILENCE = 15.0  # e**-15 is three in ten million
     KNOWN_AFTER = 20  # outcomes from which on their rate is believed
-    FORGET_AFTER = 50_000.0  # lessons after which a former one counts 1/e
+    FORGET_AFTER = 50_000.0  # looks after which a former one counts 1/e
 
     def __init__(self) -> None:
-        self._lessons = self._outcomes = 0.0  # faded
+        self._looks = self._outcomes = 0.0  # faded
+        self._taken = 0  # looks that are not among these yet
         self._last = -1  # the cause of the last outcome
         self._heard = 0  # outcomes, up to KNOWN_AFTER
-        self._quiet = 0  # lessons since the last outcome
+        self._quiet = 0  # looks since the last outcome
         self.held_back = 0  # negatives that were not to be learnt
 
     @property
     def missing(self) -> float:
         """How many outcomes there should have been since the last one; 0 while their rate is not known."""
-        return self._quiet * self._outcomes / self._lessons if self._heard >= self.KNOWN_AFTER else 0.0
+        known = self._heard >= self.KNOWN_AFTER
+        return self._quiet * self._outcomes / max(self._looks, 1.0) if known else 0.0
+
+    def look(self, count: int) -> None:
+        """Take note of so many looks that were taken."""
+        self._taken += count
+        self._quiet += count
 
     @property
     def frozen(self) -> bool:
@@ -204,32 +207,32 @@ class Outage:
         ``cause`` numbers the outcome of each, below 0 for none. What was withdrawn (by ``stage``) always may, and says
         nothing of a silence.
         """
+        frozen = self.frozen
+        if not frozen:  # what an outage shows says nothing of the rate
+            keep = (1.0 - 1.0 / self.FORGET_AFTER) ** self._taken
+            self._looks = self._looks * keep + self._taken
+            self._outcomes *= keep
+        self._taken = 0
         taken = np.ones(len(cause), np.bool_)
-        fade = 1.0 - 1.0 / self.FORGET_AFTER
-        lessons, outcomes, quiet = self._lessons, self._outcomes, self._quiet
         counted = np.arange(len(cause)) if stage is None else np.flatnonzero(stage != Stage.WITHDRAWN)
         # One by one, so that no cut into batches shows.
         for position, number in zip(counted.tolist(), cause[counted].tolist(), strict=True):
-            new = False
             if number >= 0:
-                new, quiet, self._last = number != self._last, 0, number
+                new, self._quiet, self._last = number != self._last, 0, number
+                self._outcomes += new
                 self._heard = min(self._heard + new, self.KNOWN_AFTER)
-            else:
-                quiet += 1
-                if self._heard >= self.KNOWN_AFTER and quiet * outcomes / lessons > self.SILENCE:
-                    taken[position] = False
-                    self.held_back += 1
-                    continue  # what an outage shows says nothing of the rate either
-            lessons = lessons * fade + 1.0
-            outcomes = outcomes * fade + new
-        self._lessons, self._outcomes, self._quiet = lessons, outcomes, quiet
+                frozen = False  # an outcome ends every silence
+            elif frozen:
+                taken[position] = False
+                self.held_back += 1
         return taken
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values; :meth:`load` takes it over."""
         return {
-            "lessons": self._lessons,
+            "looks": self._looks,
             "outcomes": self._outcomes,
+            "taken": self._taken,
             "last": self._last,
             "heard": self._heard,
             "quiet": self._quiet,
@@ -238,5 +241,6 @@ class Outage:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a state."""
-        self._lessons, self._outcomes, self._last = state["lessons"], state["outcomes"], state["last"]
-        self._heard, self._quiet, self.held_back = state["heard"], state["quiet"], state["held_back"]
+        self._looks, self._outcomes, self._last = state["looks"], state["outcomes"], state["last"]
+        self._taken, self._heard, self._quiet = state["taken"], state["heard"], state["quiet"]
+        self.held_back = state["held_back"]

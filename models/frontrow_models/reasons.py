@@ -1,7 +1,7 @@
 """Exact additive reasons: one viewer's logit as a sum of parts, one per feature, raw and calibrated, with words.
 
     raw logit        =      intercept + Σ parts
-    calibrated logit = a · (intercept + Σ parts) + bend + b,      b: the bias and the room's own
+    calibrated logit = a · (intercept + Σ parts) + bend + b,      b: the bias, the room's own, and its level now
 
 so with every part times a, and the intercept a·intercept + bend + b, the reasons of the number that people see sum to it as
 exactly: what high numbers are bent by belongs to no feature, but to all of them together. Nothing is estimated: a linear model's parts are its own.
@@ -51,11 +51,13 @@ class Explanation(Struct, frozen=True):
     parts: list[Part]
 
 
-def explain(weights: Weights, calibration: Calibration, inputs: Matrix, room: str) -> Explanation:
-    """Return the reasons of one row of ``inputs``, shape (1, features), in its room ("platform/room")."""
+def explain(
+    weights: Weights, calibration: Calibration, inputs: Matrix, room: str, level: float = 0.0
+) -> Explanation:
+    """Return the reasons of one row of ``inputs``, shape (1, features), in its room ("platform/room"), which is at a level now."""
     raw = weights.logits(inputs)
-    logit = calibration.logits(raw, [room])
-    bias, bend = float(calibration.biases([room])[0]), float(calibration.bends(raw)[0])
+    logit = calibration.logits(raw, [room], level)
+    bias, bend = float(calibration.biases([room])[0] + level), float(calibration.bends(raw)[0])
     slope = calibration.slope
     parts = [
         Part(

@@ -99,9 +99,13 @@ def progressive_loss(record: Record, options: ModelOptions, *, window_ms: int, u
         if lessons is None:
             served, rooms = record.served[place]
             points = served.served[:, POINTS].astype(np.int64)
-            said[served.snapshot - first] = learner.serve(served.inputs.astype(np.float64), rooms, points)
+            said[served.snapshot - first] = learner.serve(
+                served.inputs.astype(np.float64), rooms, points, served.served_at
+            )
             continue
         known = lessons.take(lessons.resolved_at < until)
+        if not len(lessons):
+            continue
         if not len(known):
             break  # lessons come in the order of resolution, so what follows is of the other part
         where = known.snapshot - first

@@ -292,5 +292,7 @@ def test_a_copy_of_a_learners_model_is_that_model() -> None:
     options = ModelOptions(warm_up=10)
     learner = Learner(options, window_ms=120_000)
     rng = np.random.default_rng(3)
-    learner.serve(rng.random((20, len(learner.weights().means))), ["sim/a"] * 20, np.zeros(20, np.int64))
+    learner.serve(
+        rng.random((20, len(learner.weights().means))), ["sim/a"] * 20, *np.zeros((2, 20), np.int64)
+    )
     assert online_of(learner, options).version == learner.version

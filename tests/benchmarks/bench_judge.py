@@ -110,7 +110,7 @@ def guard() -> Callable[..., object]:
 
     def take(room: list[str], session: list[str], rows: Rows) -> None:
         watcher.served(rows.served[:, 0])
-        watcher.observed(rows.served[:, 0], rows.outcomes, 0.4)
+        watcher.observed(rows.served[:, 0], rows.outcomes, np.full(len(rows.outcomes), 0.4))
         watcher.matured(rows.served[:, 0], rows.outcomes, rows.causes)
 
     return take

@@ -66,7 +66,7 @@ class Room:
             self._orders[self._mark + 1 + int(200 * late)].append(row)
 
         with self._timed("scores, and what the scaler sees"):
-            served = self.learner.serve(inputs, rooms, np.zeros(MARK, np.int64))
+            served = self.learner.serve(inputs, rooms, np.zeros(MARK, np.int64), at)
         with self._timed("snapshots and their outcomes"):
             first = self._joiner.end
             self._joiner.serve(rows, sessions, at, kept, served)

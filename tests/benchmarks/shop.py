@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import defaults
 from frontrow.core.leads import Lead
-from frontrow.core.lessons import Lessons, Stage
+from frontrow.core.lessons import Lessons, Stage, window_of
 from frontrow.core.preparing import Preparer
 from frontrow.core.scoring import Matrix, sigmoid
-from frontrow_models.calibration import CalibrationOptions, Calibrator
+from frontrow_models.calibration import CalibrationOptions, Calibrator, raw_logits
 from frontrow_models.learner import Learner
+from frontrow_models.levels import RoomLevels
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy
 from frontrow_models.served import LOGITS, SERVED
@@ -30,7 +31,7 @@ FRAME_EVENTS = 4_096
 HOUR_MS = 3_600_000
 PLACE = {column.name: place for place, column in enumerate(SERVED)}
 
-Call = tuple[Matrix, Sequence[str]] | Lessons  # what was served, or learnt
+Call = tuple[Matrix, Sequence[str], NDArray[np.int64]] | Lessons  # what was served, or learnt
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,11 @@ class _Kept(Learner):
         super().__init__(options, window_ms=window_ms)
         self.calls: list[Call] = []
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64]) -> NDArray[np.float32]:
-        self.calls.append((inputs.copy(), list(rooms)))
-        return super().serve(inputs, rooms, points)
+    def serve(
+        self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        self.calls.append((inputs.copy(), list(rooms), at.copy()))
+        return super().serve(inputs, rooms, points, at)
 
     def learn(self, lessons: Lessons) -> None:
         self.calls.append(lessons)
@@ -71,22 +74,40 @@ class _Kept(Learner):
 class Other:
     """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once.
 
-    How many looks share an outcome, and wait for one, both know as the shipped one does.
+    How many looks share an outcome, and wait for one, all know as the shipped one does. Who waits for an hour knows nothing of
+    a level that half fades in eight minutes; who is told at once follows it by all outcomes.
     """
 
     def __init__(self, options: ModelOptions) -> None:
         self._online = OnlineModel(options)
         self._policy = DelayPolicy(defaults().outcome.window_s * 1000)
         self._calibrator = Calibrator(CalibrationOptions(least=max(1, options.min_positives)))
+        self._levels = RoomLevels()
+        self._asked: tuple[list[str], Matrix, NDArray[np.int64]] = ([], np.zeros(0), np.zeros(0, np.int64))
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str]) -> Matrix:
+    def serve(self, inputs: Matrix, rooms: Sequence[str], at: NDArray[np.int64]) -> Matrix:
         found, begin = np.empty(len(inputs)), 0
         while begin < len(inputs):  # in parts between which the scaler is taken over, as Learner.serve
             part = slice(begin, begin + self._online.unchanged_for)
             found[part] = self._online.weights().logits(inputs[part])
             self._online.observe(inputs[part])
             begin = part.stop
-        return self._calibrator.calibration.probabilities(found, rooms)
+        probabilities = self._calibrator.calibration.probabilities(found, rooms)
+        self._asked = (list(rooms), probabilities, at)
+        shown: Matrix = sigmoid(raw_logits(probabilities) + self._levels.of(rooms))
+        return shown
+
+    def be_told(self, outcomes: NDArray[np.bool_]) -> None:
+        """Let it know what comes of all that it was asked about last, for the levels of rooms."""
+        rooms, probabilities, at = self._asked
+        if self._calibrator.enough:
+            each = (
+                1.0 / self._policy.shared
+            )  # all looks are told of, so that an outcome comes as often as they are
+            self._levels.expect(rooms, probabilities * each, at)
+            which = np.flatnonzero(outcomes)
+            told = [rooms[place] for place in which.tolist()]
+            self._levels.hear(told, np.full(len(which), each), at[which], at[which])
 
     def learn(self, inputs: NDArray[np.float32], outcomes: NDArray[np.bool_]) -> None:
         self._online.learn(inputs, outcomes, looks=self._policy.waiting)
@@ -142,7 +163,9 @@ def shop(scenario: Scenario) -> Shop:
         p_true=run.world.p_true_many(viewers, at, HOUR_MS),
         final=_final(model.calls),
         leads=run.world.pays(
-            [lead.viewer for lead in leads], np.array([lead.decided_at for lead in leads]), HOUR_MS
+            [lead.viewer for lead in leads],
+            np.minimum([lead.decided_at for lead in leads], scenario.end),
+            HOUR_MS,
         ),
         calls=model.calls,
     )
@@ -173,8 +196,52 @@ def at_once(found: Shop) -> Matrix:
         else:
             said.append(other.serve(*call))
             fresh.append(call[0])
+            other.be_told(found.field.outcome[count : count + len(call[0])])
             count += len(call[0])
     return np.concatenate(said)
+
+
+def as_they_come(found: Shop) -> Matrix:
+    """Return what a model had said that learns each snapshot once: an outcome as it comes, and that there is none at the shipped joiner's
+    own time for it, knowing it for sure. Nobody who hears of outcomes as they come can know more of them.
+    """
+    outcome, at = found.field.outcome, found.at
+    due = at + _windows(found)
+    for call in found.calls:
+        if isinstance(call, Lessons):
+            known = call.outcome & (call.stage == Stage.MATURE)
+            due[call.snapshot[known]] = at[call.snapshot[known]] + call.delay_ms[known]
+    order = np.argsort(due, kind="stable")
+    due = due[order]
+    inputs = np.concatenate([call[0] for call in found.calls if not isinstance(call, Lessons)]).astype(
+        np.float32
+    )
+    other, said = Other(ModelOptions()), list[Matrix]()
+    count = told = 0
+    for call in found.calls:
+        if isinstance(call, Lessons):
+            other.calibrate(call)
+            until = int(np.searchsorted(due, at[count - 1] if count else 0, side="right"))
+            which = order[told:until]
+            other.learn(inputs[which], outcome[which])
+            told = until
+        else:
+            said.append(other.serve(*call))
+            count += len(call[0])
+    return np.concatenate(said)
+
+
+def _windows(found: Shop) -> NDArray[np.int64]:
+    """Return the time of each snapshot at which it was told that nothing had come, or would have been."""
+    horizon_ms = defaults().outcome.horizon_s * 1000
+    numbers = np.arange(len(found.at))
+    windows, _ = window_of(
+        numbers,
+        np.full(len(numbers), horizon_ms),
+        shortest_ms=defaults().outcome.window_s * 1000,
+        horizon_ms=horizon_ms,
+    )
+    return windows.astype(np.int64)
 
 
 def together(shops: Sequence[Shop]) -> Shop:

@@ -16,7 +16,7 @@ from frontrow.core.features import COUNT, FADING, NAMES
 from frontrow.core.frames import Frame
 from frontrow.core.images import Image
 from frontrow.core.leads import Lead
-from frontrow.core.lessons import Ending, Lessons, Stage
+from frontrow.core.lessons import Ending, Lessons, Stage, window_of
 from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.points import Policy, Rule
 from frontrow.core.scoring import Matrix, Weights
@@ -318,7 +318,7 @@ class Listener:
     def probabilities(self, logits: Matrix, rooms: Sequence[str]) -> Matrix:
         return logits
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str], points: Any) -> Any:
+    def serve(self, inputs: Matrix, rooms: Sequence[str], points: Any, at: Any) -> Any:
         return np.zeros((len(inputs), 1), np.float32)
 
     def learn(self, lessons: Lessons) -> None:
@@ -369,16 +369,35 @@ def test_an_outcome_within_the_horizon_makes_a_positive_and_silence_a_negative()
 
 
 def test_what_is_known_after_the_window_is_learnt_first_and_a_later_outcome_as_it_comes() -> None:
+    spans = np.full(3, HORIZON * 1000)
+    windows, _ = window_of(np.arange(3), spans, shortest_ms=WINDOW * 1000, horizon_ms=HORIZON * 1000)
+    assert windows[0] > windows[1] == windows[2] == WINDOW * 1000
     lessons = learnt(
         event("like", 0, viewer="a"), event("like", 1, viewer="b"), event("like", 2, viewer="c"),
-        event("order_paid", 5, viewer="c"), event("order_paid", WINDOW + 60, viewer="a"),
+        event("order_paid", 5, viewer="c"), event("order_paid", int(windows[0]) / 1000 + 60, viewer="a"),
     )  # fmt: skip
     assert [lesson for lesson in lessons if lesson[1] != "MATURE"] == [
         ("2.25", "OBSERVED", True),
-        ("0.25", "OBSERVED", False),
         ("1.25", "OBSERVED", False),
+        ("0.25", "OBSERVED", False),
         ("0.25", "LATE", True),
     ]
+
+
+def test_near_the_planned_end_windows_are_as_short_as_what_is_left() -> None:
+    """Nobody orders when it is over, so what is known by then is all that is to be known."""
+    model = Listener()
+    under_test = engine(model=model, report_learning=True)
+    apply(under_test, event("room_start", 0, viewer=None, seconds=3_600.0))
+    apply(under_test, event("room_stats", 1_500, viewer=None, viewers=300))
+    apply(under_test, *(event("like", 3_000, viewer=f"v{number}") for number in range(300)))
+    told = apply(under_test, event("tick", 3_001, viewer=None), event("tick", 8_000, viewer=None)).lessons
+    fresh = Lessons.joined(told)
+    fresh = fresh.take(fresh.stage == Stage.OBSERVED)
+    waited = fresh.resolved_at - fresh.served_at
+    assert len(fresh) == 300
+    assert waited.min() == 120_000
+    assert 500_000 < waited.max() <= 600_000
 
 
 def test_an_outcome_is_learnt_at_the_next_mark_and_not_only_when_the_next_lessons_are_due() -> None:
@@ -419,8 +438,8 @@ def test_a_refund_within_the_horizon_takes_the_success_back_and_one_after_it_doe
     refund = event("order_refunded", 90, order="o1", value=990)
     assert learnt(event("like", 0), order, refund) == [
         ("0.25", "OBSERVED", True),
-        ("0.25", "OBSERVED", False),
         ("0.25", "WITHDRAWN", False),
+        ("0.25", "OBSERVED", False),  # when its window ends, as without the order
         ("0.25", "MATURE", False),
     ]
     assert final(event("like", 0), order, event("order_refunded", HORIZON + 1)) == [("0.25", True)]
@@ -613,7 +632,7 @@ def taught() -> Learner:
     """A model that has learnt enough to be believed."""
     dice = np.random.default_rng(1)
     model = Learner(ModelOptions(warm_up=50, min_labels=10, min_positives=2), window_ms=120_000)
-    model.serve(dice.random((50, COUNT)), [""] * 50, np.zeros(50, np.int64))
+    model.serve(dice.random((50, COUNT)), [""] * 50, *np.zeros((2, 50), np.int64))
     inputs = np.repeat(np.arange(20) % 2, COUNT).reshape(20, COUNT).astype(np.float32)
     model.learn(fresh_lessons(inputs, inputs[:, 0] > 0))
     assert not model.ready  # how the first outcomes turned out in the end is not known yet

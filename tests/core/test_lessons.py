@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrow.core.lessons import Ending, Joiner, Lessons, Stage, _ending, _ending_of
+from frontrow.core.lessons import Ending, Joiner, Lessons, Stage, _ending, _ending_of, window_of
 from frontrow.core.outcomes import Heard, What
 
 HORIZON, WINDOW = 3_600_000, 120_000
@@ -31,7 +31,8 @@ def order(joiner: Joiner, row: int, at: int, now: int, value: int | None = None)
     return joiner.hear([row], f"v{row}", Heard(What.SUCCESS, at, value), now)
 
 
-def serve(joiner: Joiner, at: int, *rows: int) -> None:
+def serve(joiner: Joiner, at: int, *rows: int, span: int = 1) -> None:
+    """Serve rows; where outcomes can come for a moment only, windows are the shortest."""
     count = len(rows)
     joiner.serve(
         np.array(rows, np.int64),
@@ -39,6 +40,7 @@ def serve(joiner: Joiner, at: int, *rows: int) -> None:
         np.full(count, at),
         np.array(rows, np.float32).reshape(-1, 1),
         np.full((count, 2), at / 1e7, np.float32),
+        np.full(count, span),
     )
 
 
@@ -83,6 +85,73 @@ def test_without_an_outcome_a_snapshot_is_a_negative_after_the_window_and_again_
     assert told(joiner.resolve(1_001 + WINDOW)) == [(0, "OBSERVED", False, 1_000 + WINDOW, -1)]
     assert told(joiner.resolve(1_001 + HORIZON)) == [(0, "MATURE", False, 1_000 + HORIZON, -1)]
     assert len(joiner) == 0
+
+
+@pytest.mark.parametrize("span", [HORIZON, 1_200_000, WINDOW // 2, 1])
+def test_windows_are_drawn_as_outcomes_are_believed_to_come(span: int) -> None:
+    numbers = np.arange(50_000)
+    windows, within = window_of(numbers, np.full(len(numbers), span), shortest_ms=WINDOW, horizon_ms=HORIZON)
+
+    def share(time: float) -> float:
+        return float(np.expm1(-3.0 * min(time, span) / HORIZON) / np.expm1(-3.0 * span / HORIZON))
+
+    assert windows.min() >= WINDOW
+    assert windows.max() <= max(span, WINDOW)
+    for time in (WINDOW, 500_000, 1_000_000, 2_000_000):
+        assert np.mean(windows <= time) == pytest.approx(share(time), abs=0.01)
+    some = slice(0, 200)
+    assert within[some] == pytest.approx([share(each) for each in windows[some].tolist()], abs=1e-4)
+    again, _ = window_of(numbers[7:9], np.full(2, span), shortest_ms=WINDOW, horizon_ms=HORIZON)
+    assert again.tolist() == windows[7:9].tolist(), "by their numbers, whoever is served beside them"
+
+
+def test_where_windows_are_as_long_as_the_horizon_all_is_known_when_a_look_is_told() -> None:
+    windows, within = window_of(np.arange(9), np.full(9, HORIZON), shortest_ms=HORIZON, horizon_ms=HORIZON)
+    assert set(windows.tolist()) == {HORIZON}
+    assert set(within.tolist()) == {1.0}
+
+
+def test_what_is_told_at_one_moment_is_of_one_age_whatever_came_of_it() -> None:
+    """Else positives would be older looks than the negatives beside them, and whatever grows with the clock would tell them apart."""
+    dice = np.random.default_rng(11)
+    joiner = make()
+    joiner.grow(40_000)
+    orders: list[tuple[int, int]] = []
+    ages: dict[bool, list[int]] = {True: [], False: []}
+    for step in range(1_000):
+        now = 1_000_000 + step * 10_000
+        serve(joiner, now, *range(step * 40, step * 40 + 40), span=HORIZON)
+        for row in (step * 40 + np.flatnonzero(dice.random(40) < 0.2)).tolist():
+            delay = dice.exponential(HORIZON / 3)
+            if delay < HORIZON:
+                orders.append((now + int(delay), row))
+        for at, row in [each for each in orders if each[0] <= now]:
+            order(joiner, row, at, now)
+        orders = [each for each in orders if each[0] > now]
+        lessons = joiner.resolve(now)
+        fresh = lessons.take(lessons.stage != Stage.MATURE)
+        for outcome, age in zip(
+            fresh.outcome.tolist(), (fresh.resolved_at - fresh.served_at).tolist(), strict=True
+        ):
+            if step >= 360:  # an hour is over
+                ages[outcome].append(age)
+    assert len(ages[True]) > 3_000
+    assert np.mean(ages[True]) == pytest.approx(np.mean(ages[False]), rel=0.04)
+    assert np.median(ages[True]) == pytest.approx(np.median(ages[False]), rel=0.06)
+
+
+def test_windows_that_have_not_ended_go_on_after_a_restart() -> None:
+    joiner = make()
+    serve(joiner, 1_000, *range(60), span=HORIZON)
+    order(joiner, 7, at=100_000, now=100_000)
+    first = told(joiner.resolve(600_000))
+    again = make()
+    again.load(joiner.image(64))
+    assert 5 < len(first) < 40
+    rest = told(joiner.resolve(HORIZON))
+    assert told(again.resolve(HORIZON)) == rest
+    observed = [number for number, stage, *_ in (*first, *rest) if stage == "OBSERVED"]
+    assert sorted(observed) == list(range(60)), "each once"
 
 
 def test_an_outcome_within_the_window_is_told_at_once_and_only_once_before_it_is_mature() -> None:
@@ -300,6 +369,8 @@ def test_another_order_stands_in_for_one_that_is_taken_back() -> None:
 class _Snapshot:
     row: int
     at: int
+    window: int
+    within: float
     words: list[tuple[str, int]] = field(
         default_factory=list
     )  # all that was heard in time, and when it happened
@@ -308,7 +379,9 @@ class _Snapshot:
     early: bool = False
 
 
-Line = tuple[int, int, int, bool]  # resolved at, snapshot, stage, outcome
+Line = tuple[
+    int, int, int, bool, float
+]  # resolved at, snapshot, stage, outcome, share believed to be known by then
 
 
 class _Plainly:
@@ -324,21 +397,25 @@ class _Plainly:
             if each.row != row or now > each.at + HORIZON:
                 continue
             each.words.append((what, at))
-            fresh = not each.observed and now <= each.at + WINDOW
+            fresh = not each.observed and now <= each.at + each.window
             if what == "decline":
                 if fresh and each.at <= at <= each.at + HORIZON:
-                    self.told.append((now, number, int(Stage.OBSERVED), False))
+                    each.within = 1.0
+                    self.told.append((now, number, int(Stage.OBSERVED), False, each.within))
                     each.observed = True
                 continue
             positive = self.bought(each)
             if positive and not each.positive:
-                self.told.append((now, number, int(Stage.OBSERVED if fresh else Stage.LATE), True))
+                stage = int(Stage.OBSERVED if fresh else Stage.LATE)
+                self.told.append((now, number, stage, True, each.within))
                 each.early = fresh
                 each.observed |= fresh
             elif each.positive and not positive:
-                self.told.append((now, number, int(Stage.WITHDRAWN), False))
-                if each.early:
-                    self.told.append((now, number, int(Stage.OBSERVED), False))
+                self.told.append((now, number, int(Stage.WITHDRAWN), False, each.within))
+                if each.early and now <= each.at + each.window:
+                    each.observed = False  # it waits on
+                elif each.early:
+                    self.told.append((now, number, int(Stage.OBSERVED), False, each.within))
                 each.early = False
             each.positive = positive
 
@@ -355,15 +432,15 @@ class _Plainly:
     def until(self, now: int) -> None:
         """Let windows end that lie before ``now``."""
         for number, each in enumerate(self.snapshots):
-            if not each.observed and each.at + WINDOW < now:
-                self.told.append((each.at + WINDOW, number, int(Stage.OBSERVED), False))
+            if not each.observed and each.at + each.window < now:
+                self.told.append((each.at + each.window, number, int(Stage.OBSERVED), False, each.within))
                 each.observed = True
 
     def all_until(self, now: int) -> list[Line]:
         """Return everything that is known before ``now``, in order."""
         self.until(now)
         final = [
-            (each.at + HORIZON, number, int(Stage.MATURE), self.bought(each))
+            (each.at + HORIZON, number, int(Stage.MATURE), self.bought(each), each.within)
             for number, each in enumerate(self.snapshots)
         ]
         return sorted([*self.told, *(line for line in final if line[0] < now)])
@@ -392,16 +469,19 @@ def test_columns_tell_what_plain_objects_tell_each_thing_once_and_in_order(
 
     def resolve() -> None:
         lessons = joiner.resolve(now)
-        columns = (lessons.resolved_at, lessons.snapshot, lessons.stage, lessons.outcome)
-        part = [(int(a), int(b), int(c), bool(d)) for a, b, c, d in zip(*columns, strict=True)]
+        columns = (lessons.resolved_at, lessons.snapshot, lessons.stage, lessons.outcome, lessons.within)
+        part = [(int(a), int(b), int(c), bool(d), float(e)) for a, b, c, d, e in zip(*columns, strict=True)]
         assert [line[:3] for line in part] == sorted(line[:3] for line in part)
         got.extend(part)
 
     for what, row, step, behind in steps:
         now += step
         if what == "serve":
-            serve(joiner, now, row)
-            plainly.snapshots.append(_Snapshot(row, now))
+            serve(joiner, now, row, span=behind)
+            number = np.array([len(plainly.snapshots)])
+            spans = np.array([max(1, behind)])
+            window, within = window_of(number, spans, shortest_ms=WINDOW, horizon_ms=HORIZON)
+            plainly.snapshots.append(_Snapshot(row, now, int(window[0]), float(within[0])))
         elif what in say:
             say[what](joiner, row, at=now - behind // 4, now=now)
             plainly.hear(what, row, now - behind // 4, now)

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrow.core.sampling import chances, halvings
+from frontrow.core.sampling import chances, evenly, halvings
 
 NAMES = [f"douyin/1/s/v{number}" for number in range(20_000)]
 
@@ -55,3 +56,14 @@ def test_a_steady_stream_of_too_many_comes_to_rest_well_below_the_bound() -> Non
         kept.append((500 / 2 ** shares[-1], shares[-1]))
     assert max(shares) <= 6
     assert {3, 4} <= set(shares[300:]) <= {2, 3, 4, 5}
+
+
+def test_numbers_are_spread_evenly_and_each_always_alike() -> None:
+    drawn = evenly(np.arange(100_000))
+    assert drawn.min() >= 0.0
+    assert drawn.max() < 1.0
+    assert np.histogram(drawn, bins=20, range=(0.0, 1.0))[0] == pytest.approx(np.full(20, 5_000), rel=0.06)
+    assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.02
+    assert evenly(np.array([7, 70_000])).tolist() == drawn[[7, 70_000]].tolist()
+    first = 0xE220A8397B1DCDAF  # SplitMix64's first number from the seed 0
+    assert evenly(np.array([0]))[0] == (first >> 11) * 2.0**-53

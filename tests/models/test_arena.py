@@ -95,6 +95,7 @@ def batch(
             weight=np.ones(count, np.float32),
             reached=np.zeros(count, np.float32),
             viewer=numbers,
+            within=np.ones(count, np.float32),
         )
 
     return told, words, lessons(Stage.OBSERVED, at + WINDOW), lessons(Stage.MATURE, at + 3_600_000)

@@ -41,7 +41,9 @@ def test_a_right_model_in_a_world_that_stands_still_gives_no_alarm(seed: int) ->
     guard = Guard()
     p, y, causes = world(seed, labels=60_000)
     early = y & (np.random.default_rng(seed).random(len(y)) < 0.4)
-    assert guard.served(p) + guard.observed(p, early, 0.4) + guard.matured(p, y, causes) == []
+    assert (
+        guard.served(p) + guard.observed(p, early, np.full(len(p), 0.4)) + guard.matured(p, y, causes) == []
+    )
 
 
 @pytest.mark.parametrize(("off", "within"), [(3.0, 9_000), (1 / 3, 26_000)])
@@ -85,8 +87,8 @@ def test_positives_without_a_number_are_outcomes_of_their_own() -> None:
 def test_lost_orders_show_in_early_outcomes_before_any_label_matures() -> None:
     guard = Guard()
     p, y, _ = world(2, labels=40_000)
-    assert guard.observed(p[:20_000], y[:20_000], 1.0) == []
-    alarms = guard.observed(p[20_000:28_000], np.zeros(8_000, bool), 1.0)
+    assert guard.observed(p[:20_000], y[:20_000], np.ones(20_000)) == []
+    alarms = guard.observed(p[20_000:28_000], np.zeros(8_000, bool), np.ones(8_000))
     assert alarms and {alarm.kind for alarm in alarms} == {"drift"}
     assert "short of what was expected rose" in alarms[0].sentence and not alarms[0].roll_back
 
@@ -109,7 +111,7 @@ def test_numbers_that_are_none_are_told_and_reach_no_sum() -> None:
     before = msgspec.json.encode(guard.image()["guard"].meta)
     broken = np.full(1_000, np.nan)
     assert [alarm.kind for alarm in guard.served(broken)] == ["not_finite"]
-    assert guard.matured(broken, y, causes) == guard.observed(broken, y, 1.0) == []
+    assert guard.matured(broken, y, causes) == guard.observed(broken, y, np.ones(len(y))) == []
     assert msgspec.json.encode(guard.image()["guard"].meta) == before
     assert guard.served(np.array([0.2, np.inf]))[0].roll_back
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from frontrow.core.features import COUNT
+from frontrow.core.features import COUNT, NAMES
 from frontrow.core.lessons import Joiner, Lessons, Stage
 from frontrow.core.outcomes import Heard, What
 from frontrow.core.scoring import sigmoid
@@ -18,6 +18,7 @@ from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.versions import Position, Version
 from tests.support.lessons import fresh_lessons
 
+ROOMS = "sim/a", "sim/b"
 HORIZON, WINDOW = 3_600_000, 120_000
 OPTIONS = ModelOptions(warm_up=200, min_labels=200, min_positives=20)
 
@@ -30,13 +31,14 @@ class World:
     def __init__(self, seed: int, *, base: float = -3.0) -> None:
         self.rng = np.random.default_rng(seed)
         self.base = base
+        self.jump = 0.0  # by which the second room is better, as a logit
         self.now = 1_000_000
         self.joiner = Joiner(
             width=COUNT,
             columns=Learner.columns,
             horizon_ms=HORIZON,
             window_ms=WINDOW,
-            room_of=lambda _: "sim/a",
+            room_of=ROOMS.__getitem__,
         )
         self.joiner.grow(100_000)
         self._row = 0
@@ -49,10 +51,13 @@ class World:
         inputs[:, :4] = self.rng.exponential(0.7, (viewers, 4))
         rows = np.arange(self._row, self._row + viewers) % 100_000
         self._row += viewers
-        served = learner.serve(inputs, ["sim/a"] * viewers, np.zeros(viewers, np.int64))
         at = np.full(viewers, self.now)
-        self.joiner.serve(rows, np.zeros(viewers, np.int32), at, inputs.astype(np.float32), served)
-        chance = sigmoid(self.base + 1.2 * inputs[:, 0] - 0.6 * inputs[:, 1])
+        rooms = np.arange(viewers, dtype=np.int32) % 2
+        served = learner.serve(
+            inputs, [ROOMS[room] for room in rooms.tolist()], np.zeros(viewers, np.int64), at
+        )
+        self.joiner.serve(rows, rooms, at, inputs.astype(np.float32), served)
+        chance = sigmoid(self.base + 1.2 * inputs[:, 0] - 0.6 * inputs[:, 1] + self.jump * rooms)
         for row in rows[self.rng.random(viewers) < chance].tolist():
             delay = int(600_000 * self.rng.weibull(0.8))
             if delay < HORIZON:
@@ -66,6 +71,117 @@ class World:
         for part in parts:
             learner.learn(part)
         return parts
+
+
+def shown(learner: Learner) -> list[float]:
+    """Return what is shown of one and the same viewer in either room, and somewhere else."""
+    logits = learner.weights().logits(np.zeros((1, COUNT)))
+    found: list[float] = learner.probabilities(np.repeat(logits, 3), [*ROOMS, "sim/c"]).tolist()
+    return found
+
+
+def test_a_room_that_begins_to_sell_is_raised_within_minutes_and_the_reasons_add_up() -> None:
+    world, learner = World(5), make()
+    for _ in range(600):
+        world.step(learner)
+    assert learner.ready
+    a, b, _ = shown(learner)
+    assert 0.8 < b / a < 1.25
+    world.jump = 2.5
+    for _ in range(30):  # ten minutes
+        world.step(learner)
+    a, b, _ = shown(learner)
+    assert b / a > 1.25
+    assert a < b
+    inputs = np.zeros((1, COUNT))
+    for room, probability in zip(ROOMS, (a, b), strict=True):
+        reasons = learner.explain(inputs, room)
+        assert reasons.probability == probability, "to the bit: both are shown"
+        total = reasons.calibrated_intercept + sum(part.calibrated for part in reasons.parts)
+        assert total == pytest.approx(reasons.logit, abs=1e-9)
+    served = learner.serve(np.repeat(inputs, 2, axis=0), ROOMS, np.zeros(2, np.int64), np.full(2, world.now))
+    assert sigmoid(served[:, 0].astype(np.float64)) == pytest.approx([a, b], rel=1e-6)
+    assert served[0, 1] == served[1, 1], "the model's own number knows nothing of it"
+
+
+def test_when_a_broadcast_is_over_it_goes_on_learning_and_takes_it_for_no_outage() -> None:
+    """For an hour it is told of looks that nothing came of them, and nobody is looked at any more."""
+    world, learner = World(7, base=-1.0), make()  # some 250 orders an hour and room
+    for _ in range(540):
+        world.step(learner)
+    held_back, labels = learner._outage.held_back, learner.labels
+    for _ in range(200):
+        world.step(learner, viewers=0)
+    assert learner.labels > labels + 500
+    assert learner._outage.held_back == held_back == 0
+    assert not learner.frozen
+
+
+def test_a_promoted_version_begins_without_levels_and_the_hour_is_whole_for_them_before_the_planned_end() -> (
+    None
+):
+    world, learner = World(5), make()
+    for _ in range(600):
+        world.step(learner)
+    assert learner._levels.state()["rooms"]
+    version = learner.as_version(AT)
+    promoted = Learner(OPTIONS, window_ms=WINDOW, versions=lambda name: version)
+    promoted.load(learner.images())
+    assert promoted._levels.state() == learner._levels.state()
+    promoted.promote("the same", world.now)
+    assert promoted._levels.state()["rooms"] == []
+    inputs = np.zeros((40, COUNT))
+    inputs[:, :4] = 0.7
+    expected = []
+    for left in (100.0, 30.0):
+        inputs[:, NAMES.index("hour_left_pct")] = np.log1p(left)
+        again = make()
+        again.load(learner.images())
+        again.serve(inputs, ["sim/c"] * 40, np.zeros(40, np.int64), np.full(40, world.now + 1))
+        expected.append(next(each for each in again._levels.state()["rooms"] if each[0] == "sim/c")[2])
+    assert expected[0] == pytest.approx(expected[1], rel=1e-9), "what is expected within two minutes"
+
+
+@pytest.mark.parametrize(("delay_ms", "counts"), [(WINDOW, True), (WINDOW + 1, False)])
+def test_only_what_comes_within_the_shortest_window_tells_of_a_rooms_level(
+    delay_ms: int, counts: bool
+) -> None:
+    world, learner = World(5), make()
+    for _ in range(600):
+        world.step(learner)
+    before = shown(learner)
+    count = 40
+    late = fresh_lessons(np.zeros((count, COUNT), np.float32), np.ones(count, np.bool_))
+    at = np.full(count, world.now)
+    late = replace(
+        late,
+        served_at=at - 100,
+        resolved_at=at,
+        stage=np.full(count, Stage.LATE, np.uint8),
+        delay_ms=np.full(count, delay_ms, np.int32),
+        within=np.full(count, 0.5, np.float32),
+    )
+    learner.learn(late)
+    after = shown(learner)
+    raised = after[0] / after[1] > 1.1 * before[0] / before[1]
+    assert raised is counts
+
+
+def test_where_outcomes_stop_arriving_in_all_rooms_none_is_worse_than_another() -> None:
+    world, learner = World(6), make()
+    for _ in range(600):
+        world.step(learner)
+    world.jump = 2.5
+    for _ in range(30):
+        world.step(learner)
+    a, b, _ = shown(learner)
+    assert b > a
+    world.base = -30.0
+    for _ in range(400):
+        world.step(learner)
+    assert learner.frozen
+    a, b, _ = shown(learner)
+    assert 0.8 < b / a < 1.25
 
 
 def make() -> Learner:
@@ -145,13 +261,13 @@ def test_what_is_taken_back_is_unlearnt() -> None:
     """
     dice = np.random.default_rng(5)
     refunded, never, believing = make(), make(), make()
-    for _ in range(40):
-        inputs = np.zeros((100, COUNT), np.float32)
-        inputs[:, :2] = dice.random((100, 2)) > 0.5
-        ordered = dice.random(100) < 0.3
+    for _ in range(400):
+        inputs = np.zeros((10, COUNT), np.float32)
+        inputs[:, :2] = dice.random((10, 2)) > 0.5
+        ordered = dice.random(10) < 0.3
         back = ordered & (inputs[:, 1] > 0)
         for learner, outcome in ((refunded, ordered), (never, ordered & ~back), (believing, ordered)):
-            learner.serve(inputs.astype(np.float64), ["sim/a"] * 100, np.zeros(100, np.int64))
+            learner.serve(inputs.astype(np.float64), ["sim/a"] * 10, *np.zeros((2, 10), np.int64))
             learner.learn(fresh_lessons(inputs, outcome))
         none = np.zeros(np.count_nonzero(back), np.bool_)
         withdrawn = np.full(len(none), Stage.WITHDRAWN, np.uint8)
@@ -198,7 +314,7 @@ def test_a_lesson_with_a_number_that_is_none_is_refused_and_the_weights_stay_fin
 
 def test_a_model_that_promises_three_times_too_much_is_put_back_to_what_served_well() -> None:
     world, learner = World(11), make()
-    for _ in range(700):
+    for _ in range(1_000):
         world.step(learner)
     assert learner.rollbacks == 0
     good = learner._calibrator.calibration

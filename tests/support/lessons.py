@@ -10,7 +10,7 @@ from frontrow_models.served import SERVED
 
 
 def fresh_lessons(inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], **columns: Any) -> Lessons:
-    """Return lessons that were observed as soon as they were served, one a second in one room; ``columns`` replace some."""
+    """Return lessons that were observed as soon as they were served, when all was known of them, one a second in one room; ``columns`` replace some."""
     count = len(inputs)
     given: dict[str, Any] = {
         "snapshot": np.arange(count),
@@ -29,5 +29,6 @@ def fresh_lessons(inputs: NDArray[np.float32], outcomes: NDArray[np.bool_], **co
         "weight": np.ones(count, np.float32),
         "reached": np.zeros(count, np.float32),
         "viewer": np.arange(count),
+        "within": np.ones(count, np.float32),
     }
     return Lessons(**given | columns)

@@ -56,9 +56,11 @@ class NotingLearner(Learner):
         super().__init__(options, window_ms=window_ms)
         self._asked: list[bool] = []
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64]) -> NDArray[np.float32]:
+    def serve(
+        self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         self._asked.append(True)
-        return super().serve(inputs, rooms, points)
+        return super().serve(inputs, rooms, points, at)
 
     def learn(self, lessons: Lessons) -> None:
         self._asked.append(False)
@@ -133,7 +135,7 @@ def options_of(config: Config) -> ModelOptions:
 
 
 def window_of(config: Config) -> int:
-    """Return the joiner's observation window, in milliseconds."""
+    """Return the joiner's shortest window, in milliseconds."""
     return min(config.outcome.window_s, config.outcome.horizon_s) * 1000
 
 

@@ -112,8 +112,8 @@ class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model learns to predict: that one of ``kinds`` follows within ``horizon_s``, and is not taken back.
 
-    A form counts only with its sender's consent, a subscription that is only renewed only with ``renewals``. What is known
-    ``window_s`` after a viewer was looked at (or at the horizon, if that is earlier) is learnt from first. Events of
+    A form counts only with its sender's consent, a subscription that is only renewed only with ``renewals``. What is not known
+    ``window_s`` after a viewer was looked at, or later by a time of each look's own (at the horizon at the latest), is learnt as no outcome so far. Events of
     ``refunds`` take back what came before them. ``won`` and ``lost`` are what sales say of a lead, the ``outcome`` of a
     ``lead_outcome``. ``values`` is the worth of successes whose event tells no money, in minor units.
     """

@@ -56,12 +56,12 @@ from frontrow.core.promotions import Promotion, Succession, promotions_of
 from frontrow.core.scoring import Matrix
 from frontrow.core.seen import SeenIds
 from frontrow.core.sessions import Session, Sessions
-from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, Rows, Viewers, standing
+from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, UNTIL_END, Rows, Viewers, standing
 
 if TYPE_CHECKING:
     from frontrow_kernel import Taker
 
-ENGINE_VERSION = 12  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 13  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
@@ -88,7 +88,7 @@ _LANDMARK = struct.Struct("<q")
 class EngineOptions(Struct, frozen=True, kw_only=True):
     """What the engine must know besides the points table. Times in milliseconds.
 
-    ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. What is known after ``window_ms`` (at most the horizon) is learnt first. A viewer is snapshot at most once in
+    ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. No snapshot's window is shorter than ``window_ms`` (at most the horizon). A viewer is snapshot at most once in
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
     ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Of viewers less than
     ``exploration_points`` below hot a share ``exploration`` is shown all the same, ``exploration_per_hour`` in a room at most.
@@ -1599,6 +1599,8 @@ class Engine:
         self._serve()
         if self.labels.due(mark):
             lessons = self.labels.resolve(mark)
+            if not len(lessons):
+                return
             self.model.learn(lessons)
             if self.options.report_learning:
                 self._effects.lessons.append(lessons)
@@ -1611,17 +1613,18 @@ class Engine:
         due, self._due = self._due, []
         rows = np.concatenate([each.rows for each in due])
         marks = np.repeat(np.array([each.mark for each in due]), [len(each.rows) for each in due])
-        told = standing(np.concatenate([each.facts for each in due]))
+        facts = np.concatenate([each.facts for each in due])
         points = np.concatenate([each.points for each in due])
         self.viewers.due.array[rows] = 0
         fading = self._fading.faded(np.concatenate([each.fading for each in due]), marks)
-        inputs = features.assemble(fading, told)
+        inputs = features.assemble(fading, standing(facts))
         sessions = self.viewers.session.array[rows]
         rooms = self._room_names(sessions.tolist())
-        served = self.model.serve(inputs, rooms, points)
+        served = self.model.serve(inputs, rooms, points, marks)
         kept = inputs.astype(np.float32)
         first = self.labels.end
-        taken = self.labels.serve(rows, sessions, marks, kept, served)
+        spans = features.selling_ms(facts[:, UNTIL_END], self.options.horizon_ms)
+        taken = self.labels.serve(rows, sessions, marks, kept, served, spans)
         if self.options.report_learning:
             self._effects.served.append(
                 Served(

@@ -3,13 +3,18 @@
 A *snapshot* is what the models saw of a viewer at one mark, and what they said. The joiner waits for what becomes of
 it, in event time, and tells of it in lessons:
 
-* *observed*: after a short window (two minutes), or at the outcome if that comes within it. Fresh, and not yet certain:
+* *observed*: after its window, or at the outcome if that comes within it. Fresh, and not yet certain:
   a negative here may still buy;
 * *late*: the outcome came after the window. The snapshot comes again, as a positive;
 * *withdrawn*: the outcome was taken back: the order's money was returned. What was learnt of it is to be undone. If it had
-  come within the window, the snapshot is besides observed to be a negative, as it would have been without the order;
+  come within the window, the snapshot is besides observed to be a negative when that ends, as it would have been without the order;
 * *mature*: the horizon has passed, the outcome is final. Too old to learn from in a room that changes by the minute, but the
   only one to be judged by.
+
+**Each snapshot has a window of its own, drawn as outcomes come** (:func:`window_of`): one in thirteen the shortest, a quarter within eight
+minutes, the last nearly the whole horizon. So a negative is told when a positive would have been, and what is learnt at one moment is of looks of
+one age, whatever came of it. With one window for all, negatives are of now and positives of an hour's past: a model takes whatever grows with the
+clock for the difference (daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
 
 A learner weighs all but the last so that what it learns in the end is what that would have taught it (see
 ``frontrow_models.policies``). Lessons leave in the order (time of resolution, snapshot), so that a replay learns in the
@@ -35,13 +40,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from frontrow.core.calendar import Calendar
 from frontrow.core.columns import Column, zeros
 from frontrow.core.images import Image
 from frontrow.core.outcomes import Heard, Ledger, Success, What
-from frontrow.core.sampling import chances, halvings, weights
+from frontrow.core.sampling import chances, evenly, halvings, weights
 
 _FIRST = 4096  # snapshots that there is room for at first
 _NONE = -1
+_MEAN_MS = 1_200_000.0  # until an outcome: whoever gives it a day's time still hears of most within the hour
+_DRAWN = 4096  # windows that are drawn ahead
 _LEAST_ELAPSED = 64  # a part of the horizon: how many come in it is not told from less
 _LONGEST_MS = (1 << 31) - 1  # delays are told apart up to here, 24 days
 # What a snapshot's state is made of.
@@ -83,6 +91,7 @@ class Lessons:
     positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn
     lesson's outcome is False, and what is undone is a positive. ``weight`` is how many snapshots this one stands for.
     ``reached`` is the chance at which sales had been told of the viewer by then, 1 for whoever was hot, 0 if they had not been.
+    ``within`` is the share of its outcomes that was believed to come within its window, or to be known by then: above 0, at most 1.
     ``viewer`` tells the viewers of broadcasts apart, and nobody's name: it is the number of their first snapshot in it.
     """
 
@@ -102,6 +111,7 @@ class Lessons:
     weight: NDArray[np.float32]
     reached: NDArray[np.float32]
     viewer: NDArray[np.int64]
+    within: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.snapshot)
@@ -142,6 +152,24 @@ class Served:
         return len(self.snapshot)
 
 
+def window_of(
+    numbers: NDArray[np.int64], spans_ms: NDArray[np.int64], *, shortest_ms: int, horizon_ms: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the window of each snapshot by its number, in ms, and the share of its outcomes that is believed to come within it.
+
+    Outcomes are believed to come after an exponential time with a mean of a third of the horizon, twenty minutes at most, cut off where none can come any more,
+    ``spans_ms`` (above 0) after it: at the horizon, or when the broadcast is planned to be over. That belief need not be right: how the ages
+    of positives and negatives differ then is second to what one window for all makes of them.
+    """
+    mean = min(horizon_ms / 3.0, _MEAN_MS)
+    whole = -np.expm1(spans_ms / -mean)
+    drawn = -mean * np.log1p(-whole * evenly(numbers))
+    windows = np.minimum(np.maximum(np.rint(drawn), shortest_ms), horizon_ms).astype(np.int32)
+    within = np.minimum(-np.expm1(windows / -mean) / whole, 1.0)
+    # A window of nothing has seen nothing; a learner divides by what it has not seen.
+    return windows, np.maximum(within, np.finfo(np.float32).tiny).astype(np.float32)
+
+
 def _numbers(rows: NDArray[np.int64]) -> list[str]:
     return list(map(str, rows.tolist()))
 
@@ -149,7 +177,9 @@ def _numbers(rows: NDArray[np.int64]) -> list[str]:
 class Joiner:
     """Snapshots that wait for their outcome, not more than ``bound``."""
 
-    _COLUMNS = ("inputs", "served", "served_at", "session", "before", "state", "halved", "reached", "viewer")
+    _COLUMNS = (
+        "inputs", "served", "served_at", "session", "before", "state", "halved", "reached", "viewer", "window", "within",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -164,7 +194,7 @@ class Joiner:
     ) -> None:
         """Make an empty joiner for inputs of ``width`` numbers with ``columns`` numbers served beside each.
 
-        ``room_of`` returns the name of the room of a session's number, for as long as a snapshot of it waits. ``names_of``
+        No snapshot's window is shorter than ``window_ms``. ``room_of`` returns the name of the room of a session's number, for as long as a snapshot of it waits. ``names_of``
         returns what rows are called in every replay: by that, and the time, it is chosen who is kept.
 
         Raises:
@@ -178,9 +208,11 @@ class Joiner:
         self._horizon_ms = horizon_ms
         self._window_ms = window_ms
         self._bound = bound
-        # Snapshots are numbered from 0; those before `_begin` are gone, those before `_watched` have been observed.
-        # Number n lies at place n - `_base`.
-        self._base = self._begin = self._watched = self._end = 0
+        # Snapshots are numbered from 0; those before `_begin` are gone. Number n lies at place n - `_base`.
+        self._base = self._begin = self._end = 0
+        self._windows = Calendar()  # when each one's window ends
+        # Windows of the whole horizon, drawn ahead: the first one's number, and what window_of() gives.
+        self._drawn = (0, np.zeros(0, np.int32), np.zeros(0, np.float32))
         self._inputs = np.zeros((_FIRST, width), np.float32)
         self._served = np.zeros((_FIRST, columns), np.float32)
         self._served_at = np.zeros(_FIRST, np.int64)
@@ -201,6 +233,8 @@ class Joiner:
         # an outcome that stands.
         self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
         self._reached = np.zeros(_FIRST, np.float32)
+        self._window = np.zeros(_FIRST, np.int32)  # ms
+        self._within = np.zeros(_FIRST, np.float32)
         self._viewer = np.zeros(_FIRST, np.int64)  # the number of the first snapshot of its row
         self._stand_for = 0  # how many those stand for that are held
         self.passed_over = 0  # snapshots that were not kept
@@ -255,16 +289,19 @@ class Joiner:
         at: NDArray[np.int64],
         inputs: NDArray[np.float32],
         served: NDArray[np.float32],
+        spans: NDArray[np.int64] | None = None,
     ) -> NDArray[np.int64]:
         """Keep what was served of different rows, each at its engine time ``at``; times never fall, nor from call to call.
 
-        Return the places of those that were kept; they got the next numbers, in this order.
+        ``spans`` is how long an outcome of each can be expected to come, in ms; None: for the whole horizon. Return the places of those that were kept; they got the next numbers, in this order.
         """
         if not len(rows):
             return np.zeros(0, np.int64)
+        if spans is None:
+            spans = np.full(len(rows), self._horizon_ms)
         room = self._bound - len(self) - len(rows)
         if room >= 0 and self._expected(int(at[0]), len(rows)) <= 2.0 * room:  # so it is at all of the times
-            self._keep(rows, sessions, at, inputs, served, 0)
+            self._keep(rows, sessions, at, inputs, served, spans, 0)
             return np.arange(len(rows))
         # One time after another, so that it does not matter how many are served in one call.
         ends = np.append(np.flatnonzero(np.diff(at)) + 1, len(rows)).tolist()
@@ -273,7 +310,9 @@ class Joiner:
             now = int(at[start])
             often = halvings(len(self), end - start, self._bound, self._expected(now))
             which = self._chosen(rows[start:end], now, often) + start
-            self._keep(rows[which], sessions[which], at[which], inputs[which], served[which], often)
+            self._keep(
+                rows[which], sessions[which], at[which], inputs[which], served[which], spans[which], often
+            )
             kept.append(which)
         return np.concatenate(kept)
 
@@ -313,6 +352,7 @@ class Joiner:
         at: NDArray[np.int64],
         inputs: NDArray[np.float32],
         served: NDArray[np.float32],
+        spans: NDArray[np.int64],
         often: int,
     ) -> None:
         taken = len(rows)
@@ -330,6 +370,9 @@ class Joiner:
         self._halved[place] = often
         self._reached[place] = self._reach.array[rows]
         self._stand_for += taken << often
+        windows, self._within[place] = self._draw(numbers, spans)
+        self._window[place] = windows
+        self._windows.add(at + windows, numbers)
         self._before[place] = np.where(newest >= self._begin, numbers - newest, 0)
         self._state[place] = 0
         first = self._first.array[rows]
@@ -374,23 +417,22 @@ class Joiner:
         return bool(self._heard)
 
     def due(self, now: int) -> bool:
-        """Return whether :meth:`resolve` would return anything."""
+        """Return whether :meth:`resolve` may return anything; what it returns may be empty all the same."""
         if self._heard:
             return True
-        watched = self._watched < self._end and self._at(self._watched) + self._window_ms < now
-        return watched or (self._begin < self._end and self._at(self._begin) + self._horizon_ms < now)
+        return self._windows.due(now) or (
+            self._begin < self._end and self._at(self._begin) + self._horizon_ms < now
+        )
 
     def resolve(self, now: int) -> Lessons:
         """Return every lesson that engine time ``now`` gives, in order; what is mature is forgotten."""
         parts = [self._told()]
-        first = self._watched - self._base
-        watched = self._places_until(self._watched, now - self._window_ms)
+        ended = self._windows.take(now) - self._base
         # Of whom something was told within the window, that was it.
-        quiet = first + np.flatnonzero((self._state[first:watched] & _OBSERVED) == 0)
+        quiet = ended[(self._state[ended] & _OBSERVED) == 0]
         self._state[quiet] |= _OBSERVED
         if quiet.size:
-            parts.append(self._lessons(quiet, self._served_at[quiet] + self._window_ms, Stage.OBSERVED))
-        self._watched = watched + self._base
+            parts.append(self._lessons(quiet, self._served_at[quiet] + self._window[quiet], Stage.OBSERVED))
         ripe = np.arange(
             self._begin - self._base, self._places_until(self._begin, now - self._horizon_ms), dtype=np.int64
         )
@@ -412,7 +454,6 @@ class Joiner:
         return Image(
             meta={
                 "begin": self._begin,
-                "watched": self._watched,
                 "end": self._end,
                 "passed_over": self.passed_over,
                 "lost": self.lost,
@@ -436,7 +477,7 @@ class Joiner:
         """Take over an image of a joiner for inputs and columns of the same widths."""
         meta, arrays = image.meta, image.arrays
         self._base = self._begin = meta["begin"]
-        self._watched, self._end = meta["watched"], meta["end"]
+        self._end = meta["end"]
         self._stand_for = int(weights(arrays["halved"]).sum(dtype=np.float64))
         self.passed_over, self.lost, self.too_late = meta["passed_over"], meta["lost"], meta["too_late"]
         if len(arrays["passed_over"]):
@@ -447,6 +488,9 @@ class Joiner:
         self._happened = {number: (delay, value, cause) for number, delay, value, cause in meta["happened"]}
         for name in self._COLUMNS:
             setattr(self, f"_{name}", arrays[name].copy())
+        waiting = np.flatnonzero((self._state & _OBSERVED) == 0)
+        self._windows = Calendar()
+        self._windows.add(self._served_at[waiting] + self._window[waiting], waiting + self._base)
         self._newest.load(arrays["newest"])
         self._first.load(arrays["first"])
         self._reach.load(arrays["reach"])
@@ -454,6 +498,29 @@ class Joiner:
             (number, now, stage, ending, None if told is None else (told[0], told[1], told[2]))
             for number, now, stage, ending, told in meta["heard"]
         ]
+
+    def _draw(
+        self, numbers: NDArray[np.int64], spans: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return :func:`window_of` of the next numbers. Most are of the whole horizon, and many of those are drawn at once."""
+        first, windows, within = self._drawn
+        start = int(numbers[0]) - first
+        if not 0 <= start <= len(windows) - len(numbers):
+            first, start = int(numbers[0]), 0
+            ahead = np.arange(first, first + max(_DRAWN, len(numbers)))
+            windows, within = self._windows_of(ahead, np.full(len(ahead), self._horizon_ms))
+            self._drawn = first, windows, within
+        windows, within = windows[start : start + len(numbers)], within[start : start + len(numbers)]
+        cut = np.flatnonzero(spans < self._horizon_ms)
+        if cut.size:
+            windows, within = windows.copy(), within.copy()
+            windows[cut], within[cut] = self._windows_of(numbers[cut], np.maximum(spans[cut], 1))
+        return windows, within
+
+    def _windows_of(
+        self, numbers: NDArray[np.int64], spans: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        return window_of(numbers, spans, shortest_ms=self._window_ms, horizon_ms=self._horizon_ms)
 
     def _at(self, number: int) -> int:
         return int(self._served_at[number - self._base])
@@ -486,7 +553,7 @@ class Joiner:
         if len(its) and not all(each.stands for each in its):
             state |= _RETURNED
         if success is not None and not before:
-            early = not state & _OBSERVED and now - served_at <= self._window_ms
+            early = not state & _OBSERVED and now - served_at <= int(self._window[place])
             state |= _POSITIVE | (_EARLY | _OBSERVED if early else 0)
             self._happened[number] = (now - served_at, success.value, success.cause)
             self._tell(number, now, Stage.OBSERVED if early else Stage.LATE, state)
@@ -497,7 +564,9 @@ class Joiner:
             state &= ~(_POSITIVE | _EARLY)
             del self._happened[number]
             self._tell(number, now, Stage.WITHDRAWN, state)
-            if early:
+            if early and now <= served_at + int(self._window[place]):
+                state &= ~_OBSERVED  # it waits on, as it would have done without the outcome
+            elif early:
                 self._tell(number, now, Stage.OBSERVED, state)
         self._state[place] = state
         return before != (success is not None)
@@ -508,9 +577,10 @@ class Joiner:
         if not served_at <= at <= served_at + self._horizon_ms:
             return False
         state |= _DECLINED
-        ended = not state & _OBSERVED and now - served_at <= self._window_ms
+        ended = not state & _OBSERVED and now - served_at <= int(self._window[place])
         if ended:
             state |= _OBSERVED
+            self._within[place] = 1.0  # all is known that is to be expected
             self._tell(place + self._base, now, Stage.OBSERVED, state)
         self._state[place] = state
         return ended
@@ -558,6 +628,7 @@ class Joiner:
             weight=weights(self._halved[places]),
             reached=self._reached[places],
             viewer=self._viewer[places],
+            within=self._within[places],
         )
 
     def _make_room(self, more: int) -> None:

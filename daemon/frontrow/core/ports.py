@@ -180,9 +180,12 @@ class Model(Protocol):
     def probabilities(self, logits: Matrix, rooms: Sequence[str]) -> Matrix:
         """Return what is shown for raw logits of :meth:`weights`, each in its room ("platform/room"); shape (rows,)."""
 
-    def serve(self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64]) -> NDArray[np.float32]:
+    def serve(
+        self, inputs: Matrix, rooms: Sequence[str], points: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """Say what is believed of snapshots, in order, and what it is to be judged against; shape (rows, ``columns``).
 
+        ``at`` is engine time, UTC ms, and never falls.
         The model also sees the inputs, shape (rows, features), so that its scaler learns their spread.
         """
 

@@ -24,6 +24,18 @@ def chances(names: Iterable[str]) -> NDArray[np.float64]:
     return np.frombuffer(drawn, ">u8").astype(np.float64) * _UNIT
 
 
+def evenly(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each number ≥ 0 one that is as if drawn evenly from [0, 1), and always the same; some nanoseconds each.
+
+    The last step of SplitMix64 (Steele, Lea & Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
+    """
+    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E37_79B9_7F4A_7C15)
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58_476D_1CE4_E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D0_49BB_1331_11EB)
+    result: NDArray[np.float64] = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)).astype(np.float64)
+    return result * 2.0**-53
+
+
 def halvings(held: int, more: int, bound: int, expected: float) -> int:
     """Return how often the share of ``more`` that is kept is halved when ``held`` of ``bound`` are held already; 0: all.
 

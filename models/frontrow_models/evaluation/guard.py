@@ -6,7 +6,7 @@ It acts on nothing itself. Four kinds of alarm:
 ``weights``      a weight is beyond its bound; back at once.
 ``calibration``  mean probability over share of outcomes is outside [0.5, 2], over enough outcomes; back at once.
 ``drift``        a signal has risen (ADWIN): the served log loss, or one of the early signals that need no mature label:
-                 the mean served probability, and the outcomes within the observation window beyond what was expected of it
+                 the mean served probability, and the outcomes within the looks' windows beyond what was expected of it
                  or short of it. A warning: the world has moved, which the last good version may know no better.
 
 Outcomes come in clumps, one for every snapshot of the viewer, so calibration counts in *distinct* outcomes: a window
@@ -104,13 +104,15 @@ class Guard:
         alarms, good = _finite(probabilities)
         return alarms + _in_order(self._watch("mean_p", probabilities[good]))
 
-    def observed(self, probabilities: Numbers, outcomes: Numbers, share: float) -> list[Alarm]:
-        """Judge outcomes known when the observation window ended; of all outcomes, ``share`` are expected within it.
+    def observed(self, probabilities: Numbers, outcomes: Numbers, shares: Numbers) -> list[Alarm]:
+        """Judge outcomes known when each look's window ended; of its outcomes, ``shares`` are expected within it.
 
         In both directions, since a rise is what is found: a pipeline that lost its orders shows as too few.
         """
         _, good = _finite(probabilities)
-        missing = np.asarray(outcomes[good], np.float64) - probabilities[good] * share  # within -1 and 1
+        missing = (
+            np.asarray(outcomes[good], np.float64) - probabilities[good] * shares[good]
+        )  # within -1 and 1
         more = 0.5 + 0.5 * missing
         return _in_order(self._watch("early_more", more) + self._watch("early_fewer", 1.0 - more))
 
