@@ -374,7 +374,8 @@ class Learner:
             images["online"]
         )  # a promotion or the guard may have changed its options
         self._policy.load(meta["policy"])
-        self._policy.counted = (meta["counted"][0], meta["counted"][1])
+        newest, final, last = meta["counted"]
+        self._policy.counted = (newest, final, last)
         self._outage.load(meta["outage"])
         self._calibrator = self._new_calibrator()
         self._calibrator.load(meta["calibrator"])

@@ -56,7 +56,7 @@ class DelayState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     within: Annotated[float, Meta(ge=0, le=1e18)]
     looks: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
     outcomes: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
-    last: Annotated[int, Meta(ge=-1)] = -1
+    last: Annotated[int, Meta(ge=-1)] = -1  # older versions tell it; it is of their joiner
 
 
 class DelayPolicy:
@@ -68,7 +68,7 @@ class DelayPolicy:
         self._positives = 0.0  # mature ones, faded by their number
         self._within = 0.0  # of them, those whose outcome came within the window
         self._looks = self._outcomes = 0.0  # positives and the outcomes that they had, faded by the latter
-        self._last = -1  # the cause of the last positive
+        self._last = -1  # the newest cause that was heard of
         self._newest = self._final = -1  # the last snapshot that was observed, and that is final
 
     @property
@@ -87,13 +87,13 @@ class DelayPolicy:
         return max(0, self._newest - self._final)
 
     @property
-    def counted(self) -> tuple[int, int]:
-        """The numbers behind :attr:`waiting`: of this joiner's looks, so no part of what a version knows of delays."""
-        return self._newest, self._final
+    def counted(self) -> tuple[int, int, int]:
+        """The numbers behind :attr:`waiting`, and the newest cause: of this joiner, so no part of what a version knows of delays."""
+        return self._newest, self._final, self._last
 
     @counted.setter
-    def counted(self, numbers: tuple[int, int]) -> None:
-        self._newest, self._final = numbers
+    def counted(self, numbers: tuple[int, int, int]) -> None:
+        self._newest, self._final, self._last = numbers
 
     @staticmethod
     def steps(probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
@@ -122,12 +122,9 @@ class DelayPolicy:
             )  # not in order: each has a window of its own
         fade = 1.0 - 1.0 / FORGET_AFTER
         for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
-            if cause < 0 or cause != self._last:
-                self._looks, self._outcomes, self._last = (
-                    self._looks * fade,
-                    self._outcomes * fade + 1.0,
-                    cause,
-                )
+            if cause < 0 or cause > self._last:  # looks of two that are heard of at once come in turn
+                self._looks, self._outcomes = self._looks * fade, self._outcomes * fade + 1.0
+                self._last = max(self._last, cause)
             self._looks += 1.0
 
     def see(self, lessons: Lessons) -> None:
@@ -151,14 +148,12 @@ class DelayPolicy:
             "within": self._within,
             "looks": self._looks,
             "outcomes": self._outcomes,
-            "last": self._last,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over the state of a policy with the same window."""
+        """Take over the state of a policy with the same window; what is counted of a joiner stays."""
         self._positives, self._within = state["positives"], state["within"]
         self._looks, self._outcomes = state.get("looks", 0.0), state.get("outcomes", 0.0)
-        self._last = state.get("last", -1)
 
 
 class Outage:
@@ -178,7 +173,7 @@ class Outage:
     def __init__(self) -> None:
         self._looks = self._outcomes = 0.0  # faded
         self._taken = 0  # looks that are not among these yet
-        self._last = -1  # the cause of the last outcome
+        self._last = -1  # the newest cause that was heard of
         self._heard = 0  # outcomes, up to KNOWN_AFTER
         self._quiet = 0  # looks since the last outcome
         self.held_back = 0  # negatives that were not to be learnt
@@ -218,7 +213,8 @@ class Outage:
         # One by one, so that no cut into batches shows.
         for position, number in zip(counted.tolist(), cause[counted].tolist(), strict=True):
             if number >= 0:
-                new, self._quiet, self._last = number != self._last, 0, number
+                new, self._quiet = number > self._last, 0  # they are numbered as they are heard of
+                self._last = max(self._last, number)
                 self._outcomes += new
                 self._heard = min(self._heard + new, self.KNOWN_AFTER)
                 frozen = False  # an outcome ends every silence

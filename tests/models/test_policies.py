@@ -105,8 +105,8 @@ def test_what_a_policy_knows_does_not_depend_on_how_lessons_were_cut_into_batche
     assert KNOWN_AFTER <= 500
 
 
-def _causes(happened: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.where(happened, np.arange(len(happened)), -1)
+def _causes(happened: NDArray[np.bool_], first: int = 0) -> NDArray[np.int64]:
+    return np.where(happened, first + np.arange(len(happened)), -1)
 
 
 NONE = np.full(2_000, -1)
@@ -115,9 +115,9 @@ NONE = np.full(2_000, -1)
 def test_when_outcomes_stop_arriving_negatives_teach_nothing_until_one_comes() -> None:
     outage = Outage()
     rng = np.random.default_rng(7)
-    for _ in range(100):
+    for number in range(100):
         outage.look(100)
-        assert outage.learnable(_causes(rng.random(100) < 0.03)).all()  # a steady 3 %
+        assert outage.learnable(_causes(rng.random(100) < 0.03, 100 * number)).all()  # a steady 3 %
     taken = np.concatenate([_look_and_learn(outage, 50) for _ in range(len(NONE) // 50)])
     held_back = int((~taken).sum())
     assert 300 < taken.sum() < 700  # 15 missing outcomes at 3 % are some 500 lessons
@@ -137,9 +137,9 @@ def test_what_is_told_when_a_broadcast_is_over_is_no_silence() -> None:
     """Nobody is looked at any more, and nobody orders; of the looks of its last hour it is told all the same that nothing came of them."""
     outage = Outage()
     rng = np.random.default_rng(7)
-    for _ in range(100):
+    for number in range(100):
         outage.look(100)
-        assert outage.learnable(_causes(rng.random(100) < 0.03)).all()
+        assert outage.learnable(_causes(rng.random(100) < 0.03, 100 * number)).all()
     assert outage.learnable(np.concatenate((NONE, NONE, NONE))).all()
     assert not outage.frozen
 
@@ -176,11 +176,25 @@ def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(
         if start == 600:
             again = DelayPolicy(window_ms=120_000)
             again.load(policy.state())
+            again.counted = policy.counted
             policy = again
     assert begun < policy.shared == pytest.approx(looks, abs=0.2)
     whole = DelayPolicy(window_ms=120_000)
     whole.hear(lessons)
     assert whole.state() == policy.state()
+
+
+def test_looks_at_two_buyers_that_are_told_of_in_turn_are_two_outcomes() -> None:
+    """Who orders at the same moment as another is told of in the order of the looks."""
+    policy, outage = DelayPolicy(120_000), Outage()
+    for number in range(0, 400, 2):
+        outcomes, causes = np.ones(20, np.bool_), np.array([number, number + 1] * 10)
+        policy.hear(fresh_lessons(np.zeros((20, 1), np.float32), outcomes, cause=causes))
+        outage.look(1_000)
+        outage.learnable(causes)
+    assert policy.shared == pytest.approx(10.0, rel=0.02)
+    outage.look(1_000)
+    assert outage.missing == pytest.approx(2.0, rel=0.05)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 300])
