@@ -42,11 +42,11 @@ FOLLOWED = 10_000
 SETTLED = 5.0  # positives that the first belief about the rate of outcomes is worth
 # What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot viewer's
 # 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its feature) its
-# 30, 20 or 15 of them; half of what a click or a cart is worth is that it is of these minutes. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
+# 30, 20 or 15 of them; half of what a click or a cart is worth is that it is of the last minutes. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
 # An hour that is cut short leaves its share of outcomes.
 _POINT = math.log(10.0) / 80.0
 PRIORS = {
-    "clicks_1m": 15 * _POINT / math.log(2.0),
+    "clicks_5m": 15 * _POINT / math.log(2.0),
     "clicks_30m": 15 * _POINT / math.log(2.0),
     "carts_5m": 10 * _POINT / math.log(2.0),
     "carts_30m": 10 * _POINT / math.log(2.0),

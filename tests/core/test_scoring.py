@@ -66,7 +66,7 @@ def test_from_the_first_minute_on_who_clicks_fills_a_cart_and_asks_is_believed_b
     """A new room has learnt nothing; a click is 30 points there, a cart 20, a question 15, and 80 tenfold odds."""
     logits = OnlineModel(ModelOptions()).weights().logits
     nobody = logits(looked_at())[0]
-    fresh = {"clicks_1m": 1.0, "clicks_30m": 1.0}, {"carts_5m": 1.0, "carts_30m": 1.0}, {"questions_30m": 1.0}
+    fresh = {"clicks_5m": 1.0, "clicks_30m": 1.0}, {"carts_5m": 1.0, "carts_30m": 1.0}, {"questions_30m": 1.0}
     for counts, points in zip(fresh, (30, 20, 15), strict=True):
         assert logits(looked_at(**counts))[0] - nobody == pytest.approx(points / 80 * np.log(10.0))
     all_three = logits(looked_at(**fresh[0], **fresh[1], **fresh[2]))[0]
