@@ -11,7 +11,7 @@ it, in event time, and tells of it in lessons:
 * *mature*: the horizon has passed, the outcome is final. Too old to learn from in a room that changes by the minute, but the
   only one to be judged by.
 
-**Each snapshot has a window of its own, drawn as outcomes come** (:func:`window_of`): one in thirteen the shortest, a quarter within eight
+**Each snapshot has a window of its own, drawn as outcomes come** (:func:`window_of`): one in ten the shortest, a third within eight
 minutes, the last nearly the whole horizon. So a negative is told when a positive would have been, and what is learnt at one moment is of looks of
 one age, whatever came of it. With one window for all, negatives are of now and positives of an hour's past: a model takes whatever grows with the
 clock for the difference (daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
