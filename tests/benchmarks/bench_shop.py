@@ -26,8 +26,8 @@ without their noise. A model of what can be seen never reaches 0. So three that 
 compared on the same snapshots: the shipped one; one that *waits* for the full hour; one that is told each outcome *at
 once*, which nobody can be. ``E shipped / E waiting`` holds the floor in both parts; ``(E shipped - E at once) / (E waiting
 - E at once)`` is the share of what waiting costs that the shipped one still pays. Rooms' levels (``frontrow_models.levels``) are followed by the shipped one, and with all
-outcomes by the one that is told at once; an hour late there are none. A fourth learns each outcome *as it comes* and never takes a late one for none, without levels: it bounds what
-any policy of labels can reach with this learner. Intervals draw rooms with
+outcomes by the one that is told at once; an hour late there are none. A fourth learns each outcome *as it comes* and never takes a late one for none, without levels: what
+a policy of labels could at best make of what it hears, told when this one tells it. Intervals draw rooms with
 replacement; six of one world are rough, so eight worlds are taken.
 
 **Crowd.** The paid viewers come on top; all others do the very same with and without them (same seed). *Hot viewers* are

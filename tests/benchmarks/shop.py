@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from frontrow.app.parts import make_engine, make_lexicons
 from frontrow.config import defaults
+from frontrow.core.features import MINUTE_MS, NAMES, SOON_MIN, UNTIL_END_MIN
 from frontrow.core.leads import Lead
 from frontrow.core.lessons import Lessons, Stage, window_of
 from frontrow.core.preparing import Preparer
@@ -29,6 +30,7 @@ from tests.benchmarks.judging import Field
 
 FRAME_EVENTS = 4_096
 HOUR_MS = 3_600_000
+LEFT = NAMES.index("hour_left_pct")
 PLACE = {column.name: place for place, column in enumerate(SERVED)}
 
 Call = tuple[Matrix, Sequence[str], NDArray[np.int64]] | Lessons  # what was served, or learnt
@@ -203,19 +205,18 @@ def at_once(found: Shop) -> Matrix:
 
 def as_they_come(found: Shop) -> Matrix:
     """Return what a model had said that learns each snapshot once: an outcome as it comes, and that there is none at the shipped joiner's
-    own time for it, knowing it for sure. Nobody who hears of outcomes as they come can know more of them.
+    own time for it, knowing it for sure.
     """
     outcome, at = found.field.outcome, found.at
-    due = at + _windows(found)
+    inputs = np.concatenate([call[0] for call in found.calls if not isinstance(call, Lessons)])
+    due = at + _windows(inputs)
     for call in found.calls:
         if isinstance(call, Lessons):
             known = call.outcome & (call.stage == Stage.MATURE)
             due[call.snapshot[known]] = at[call.snapshot[known]] + call.delay_ms[known]
     order = np.argsort(due, kind="stable")
     due = due[order]
-    inputs = np.concatenate([call[0] for call in found.calls if not isinstance(call, Lessons)]).astype(
-        np.float32
-    )
+    lessons = inputs.astype(np.float32)
     other, said = Other(ModelOptions()), list[Matrix]()
     count = told = 0
     for call in found.calls:
@@ -223,7 +224,7 @@ def as_they_come(found: Shop) -> Matrix:
             other.calibrate(call)
             until = int(np.searchsorted(due, at[count - 1] if count else 0, side="right"))
             which = order[told:until]
-            other.learn(inputs[which], outcome[which])
+            other.learn(lessons[which], outcome[which])
             told = until
         else:
             said.append(other.serve(*call))
@@ -231,13 +232,14 @@ def as_they_come(found: Shop) -> Matrix:
     return np.concatenate(said)
 
 
-def _windows(found: Shop) -> NDArray[np.int64]:
-    """Return the time of each snapshot at which it was told that nothing had come, or would have been."""
+def _windows(inputs: Matrix) -> NDArray[np.int64]:
+    """Return the time of each snapshot at which the shipped joiner tells that nothing has come, or would have told it."""
     horizon_ms = defaults().outcome.horizon_s * 1000
-    numbers = np.arange(len(found.at))
+    share = np.expm1(inputs[:, LEFT]) / 100.0  # of the hour's outcomes, which is how long is left
+    left_min = -SOON_MIN * np.log1p(share * np.expm1(-UNTIL_END_MIN[1] / SOON_MIN))
     windows, _ = window_of(
-        numbers,
-        np.full(len(numbers), horizon_ms),
+        np.arange(len(inputs)),
+        np.minimum(np.rint(left_min * MINUTE_MS), horizon_ms).astype(np.int64),
         shortest_ms=defaults().outcome.window_s * 1000,
         horizon_ms=horizon_ms,
     )
