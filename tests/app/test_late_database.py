@@ -1,6 +1,8 @@
 """A daemon whose Postgres is not there when it starts: events, panels and the journal work, and what they said is done when it comes."""
 
 import asyncio
+import contextlib
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,35 @@ async def test_what_came_before_the_database_is_given_to_whom_it_belongs_when_it
     assert told.count("centre_away") == 1 and told.count("centre_recovered") == 1
     line, sound = await asyncio.to_thread(look_at_centre, load_config(path, {}), NOW)
     assert sound and "has followed" in line
+
+
+async def test_a_server_that_comes_up_slowly_is_said_to_be_away_once(
+    tmp_path: Path, server: Postgres
+) -> None:
+    """Nobody listens, then one who is starting up turns connections away: other words, and the same trouble."""
+    turned_away = 0
+
+    async def starting_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal turned_away
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            [length] = struct.unpack("!i", await reader.readexactly(4))
+            await reader.readexactly(length - 4)
+            fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+            writer.write(b"E" + struct.pack("!i", 4 + len(fields)) + fields)
+            await writer.drain()
+            turned_away += 1
+        writer.close()
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(config(tmp_path, server.url("leads"))) as daemon:
+            assert await state(daemon) == "away"
+            async with await asyncio.start_server(starting_up, "127.0.0.1", server.port), asyncio.timeout(20):
+                while turned_away < 4:  # a connection and a ping each time that it is tried
+                    await asyncio.sleep(0.02)
+            await asyncio.to_thread(server.start)
+            await until(daemon, "ok")
+    told = [each["event"] for each in logs]
+    assert (told.count("centre_away"), told.count("centre_recovered")) == (1, 1)
 
 
 async def test_a_late_database_is_not_called_back_before_it_knows_the_company(

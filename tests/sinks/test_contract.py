@@ -41,22 +41,22 @@ class Case:
 
 
 def robot(url: str) -> dict[str, Any]:
-    return {"url": url, "token": SECRET, "secret": SECRET, "timeout_s": 1.0}
+    return {"url": url, "token": SECRET, "secret": SECRET, "timeout_s": 3.0}
 
 
 CASES: dict[str, Case] = {
-    "wecom": Case(lambda url: {"url": url, "key": SECRET, "timeout_s": 1.0}, Reply(body=b'{"errcode":0,"errmsg":"ok"}')),
+    "wecom": Case(lambda url: {"url": url, "key": SECRET, "timeout_s": 3.0}, Reply(body=b'{"errcode":0,"errmsg":"ok"}')),
     "dingtalk": Case(robot, Reply(body=b'{"errcode":0,"errmsg":"ok"}')),
     "feishu": Case(robot, Reply(body=b'{"code":0,"msg":"success","data":{}}')),
     "wecom_app": Case(
-        lambda url: {"url": url, "corp_id": "ww1", "agent_id": 1, "secret": SECRET, "timeout_s": 1.0},
+        lambda url: {"url": url, "corp_id": "ww1", "agent_id": 1, "secret": SECRET, "timeout_s": 3.0},
         # The same to both calls, so that whatever fails first is the first call.
         Reply(body=b'{"errcode":0,"access_token":"T","expires_in":7200,"msgid":"m-1"}'),
         receipt="m-1",
     ),
     "sms": Case(
         lambda url: {
-            "url": url, "access_key_id": "LTAI0", "access_key_secret": SECRET, "sign_name": "示例", "timeout_s": 1.0,
+            "url": url, "access_key_id": "LTAI0", "access_key_secret": SECRET, "sign_name": "示例", "timeout_s": 3.0,
             "templates": {"todo": "SMS_1"},
         },
         Reply(body=b'{"Code":"OK","Message":"OK","BizId":"9006^0","RequestId":"r"}'),
@@ -65,14 +65,14 @@ CASES: dict[str, Case] = {
     ),
     "crm": Case(
         lambda url: {
-            "url": url, "token": SECRET, "timeout_s": 1.0, "receipt": "data.id",
+            "url": url, "token": SECRET, "timeout_s": 3.0, "receipt": "data.id",
             "fields": {"lead.id": "lead", "lead.name": "name", "lead.words": "words"},
         },
         Reply(201, b'{"data":{"id":77}}'),
         receipt="77",
     ),
     "feiyu": Case(
-        lambda url: {"api_url": url, "signature_key": SECRET, "access_token": SECRET, "timeout_s": 1.0},
+        lambda url: {"api_url": url, "signature_key": SECRET, "access_token": SECRET, "timeout_s": 3.0},
         Reply(200, b'{"status":"success"}'),
         receipt="7001=285",
     ),
@@ -84,7 +84,7 @@ CASES: dict[str, Case] = {
             "refused": "Apprise says only that it was not taken, so it is tried again",
         },
     ),
-    "webhook": Case(lambda url: {"url": url, "secret": SECRET, "timeout_s": 1.0}, Reply(204)),
+    "webhook": Case(lambda url: {"url": url, "secret": SECRET, "timeout_s": 3.0}, Reply(204)),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ OK = Reply(body=b'{"errcode":0,"errmsg":"ok"}')
 @pytest.fixture
 def sink(server: ScriptedServer, context: SinkContext) -> Sink:
     server.otherwise = OK
-    options = DingTalkOptions(token="T0", secret="SECabc", url=f"{server.url}/robot/send", timeout_s=0.3)
+    options = DingTalkOptions(token="T0", secret="SECabc", url=f"{server.url}/robot/send", timeout_s=1.0)
     return dingtalk.SINK.open(options, context)
 
 

@@ -20,7 +20,7 @@ OK = Reply(body=b'{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"
 @pytest.fixture
 def sink(server: ScriptedServer, context: SinkContext) -> Sink:
     server.otherwise = OK
-    options = FeishuOptions(token="T0", secret="abc", url=f"{server.url}/hook/", timeout_s=0.3)
+    options = FeishuOptions(token="T0", secret="abc", url=f"{server.url}/hook/", timeout_s=1.0)
     return feishu.SINK.open(options, context)
 
 

@@ -87,7 +87,7 @@ def options(server: ScriptedServer, **changes: Any) -> SmsOptions:
         "sign_name": "示例汽车",
         "templates": {"todo": "SMS_100000001"},
         "url": server.url,
-        "timeout_s": 0.3,
+        "timeout_s": 1.0,
     }
     return msgspec.convert(given | changes, SmsOptions)
 

@@ -36,7 +36,7 @@ def delivery(key: str = "L1:crm", attempt: int = 1, **changes: object) -> Delive
 @pytest.fixture
 def sink(server: ScriptedServer, context: SinkContext) -> Sink:
     return webhook.SINK.open(
-        WebhookOptions(url=f"{server.url}/leads?from=live", secret=SECRET, timeout_s=0.3), context
+        WebhookOptions(url=f"{server.url}/leads?from=live", secret=SECRET, timeout_s=1.0), context
     )
 
 

@@ -271,9 +271,11 @@ class CentreFollower:
     def _fails(self, error: Exception) -> None:
         """Take note that the database cannot be followed now, and say so once for each reason."""
         self._observer.centre_failed(self._store.store.seq - max(0, self._seq))
-        trouble = f"{type(error).__name__}: {error}" if self._opened is None else type(error).__name__
         self.failing = True
         self.away = isinstance(error, DatabaseAway | sa.exc.OperationalError | sa.exc.InterfaceError)
+        trouble = type(error).__name__
+        if self._opened is None and not self.away:  # why one that answers refuses, somebody must mend
+            trouble = f"{trouble}: {error}"
         if trouble == self._trouble:
             return
         self._trouble = trouble
