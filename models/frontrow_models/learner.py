@@ -374,8 +374,8 @@ class Learner:
             images["online"]
         )  # a promotion or the guard may have changed its options
         self._policy.load(meta["policy"])
-        newest, final, last = meta["counted"]
-        self._policy.counted = (newest, final, last)
+        newest, final, causes = meta["counted"]
+        self._policy.counted = (newest, final, causes)
         self._outage.load(meta["outage"])
         self._calibrator = self._new_calibrator()
         self._calibrator.load(meta["calibrator"])

@@ -17,6 +17,7 @@ look in a hundred succeeds undoes a hundredth of a positive; and lowering all po
 never learns who it is that gives back.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from frontrow.core.lessons import Lessons, Stage
+from frontrow_models.evaluation.distinct import Distinct
 
 MOST = 3.0  # no lesson weighs more: a model that is far off must not throw itself further
 KNOWN_AFTER = 100.0  # mature positives, faded, from which on F is believed
@@ -32,6 +34,8 @@ FORGET_AFTER = (
 )
 # Looks that share an outcome, before any was heard of, and how many outcomes that belief is worth.
 SHARED, SHARED_KNOWN = 5.0, 5.0
+# Outcomes that are known again. All looks of one are told of at one time, in turn with those of others that came at the very same time.
+AT_ONCE = 256
 
 Weights = NDArray[np.float64]
 
@@ -68,7 +72,7 @@ class DelayPolicy:
         self._positives = 0.0  # mature ones, faded by their number
         self._within = 0.0  # of them, those whose outcome came within the window
         self._looks = self._outcomes = 0.0  # positives and the outcomes that they had, faded by the latter
-        self._last = -1  # the newest cause that was heard of
+        self._heard = Distinct(AT_ONCE)  # causes
         self._newest = self._final = -1  # the last snapshot that was observed, and that is final
 
     @property
@@ -87,13 +91,14 @@ class DelayPolicy:
         return max(0, self._newest - self._final)
 
     @property
-    def counted(self) -> tuple[int, int, int]:
-        """The numbers behind :attr:`waiting`, and the newest cause: of this joiner, so no part of what a version knows of delays."""
-        return self._newest, self._final, self._last
+    def counted(self) -> tuple[int, int, list[int]]:
+        """The numbers behind :attr:`waiting`, and the last causes: of this joiner, so no part of what a version knows of delays."""
+        return self._newest, self._final, self._heard.state().tolist()
 
     @counted.setter
-    def counted(self, numbers: tuple[int, int, int]) -> None:
-        self._newest, self._final, self._last = numbers
+    def counted(self, numbers: tuple[int, int, Sequence[int]]) -> None:
+        self._newest, self._final, causes = numbers
+        self._heard.load(len(causes), np.array(causes, np.int64))
 
     @staticmethod
     def steps(probability: Weights, lessons: Lessons) -> tuple[NDArray[np.bool_], Weights]:
@@ -122,9 +127,8 @@ class DelayPolicy:
             )  # not in order: each has a window of its own
         fade = 1.0 - 1.0 / FORGET_AFTER
         for cause in lessons.cause[lessons.outcome].tolist():  # one by one, so that no cut into batches shows
-            if cause < 0 or cause > self._last:  # looks of two that are heard of at once come in turn
+            if cause < 0 or self._heard.add(cause):
                 self._looks, self._outcomes = self._looks * fade, self._outcomes * fade + 1.0
-                self._last = max(self._last, cause)
             self._looks += 1.0
 
     def see(self, lessons: Lessons) -> None:
@@ -173,15 +177,14 @@ class Outage:
     def __init__(self) -> None:
         self._looks = self._outcomes = 0.0  # faded
         self._taken = 0  # looks that are not among these yet
-        self._last = -1  # the newest cause that was heard of
-        self._heard = 0  # outcomes, up to KNOWN_AFTER
+        self._heard = Distinct(AT_ONCE)  # causes
         self._quiet = 0  # looks since the last outcome
         self.held_back = 0  # negatives that were not to be learnt
 
     @property
     def missing(self) -> float:
         """How many outcomes there should have been since the last one; 0 while their rate is not known."""
-        known = self._heard >= self.KNOWN_AFTER
+        known = self._heard.count >= self.KNOWN_AFTER
         return self._quiet * self._outcomes / max(self._looks, 1.0) if known else 0.0
 
     def look(self, count: int) -> None:
@@ -213,10 +216,8 @@ class Outage:
         # One by one, so that no cut into batches shows.
         for position, number in zip(counted.tolist(), cause[counted].tolist(), strict=True):
             if number >= 0:
-                new, self._quiet = number > self._last, 0  # they are numbered as they are heard of
-                self._last = max(self._last, number)
-                self._outcomes += new
-                self._heard = min(self._heard + new, self.KNOWN_AFTER)
+                self._outcomes += self._heard.add(number)
+                self._quiet = 0
                 frozen = False  # an outcome ends every silence
             elif frozen:
                 taken[position] = False
@@ -229,14 +230,15 @@ class Outage:
             "looks": self._looks,
             "outcomes": self._outcomes,
             "taken": self._taken,
-            "last": self._last,
-            "heard": self._heard,
+            "heard": self._heard.count,
+            "causes": self._heard.state().tolist(),
             "quiet": self._quiet,
             "held_back": self.held_back,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a state."""
-        self._looks, self._outcomes, self._last = state["looks"], state["outcomes"], state["last"]
-        self._taken, self._heard, self._quiet = state["taken"], state["heard"], state["quiet"]
+        self._looks, self._outcomes, self._taken = state["looks"], state["outcomes"], state["taken"]
+        self._heard.load(state["heard"], np.array(state["causes"], np.int64))
+        self._quiet = state["quiet"]
         self.held_back = state["held_back"]

@@ -103,9 +103,9 @@ def progressive_loss(record: Record, options: ModelOptions, *, window_ms: int, u
                 served.inputs.astype(np.float64), rooms, points, served.served_at
             )
             continue
-        known = lessons.take(lessons.resolved_at < until)
         if not len(lessons):
             continue
+        known = lessons.take(lessons.resolved_at < until)
         if not len(known):
             break  # lessons come in the order of resolution, so what follows is of the other part
         where = known.snapshot - first

@@ -12,7 +12,7 @@ import pytest
 
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
-from frontrow.app.offline import Final, options_of, run, window_of
+from frontrow.app.offline import Final, options_of, run, shortest_window_of
 from frontrow.app.retraining import Retrained, _Recorder, figures_of, lines_of, online_of, retrain
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
@@ -220,7 +220,7 @@ def test_a_trial_loses_what_the_engine_lost(record: Record, final: Lessons) -> N
     logits = judged.served[:, RAW].astype(np.float64)
     expected = log_loss(1.0 / (1.0 + np.exp(-logits)), judged.outcome)
     assert expected is not None
-    found = progressive_loss(record, options_of(config), window_ms=window_of(config), until=until)
+    found = progressive_loss(record, options_of(config), window_ms=shortest_window_of(config), until=until)
     # The record holds inputs in single precision, the engine serves from double.
     assert found == pytest.approx(expected, rel=1e-4)
 

@@ -184,14 +184,24 @@ def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(
     assert whole.state() == policy.state()
 
 
-def test_looks_at_two_buyers_that_are_told_of_in_turn_are_two_outcomes() -> None:
-    """Who orders at the same moment as another is told of in the order of the looks."""
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("cut", [1, 7, 20])
+def test_looks_at_two_buyers_that_are_told_of_in_turn_are_two_outcomes(first: int, cut: int) -> None:
+    """Who orders at the same moment as another is told of in the order of the looks, whichever was heard of first."""
     policy, outage = DelayPolicy(120_000), Outage()
     for number in range(0, 400, 2):
-        outcomes, causes = np.ones(20, np.bool_), np.array([number, number + 1] * 10)
-        policy.hear(fresh_lessons(np.zeros((20, 1), np.float32), outcomes, cause=causes))
+        outcomes, causes = np.ones(20, np.bool_), np.array([number + first, number + 1 - first] * 10)
+        lessons = fresh_lessons(np.zeros((20, 1), np.float32), outcomes, cause=causes)
         outage.look(1_000)
-        outage.learnable(causes)
+        for start in range(0, 20, cut):
+            part = lessons.take(np.arange(start, min(20, start + cut)))
+            policy.hear(part)
+            outage.learnable(part.cause)
+            kept = policy, outage
+            policy, outage = DelayPolicy(120_000), Outage()  # as after a restart
+            policy.load(kept[0].state())
+            policy.counted = kept[0].counted
+            outage.load(kept[1].state())
     assert policy.shared == pytest.approx(10.0, rel=0.02)
     outage.look(1_000)
     assert outage.missing == pytest.approx(2.0, rel=0.05)

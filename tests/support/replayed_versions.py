@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frontrow.app.inputs import Inputs
-from frontrow.app.offline import options_of, window_of
+from frontrow.app.offline import options_of, shortest_window_of
 from frontrow.app.parts import load_config, make_engine
 from frontrow.app.retraining import figures_of, online_of
 from frontrow.config import Config
@@ -25,7 +25,7 @@ class NamingLearner(Learner):
     """The daemon's learner, which makes a version of itself every five minutes once it has learnt, and keeps the name."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(options_of(config), window_ms=window_of(config))
+        super().__init__(options_of(config), window_ms=shortest_window_of(config))
         self._made_with = options_of(config)
         self._made_at = 0
         self.names: list[str] = []

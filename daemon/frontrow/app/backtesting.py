@@ -28,7 +28,7 @@ from frontrow.app.offline import (
     learner_of,
     rows_of,
     run,
-    window_of,
+    shortest_window_of,
 )
 from frontrow.app.terminal import Bar, Progress, table
 from frontrow.config import Config, OutcomeConfig, dump
@@ -153,7 +153,7 @@ def backtest(
         raise NothingToCompare(
             "nothing to compare: name what is to be different (--against, --set) or a challenger"
         )
-    watching = Challenged(challengers, window_ms=window_of(before)) if challengers else None
+    watching = Challenged(challengers, window_ms=shortest_window_of(before)) if challengers else None
     _begin(progress, "as configured")
     first = side_of(inputs, before, before.outcome, [watching] if watching else [], progress=progress)
     second: Ran | None = None

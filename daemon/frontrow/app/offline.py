@@ -106,7 +106,7 @@ def run(
     """
     engine = make_engine(config, report_learning=True)
     if engine.model is not None:
-        learner = learner or NotingLearner(options_of(config), window_ms=window_of(config))
+        learner = learner or NotingLearner(options_of(config), window_ms=shortest_window_of(config))
         engine.model = learner
     else:
         learner = None
@@ -134,7 +134,7 @@ def options_of(config: Config) -> ModelOptions:
     )
 
 
-def window_of(config: Config) -> int:
+def shortest_window_of(config: Config) -> int:
     """Return the joiner's shortest window, in milliseconds."""
     return min(config.outcome.window_s, config.outcome.horizon_s) * 1000
 

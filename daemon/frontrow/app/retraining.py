@@ -27,7 +27,7 @@ from frontrow.app.offline import (
     options_of,
     rows_of,
     run,
-    window_of,
+    shortest_window_of,
 )
 from frontrow.app.terminal import Bar
 from frontrow.config import Config
@@ -105,7 +105,7 @@ def retrain(
     if trials:
         searched, judged_from = _search(inputs, config, options, trials, progress, on_trial)
         options = searched
-    learner = NotingLearner(options, window_ms=window_of(config))
+    learner = NotingLearner(options, window_ms=shortest_window_of(config))
     if parent is not None:
         begin_from(learner, parent, options)
     name_of_champion, rival = _champion(registry, config)
@@ -319,7 +319,12 @@ def _search(
     run(inputs, config, [recorder], progress=progress)
     until = recorder.record.split(SEARCHED)
     found = search(
-        recorder.record, start, window_ms=window_of(config), until=until, trials=trials, on_trial=on_trial
+        recorder.record,
+        start,
+        window_ms=shortest_window_of(config),
+        until=until,
+        trials=trials,
+        on_trial=on_trial,
     )
     return found, until
 
@@ -329,7 +334,7 @@ def _champion(registry: Registry, config: Config) -> tuple[str | None, Rival | N
     if name is None:
         return None, None
     try:
-        return name, Rival(registry.load(name), window_ms=window_of(config))
+        return name, Rival(registry.load(name), window_ms=shortest_window_of(config))
     except VersionRefused:
         return name, None
 

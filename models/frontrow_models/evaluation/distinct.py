@@ -10,12 +10,13 @@ REMEMBERED = 100_000
 
 
 class Distinct:
-    """Counts different numbers, of which equal ones come near each other. Remembers the last ``REMEMBERED`` of them.
+    """Counts different numbers, of which equal ones come near each other. Remembers the last ``remembered`` of them.
 
     The snapshots of one outcome mature within one horizon, so what is forgotten does not come again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self.count = 0
         # In the order of first sight. A dict of which the front is deleted looks for its new front ever longer.
         self._known: OrderedDict[int, None] = OrderedDict()
@@ -26,7 +27,7 @@ class Distinct:
             return False
         self._known[number] = None
         self.count += 1
-        if len(self._known) > REMEMBERED:
+        if len(self._known) > self._remembered:
             self._known.popitem(last=False)
         return True
 
