@@ -46,7 +46,8 @@ def decode_payload(body: bytes, room: RoomRef) -> Batch:
 def decode_frame(body: bytes, room: RoomRef) -> Frame | None:
     """Return the frame of a body all of whose events are to be taken, not prepared; else None, or where there is no kernel.
 
-    What comes back is the frame of what :func:`decode_payload` gives. None says only that the body must be given to that.
+    What comes back is the frame of what :func:`decode_payload` gives. None says only that the body must be given to
+    that.
     """
     frame = decode_columns_at_once(body.removeprefix(BOM).strip())
     if frame is None:

@@ -90,9 +90,10 @@ class FeedContext:
 
     ``put`` is the intake bound to this feed (see :class:`frontrow.core.ports.Intake`): awaiting it is back-pressure,
     what it returns is done when the events are durable. ``offer`` is for feeds that cannot wait, since the other side
-    would cut them off and sends nothing again: it never waits, and under overload thins what was offered. ``status`` tells people what the feed does; call it when the
-    state changes. ``reject`` counts input that could not be made into an event and logs the reason once per reason:
-    pass a reason without the input's own text. ``rng`` is for jitter. ``position`` is where a feed that asks goes on from.
+    would cut them off and sends nothing again: it never waits, and under overload thins what was offered. ``status``
+    tells people what the feed does; call it when the state changes. ``reject`` counts input that could not be made
+    into an event and logs the reason once per reason: pass a reason without the input's own text. ``rng`` is for
+    jitter. ``position`` is where a feed that asks goes on from.
     """
 
     feed: str

@@ -151,8 +151,8 @@ def run(*, config: ConfigPath = DEFAULT_CONFIG) -> int:
 def check(*, config: ConfigPath = DEFAULT_CONFIG, show: bool = False) -> int:
     """Validate the configuration; name all mistakes at once, each with its place and key.
 
-    Also names rules that can never match or that another hides, and what does not fit together in the organisation. Where that is
-    imported, what follows from it are warnings.
+    Also names rules that can never match or that another hides, and what does not fit together in the organisation.
+    Where that is imported, what follows from it are warnings.
 
     Parameters
     ----------
@@ -297,7 +297,8 @@ def retrain(
 ) -> int:
     """Learn files or one journal as the daemon would have, judge it as it goes, and keep what it has become as a version.
 
-    With --search options are chosen on the first six tenths of the outcomes, and the figures are of what was served later.
+    With --search options are chosen on the first six tenths of the outcomes, and the figures are of what was served
+    later.
     """
     if search < 0:
         print("frontrow retrain: --search must be at least 1", file=sys.stderr)
@@ -413,7 +414,8 @@ def backup(
 def restore(file: Path, /, *, config: ConfigPath = DEFAULT_CONFIG) -> int:
     """Put the backup FILE in the store's place, without those who were erased since it was made; the daemon is stopped.
 
-    What stood there is kept beside it, with .replaced behind its name. The vault stays; where there is none, FILE.keys is taken.
+    What stood there is kept beside it, with .replaced behind its name. The vault stays; where there is none,
+    FILE.keys is taken.
     """
     from frontrow.app.parts import load_config
     from frontrow.app.restoring import restore as run_restore
@@ -722,7 +724,8 @@ def import_organisation(
 ) -> int:
     """Import who works where; every bad row is named with its line and the reason, and the rest is taken. Asks the running daemon.
 
-    Columns are named in Chinese or English; what they hold is in daemon/docs/organisation.md. Exits with 1 where something is wrong.
+    Columns are named in Chinese or English; what they hold is in daemon/docs/organisation.md. Exits with 1 where
+    something is wrong.
     """
     from frontrow.app.centre_office import Office
     from frontrow.app.parts import load_config
@@ -1160,8 +1163,8 @@ def erase_person(
 ) -> int:
     """Erase a person: destroy their keys, and take names, words and notes out of journal, outbox, snapshots and leads.
 
-    That is all viewers, numbers and forms which the lead centre takes for the same customer. Links that are not sure enough to join
-    two customers cover nobody else; ``--preview`` shows them.
+    That is all viewers, numbers and forms which the lead centre takes for the same customer. Links that are not sure
+    enough to join two customers cover nobody else; ``--preview`` shows them.
 
     There is no way back. A running daemon is asked, and goes on with it when this command has ended, over restarts too.
     What stays is told in daemon/docs/privacy.md.

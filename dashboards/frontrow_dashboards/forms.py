@@ -122,7 +122,8 @@ def _form(view: View, form: Form, words: Mapping[str, str]) -> str:
     parts += [_field(view, form, name, words) for name in form.asked()]
     parts.append(_consent(view, form, words))
     parts.append(
-        # Off the screen rather than hidden: programs pass over what is hidden. No name that a browser fills in by itself.
+        # Off the screen rather than hidden: programs pass over what is hidden. No name that a browser fills in by
+        # itself.
         f'<p class="aside" aria-hidden="true"><label>{words["trap"]}<input type="text" name="{TRAP}" tabindex="-1"'
         ' autocomplete="off"></label></p>'
         f'<input type="hidden" name="nonce" value="{escape(view.nonce)}">'

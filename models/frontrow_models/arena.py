@@ -1,8 +1,8 @@
 """The arena: challengers beside the champion, on the same snapshots and labels, each judged by what it said in time.
 
-``serve`` asks every challenger what it thinks of what was served, at that moment; ``learn`` gives them the lessons and, when
-an outcome is final, judges all by what they said then. Pure and deterministic: it runs in a process of its own beside the
-daemon (:mod:`frontrow_models.beside`), and over a replay in a backtest, and is the same.
+``serve`` asks every challenger what it thinks of what was served, at that moment; ``learn`` gives them the lessons
+and, when an outcome is final, judges all by what they said then. Pure and deterministic: it runs in a process of its
+own beside the daemon (:mod:`frontrow_models.beside`), and over a replay in a backtest, and is the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,9 @@ _SALT = np.uint64(0x9E3779B97F4A7C15)
 class Standing(Struct, frozen=True):
     """How all models stand: over the window of the last mature labels, and each challenger against the champion.
 
-    Duels count what was served at ``since`` (engine time, UTC ms) or later, by the present champion; 0: from the beginning.
-    ``missed`` snapshots came without having been served here, as after a start or when this process was too slow.
+    Duels count what was served at ``since`` (engine time, UTC ms) or later, by the present champion; 0: from the
+    beginning. ``missed`` snapshots came without having been served here, as after a start or when this process was
+    too slow.
     """
 
     report: Report

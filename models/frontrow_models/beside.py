@@ -1,8 +1,9 @@
 """The arena in a process of its own, so that no challenger can slow an event down.
 
-What was served and resolved goes to the child through a pipe, by a thread that waits for it; who calls never waits. When
-the child is too slow the oldest of what it was to be told is dropped and counted, and its figures say how many labels it
-missed: a challenger may be late or lost, and nothing else changes. A child that dies stays dead until the next start.
+What was served and resolved goes to the child through a pipe, by a thread that waits for it; who calls never waits.
+When the child is too slow the oldest of what it was to be told is dropped and counted, and its figures say how many
+labels it missed: a challenger may be late or lost, and nothing else changes. A child that dies stays dead until the
+next start.
 
 Messages are msgpack behind their length. What comes back is a :class:`~frontrow_models.arena.Standing` as JSON.
 """

@@ -2,13 +2,15 @@
 
     calibrated logit = a · z + t · ln(1 + e^(z - k)) + b + bias of the room
 
-(Platt 1999, with a bend: ``t`` is what each unit beyond the knee k is worth more, or less. Beta calibration (Kull, Silva Filho & Flach 2017)
-has such a bend at z = 0; where one look in thirty succeeds nearly all numbers lie below.) It comes after the model and never
-changes the order within a room, since a > 0 and a + t > 0, nor the model's reasons: the calibrated logit is a sum of the
-same parts, each times a, and of the bend. Until there are enough labels of both outcomes it is the identity, while it learns in silence.
+(Platt 1999, with a bend: ``t`` is what each unit beyond the knee k is worth more, or less. Beta calibration (Kull,
+Silva Filho & Flach 2017) has such a bend at z = 0; where one look in thirty succeeds nearly all numbers lie below.)
+It comes after the model and never changes the order within a room, since a > 0 and a + t > 0, nor the model's
+reasons: the calibrated logit is a sum of the same parts, each times a, and of the bend. Until there are enough labels
+of both outcomes it is the identity, while it learns in silence.
 
 **It begins in the belief that high numbers promise too much**: t is -0.4 before anything is known. A linear model that has met few
-outcomes adds up what it should not, and on simulated shops of six rooms t came out between -0.15 and -0.7 where it was begun at
+outcomes adds up what it should not, and on simulated shops of six rooms t came out between -0.15 and -0.7 where it
+was begun at
 0. Without that belief looks told 0.75 or more came to a third in single rooms, where a first broadcast ends before the bend
 is known.
 
@@ -17,17 +19,19 @@ x = (z, 1, ln(1 + e^(z - k))), residual r = y − p, w = p (1 − p), prior N(θ
 
     Λ ← γ (Λ − Λ₀) + Λ₀ + w x xᵀ,      θ ← θ + Λ⁻¹ (r x − (1 − γ) Λ₀ (θ − θ₀)),
 
-(a label that stands for more counts in w and r as many times) and the same in one dimension for a room's bias around 0, which is the shrinkage: a room with few labels has hardly a bias
-of its own. It needs no rate to be tuned: its first steps are as large as what is known is little, and later ones are one
-part in the labels of a half-life. Rejected: plain gradient steps. A rate slow enough not to follow noise (logits and bias
-are correlated when outcomes are rare) had not arrived after 5,000 labels.
+(a label that stands for more counts in w and r as many times) and the same in one dimension for a room's bias around
+0, which is the shrinkage: a room with few labels has hardly a bias of its own. It needs no rate to be tuned: its
+first steps are as large as what is known is little, and later ones are one part in the labels of a half-life.
+Rejected: plain gradient steps. A rate slow enough not to follow noise (logits and bias are correlated when outcomes
+are rare) had not arrived after 5,000 labels.
 
 **An outcome is one witness.** A viewer who orders had been looked at ten times within the hour: ten positives, which say
 one thing. So each label counts 1 / (looks that share an outcome) in w and r; counted in full, a room with two orders
 was believed to be a hot one. Measured: daemon/docs/adr/0023-an-outcome-is-one-witness.md.
 
-The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were. What a room is worth right
-now is told by its first outcomes (:mod:`frontrow_models.levels`), and added to what is shown.
+The labels are an hour old. So the half-life is long: a fast layer would correct today's rooms for what they were.
+What a room is worth right now is told by its first outcomes (:mod:`frontrow_models.levels`), and added to what is
+shown.
 """
 
 import math
@@ -59,8 +63,9 @@ FALLS = 0.9  # t is above -FALLS · a, so that a higher number is never worth le
 class CalibrationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``least`` labels of either outcome must have come before the identity is left.
 
-    ``half_life`` and ``room_half_life`` are in labels, of all rooms and of one. ``spread_*`` are the standard deviations
-    of the priors: how far slope, bias, tail and a room's bias are believed to be from 1, 0, ``tail`` and 0.
+    ``half_life`` and ``room_half_life`` are in labels, of all rooms and of one. ``spread_*`` are the standard
+    deviations of the priors: how far slope, bias, tail and a room's bias are believed to be from 1, 0, ``tail`` and
+    0.
     """
 
     least: Annotated[int, Meta(ge=1)] = 200
@@ -189,8 +194,8 @@ class Calibrator:
     ) -> None:
         """Take mature labels in order, each with its room and the raw logit as served; the cut into calls is nothing.
 
-        Each stands for its weight, None: 1. ``shared`` looks have an outcome in common. A logit that is not finite is refused
-        and counted.
+        Each stands for its weight, None: 1. ``shared`` looks have an outcome in common. A logit that is not finite is
+        refused and counted.
         """
         counts = (np.ones(len(raw)) if weights is None else weights) / shared
         good = np.isfinite(raw)

@@ -1,7 +1,7 @@
 """The columns of what is handed to data scientists: names, types, units and what a missing value means.
 
-This is a contract: within a version columns are neither renamed nor given another type, unit or place. It is written into
-every Parquet file, and into ``models/docs/columns.md``, which a test holds against this module.
+This is a contract: within a version columns are neither renamed nor given another type, unit or place. It is written
+into every Parquet file, and into ``models/docs/columns.md``, which a test holds against this module.
 """
 
 from typing import Literal

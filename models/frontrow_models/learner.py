@@ -1,11 +1,12 @@
 """The learner: the champion with all that makes it honest, behind the engine's port.
 
-A River model learns from fresh lessons, weighed by the label policy; what it says is calibrated on final outcomes; all that
-was shown is judged by the outcome it turned out to have; and a guard puts the last good state back at once when something
-breaks. All of it is computed from lessons in order, so a replay gives the same weights, alarms and figures.
+A River model learns from fresh lessons, weighed by the label policy; what it says is calibrated on final outcomes;
+all that was shown is judged by the outcome it turned out to have; and a guard puts the last good state back at once
+when something breaks. All of it is computed from lessons in order, so a replay gives the same weights, alarms and
+figures.
 
-A promotion puts a version in the place of all that was learnt. From then on that is judged by what it has served itself,
-and what the guard goes back to is what served well before, whichever version that came from.
+A promotion puts a version in the place of all that was learnt. From then on that is judged by what it has served
+itself, and what the guard goes back to is what served well before, whichever version that came from.
 
 Challengers are not here: they run beside (:mod:`frontrow_models.arena`) and cannot slow this down.
 """
@@ -44,7 +45,8 @@ RECENT = NAMES.index("comments_1m")
 LEFT = NAMES.index("hour_left_pct")
 WHOLE = NEUTRAL["hour_left_pct"]
 
-# Gives the version of a name at once, or None where its promotion is to be passed over; raises FrontrowError if there is none.
+# Gives the version of a name at once, or None where its promotion is to be passed over; raises FrontrowError if there
+# is none.
 Versions = Callable[[str], Version | None]
 
 

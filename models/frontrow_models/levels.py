@@ -1,16 +1,20 @@
 """How a room sells right now, beside what the model expects of its viewers: a level that follows within minutes.
 
-A host who gets going, a product that is wanted, a price that is not: a room's rate of outcomes jumps, and nothing of any viewer says so. What
-does is how many outcomes came within the shortest window (two minutes) of the looks at its viewers, against how many were expected of them,
+A host who gets going, a product that is wanted, a price that is not: a room's rate of outcomes jumps, and nothing of
+any viewer says so. What does is how many outcomes came within the shortest window (two minutes) of the looks at its
+viewers, against how many were expected of them,
 
     level = C · ln((came + K) / (expected · pace + K)),      pace = (came + A) / (expected + A) of all rooms,
 
-both fading (of a room by half in eight minutes, of all in an hour). It is added to the logit that is shown, for all viewers of a room alike; so it
-moves no order within a room at one time, and nothing is learnt from it. Looks at one viewer are a minute or two apart, so that in two minutes an outcome counts about once. ``K`` is the Gamma prior of a Poisson rate: a room with few outcomes has hardly a
-level. ``C`` is below 1, since a level does not last the hour that is asked about. The pace keeps what is wrong with all rooms at once out of it: that is for the model
-and the calibration to learn, and when outcomes stop arriving everywhere no room falls behind another.
+both fading (of a room by half in eight minutes, of all in an hour). It is added to the logit that is shown, for all
+viewers of a room alike; so it moves no order within a room at one time, and nothing is learnt from it. Looks at one
+viewer are a minute or two apart, so that in two minutes an outcome counts about once. ``K`` is the Gamma prior of a
+Poisson rate: a room with few outcomes has hardly a level. ``C`` is below 1, since a level does not last the hour that
+is asked about. The pace keeps what is wrong with all rooms at once out of it: that is for the model and the
+calibration to learn, and when outcomes stop arriving everywhere no room falls behind another.
 
-Expected is the chance of a full hour, also shortly before the planned end: that fewer outcomes can come by then says nothing of the next two minutes.
+Expected is the chance of a full hour, also shortly before the planned end: that fewer outcomes can come by then says
+nothing of the next two minutes.
 
 Figures, and what else was tried: daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md.
 """
@@ -42,7 +46,8 @@ class RoomLevels:
     def expect(self, rooms: Sequence[str], outcomes: Matrix, at: NDArray[np.int64]) -> Matrix:
         """Expect so many ``outcomes`` (0 to 1) of each look within the shortest window; ``at`` is when it was served and never falls.
 
-        Return what is to be added to their logits: what was known before each one's moment, so that no cut into calls between moments shows.
+        Return what is to be added to their logits: what was known before each one's moment, so that no cut into calls
+        between moments shows.
         """
         known = np.isfinite(outcomes)  # what a broken model says is the guard's affair
         numbers, found = np.where(known, outcomes, 0.0).tolist(), np.empty(len(rooms))

@@ -1,8 +1,8 @@
 """The notebook API's port: how a notebook opens a journal, and what it then holds.
 
-What reads journals and runs the engine lives on floors above this package, so nothing of it is imported here. Whoever is
-installed and fits :class:`OpenJournal` says so by an entry point of the group :data:`GROUP`; the daemon's own package does.
-See ``daemon/docs/adr/0012``.
+What reads journals and runs the engine lives on floors above this package, so nothing of it is imported here. Whoever
+is installed and fits :class:`OpenJournal` says so by an entry point of the group :data:`GROUP`; the daemon's own
+package does. See ``daemon/docs/adr/0012``.
 """
 
 from collections.abc import Sequence
@@ -66,8 +66,8 @@ def open_journal(
     """Open a journal, or files of canonical events, to look at with the daemon's own code. Reads nothing yet.
 
     ``config`` is a configuration file (None: the defaults), ``settings`` are options set otherwise, as
-    ``"model.learning_rate=0.05"``. Only snapshots served from ``since`` on and before ``until`` (UTC ms) are handed out;
-    all events are run.
+    ``"model.learning_rate=0.05"``. Only snapshots served from ``since`` on and before ``until`` (UTC ms) are handed
+    out; all events are run.
 
     Raises:
         NotebookMissing: The daemon's package is not installed, or was before it had this entry point.

@@ -1,15 +1,15 @@
 """A River logistic regression on scaled inputs, scored as arrays: the champion's kind.
 
-It learns by River's arithmetic (:mod:`frontrow_models.regression`) and is scored over arrays; both are held against River
-itself, which :meth:`OnlineModel.river` returns. The scaler's means and spreads are those of all inputs served so far, taken over when their
-number reaches ``warm_up`` and each time it has doubled since, and frozen in between: a scaler that always moves would change
-what the weights mean, and one that is never refreshed is deaf to whatever varies only later, all of a viewer's
-history above all. When they are taken over the weights are re-expressed, so that the function stays what it was. Nothing is
-learnt before the first time; lessons that come earlier wait. Between scaler and regression stands a clip, so that no
-input, however rare, can throw a weight far in one step.
+It learns by River's arithmetic (:mod:`frontrow_models.regression`) and is scored over arrays; both are held against
+River itself, which :meth:`OnlineModel.river` returns. The scaler's means and spreads are those of all inputs served
+so far, taken over when their number reaches ``warm_up`` and each time it has doubled since, and frozen in between: a
+scaler that always moves would change what the weights mean, and one that is never refreshed is deaf to whatever
+varies only later, all of a viewer's history above all. When they are taken over the weights are re-expressed, so that
+the function stays what it was. Nothing is learnt before the first time; lessons that come earlier wait. Between
+scaler and regression stands a clip, so that no input, however rare, can throw a weight far in one step.
 
-A model that has learnt nothing ranks by :data:`PRIORS`: whoever clicks, fills a cart and asks comes first, as in the points
-table. What it learns moves it from there.
+A model that has learnt nothing ranks by :data:`PRIORS`: whoever clicks, fills a cart and asks comes first, as in the
+points table. What it learns moves it from there.
 """
 
 import hashlib
@@ -30,20 +30,23 @@ from frontrow.core.viewers import USUAL_RATE
 from frontrow_models.regression import Regression
 
 KIND = "scaler|clip|river.LogisticRegression(AdaGrad)"
-# A spread counts as a unit at least: inputs are logarithms of counts, and a unit is nearly threefold. Dividing by smaller ones
-# would make what is rare, or has only begun to vary (a broadcast's age in its first minutes), loud for being rare: weights
-# were thrown about before anything was known. Measured against a floor of 0.2: area 0.82 instead of 0.81 on half of the
-# recorded streams, in many orders of them, and 0.69 instead of 0.57 in the first minutes of a simulated shop.
+# A spread counts as a unit at least: inputs are logarithms of counts, and a unit is nearly threefold. Dividing by
+# smaller ones would make what is rare, or has only begun to vary (a broadcast's age in its first minutes), loud for
+# being rare: weights were thrown about before anything was known. Measured against a floor of 0.2: area 0.82 instead
+# of 0.81 on half of the recorded streams, in many orders of them, and 0.69 instead of 0.57 in the first minutes of a
+# simulated shop.
 FLOOR = 1.0
 FIRST_SQUARES = 1.0  # AdaGrad's sum of squared gradients to begin with: else its first steps are of full size, whatever they rest on
 MEMORY = 3_000.0  # lessons that the means which serve go back, see frontrow_models.regression
-# Looks within a horizon up to which the intercept's last rate is that of the options, and beyond which it falls with their number.
+# Looks within a horizon up to which the intercept's last rate is that of the options, and beyond which it falls with
+# their number.
 FOLLOWED = 10_000
 SETTLED = 5.0  # positives that the first belief about the rate of outcomes is worth
-# What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot viewer's
-# 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its feature) its
-# 30, 20 or 15 of them; half of what a click or a cart is worth is that it is of the last minutes. The log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real.
-# An hour that is cut short leaves its share of outcomes.
+# What a feature weighs per unit before anything is learnt; 0 for all others. The points table as log odds: a hot
+# viewer's 80 points are believed to be worth ten times the odds, and the first click, cart or question (ln 2 of its
+# feature) its 30, 20 or 15 of them; half of what a click or a cart is worth is that it is of the last minutes. The
+# log of a rate of outcomes is worth itself. Of a group that says the same one is believed to be real. An hour that is
+# cut short leaves its share of outcomes.
 _POINT = math.log(10.0) / 80.0
 PRIORS = {
     "clicks_5m": 15 * _POINT / math.log(2.0),
@@ -63,13 +66,14 @@ RIVER = version("river")  # reads the installation's metadata, which takes milli
 class ModelOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the model learns.
 
-    ``learning_rate`` (AdaGrad's) and ``l2`` are River's. The intercept begins with large steps, one part in five and the
-    positives so far (a Newton step's size, where outcomes are rare), and ends with those of ``intercept_rate``: at first it
-    is the rate of outcomes that is not known; where more than :data:`FOLLOWED` looks wait for their
-    outcomes they are smaller. What serves is a mean, so that its last steps may be large enough to follow a shop's rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
-    believed to be followed by an outcome before anything is learnt. ``warm_up`` is the number of served inputs after which the
-    scaler is first taken over and learning begins. Below ``min_labels`` labels or ``min_positives`` of either outcome the
-    probability is not shown as a number.
+    ``learning_rate`` (AdaGrad's) and ``l2`` are River's. The intercept begins with large steps, one part in five and
+    the positives so far (a Newton step's size, where outcomes are rare), and ends with those of ``intercept_rate``:
+    at first it is the rate of outcomes that is not known; where more than :data:`FOLLOWED` looks wait for their
+    outcomes they are smaller. What serves is a mean, so that its last steps may be large enough to follow a shop's
+    rate (daemon/docs/adr/0026-the-intercept-follows-twice-as-fast.md). ``expected_rate`` is the share of snapshots
+    believed to be followed by an outcome before anything is learnt. ``warm_up`` is the number of served inputs after
+    which the scaler is first taken over and learning begins. Below ``min_labels`` labels or ``min_positives`` of
+    either outcome the probability is not shown as a number.
     """
 
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.02
@@ -200,8 +204,8 @@ class OnlineModel:
     ) -> None:
         """Learn lessons in order, each counting as much as its weight (None: 1); one below 0 is unlearnt.
 
-        ``looks`` is how many wait for their outcomes: where they are many the intercept takes smaller steps, so that it does not follow
-        in minutes what outcomes tell of the last hour.
+        ``looks`` is how many wait for their outcomes: where they are many the intercept takes smaller steps, so that
+        it does not follow in minutes what outcomes tell of the last hour.
 
         One whose inputs or weight are not finite is refused and counted in ``refused``, never learnt.
         """
@@ -241,8 +245,8 @@ class OnlineModel:
     def river(self, *, serving: bool = False) -> Any:
         """Return a ``river.linear_model.LogisticRegression`` in this state, over scaled inputs by name.
 
-        It learns as this model does for as long as its ``intercept_lr`` is kept at :attr:`intercept_rate`; of its weights
-        this model serves the running mean, which it has instead if ``serving``.
+        It learns as this model does for as long as its ``intercept_lr`` is kept at :attr:`intercept_rate`; of its
+        weights this model serves the running mean, which it has instead if ``serving``.
         """
         from river import linear_model, optim
         from river.utils import VectorDict
@@ -266,7 +270,8 @@ class OnlineModel:
         moved, ratios = ((means - self._means) / self._scales).tolist(), (scales / self._scales).tolist()
         first, regression = self._observed == self._options.warm_up, self._regression
         for place, (move, ratio) in enumerate(zip(moved, ratios, strict=True)):
-            # Before it knew what is usual here the expected rate was that of nobody in particular: from now on, of the usual.
+            # Before it knew what is usual here the expected rate was that of nobody in particular: from now on, of
+            # the usual.
             regression.intercept += 0.0 if first else regression.weights[place] * move
             regression.mean_intercept += 0.0 if first else regression.mean_weights[place] * move
             regression.weights[place] *= ratio

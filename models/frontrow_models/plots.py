@@ -37,7 +37,8 @@ def reliability_svg(curve: Sequence[Bin], title: str = "reliability") -> Svg:
 def lift_by_hour(rows: Rows, place: int) -> dict[int, float]:
     """Return by hour (number since 1970, UTC) the mean over its room-hours of: precision@10 over the base rate there.
 
-    Both are of viewers, each once. 1 is blind luck. Room-hours without an outcome, in which nobody could have found one, are left out.
+    Both are of viewers, each once. 1 is blind luck. Room-hours without an outcome, in which nobody could have found
+    one, are left out.
     """
     good = np.isfinite(rows.served[:, place])
     outcomes, served_at = rows.outcomes[good], rows.served_at[good]

@@ -1,20 +1,21 @@
 """Label policies: how much each lesson weighs, so that early labels teach what final ones would.
 
 An outcome may come long after its snapshot was served. To wait until all is known costs, in rooms that change by the
-minute, more than anything else; so a snapshot is learnt as it stands after a window, and again as a positive if its outcome
-comes later. What is learnt from is then not what is true: positives stand beside negatives that they were once taken
-for. The policy weighs the lessons so that their expectation is the true loss (elapsed-time sampling: Yang et al., "Capturing Delayed Feedback in Conversion Rate
-Prediction via Elapsed-Time Sampling", AAAI 2021, arXiv 2012.03245). With p the chance of the outcome within the
-horizon, F the share of outcomes that come within the window, and d = p(1 - F): positives 1 + d, negatives (1 + d)(1 - p) / (1 - pF).
-p is the model's own, from before the lessons are learnt; F is each snapshot's own, since its window was drawn by it (:func:`frontrow.core.lessons.window_of`), and so
-known from the first lesson on. Rejected: one window of two minutes for all, with the weights of Ktena et al. (RecSys 2019, arXiv 1907.06558) until F is known
-(daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
+minute, more than anything else; so a snapshot is learnt as it stands after a window, and again as a positive if its
+outcome comes later. What is learnt from is then not what is true: positives stand beside negatives that they were
+once taken for. The policy weighs the lessons so that their expectation is the true loss (elapsed-time sampling: Yang
+et al., "Capturing Delayed Feedback in Conversion Rate Prediction via Elapsed-Time Sampling", AAAI 2021, arXiv
+2012.03245). With p the chance of the outcome within the horizon, F the share of outcomes that come within the window,
+and d = p(1 - F): positives 1 + d, negatives (1 + d)(1 - p) / (1 - pF). p is the model's own, from before the lessons
+are learnt; F is each snapshot's own, since its window was drawn by it (:func:`frontrow.core.lessons.window_of`), and
+so known from the first lesson on. Rejected: one window of two minutes for all, with the weights of Ktena et al.
+(RecSys 2019, arXiv 1907.06558) until F is known (daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
 
-What is taken back is undone: a withdrawn lesson is a positive of *negative* weight, the step that was made reversed at the
-model's present p. Then what was learnt of a snapshot whose order is refunded is what it would have been without the order,
-for any kind of viewer, and p is the chance of an outcome that is kept. Rejected: one more negative, which in rooms where one
-look in a hundred succeeds undoes a hundredth of a positive; and lowering all positives by the usual share of refunds, which
-never learns who it is that gives back.
+What is taken back is undone: a withdrawn lesson is a positive of *negative* weight, the step that was made reversed
+at the model's present p. Then what was learnt of a snapshot whose order is refunded is what it would have been
+without the order, for any kind of viewer, and p is the chance of an outcome that is kept. Rejected: one more
+negative, which in rooms where one look in a hundred succeeds undoes a hundredth of a positive; and lowering all
+positives by the usual share of refunds, which never learns who it is that gives back.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ FORGET_AFTER = (
 )
 # Looks that share an outcome, before any was heard of, and how many outcomes that belief is worth.
 SHARED, SHARED_KNOWN = 5.0, 5.0
-# Outcomes that are known again. All looks of one are told of at one time, in turn with those of others that came at the very same time.
+# Outcomes that are known again. All looks of one are told of at one time, in turn with those of others that came at
+# the very same time.
 AT_ONCE = 256
 
 Weights = NDArray[np.float64]
@@ -106,8 +108,8 @@ class DelayPolicy:
 
         ``probability`` is the model's before it learns them.
 
-        What was withdrawn is a positive of negative weight: see above. Whatever stands for more than :data:`MOST` counts
-        as so many: all of one time stand for as many, so that only the pace is bounded, and yes and no alike.
+        What was withdrawn is a positive of negative weight: see above. Whatever stands for more than :data:`MOST`
+        counts as so many: all of one time stand for as many, so that only the pace is bounded, and yes and no alike.
         """
         withdrawn = lessons.stage == Stage.WITHDRAWN
         outcome: NDArray[np.bool_] = lessons.outcome | withdrawn
@@ -164,10 +166,10 @@ class Outage:
     """Whether labels still arrive. No outcome in any room for long is a broken feed, not a thousand negatives.
 
     At the rate of outcomes so far, those that are missing since the last one would number :attr:`missing`; the chance
-    that none of them came is exp(-missing), and beyond :data:`SILENCE` that is no chance. The rate is counted, not the
-    model's, which may be far off when it has just begun; and in outcomes, not in positives: one order after five snapshots
-    is one. The silence is counted in looks as they are taken, not as they are told, which goes on for an hour when a broadcast is over and
-    nobody can order any more.
+    that none of them came is exp(-missing), and beyond :data:`SILENCE` that is no chance. The rate is counted, not
+    the model's, which may be far off when it has just begun; and in outcomes, not in positives: one order after five
+    snapshots is one. The silence is counted in looks as they are taken, not as they are told, which goes on for an
+    hour when a broadcast is over and nobody can order any more.
     """
 
     SILENCE = 15.0  # e**-15 is three in ten million

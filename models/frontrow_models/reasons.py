@@ -3,8 +3,9 @@
     raw logit        =      intercept + Σ parts
     calibrated logit = a · (intercept + Σ parts) + bend + b,      b: the bias, the room's own, and its level now
 
-so with every part times a, and the intercept a·intercept + bend + b, the reasons of the number that people see sum to it as
-exactly: what high numbers are bent by belongs to no feature, but to all of them together. Nothing is estimated: a linear model's parts are its own.
+so with every part times a, and the intercept a·intercept + bend + b, the reasons of the number that people see sum to
+it as exactly: what high numbers are bent by belongs to no feature, but to all of them together. Nothing is estimated:
+a linear model's parts are its own.
 """
 
 import math
@@ -20,8 +21,8 @@ from frontrow_models.words import INTERCEPT, LANGUAGES, phrase
 class Part(Struct, frozen=True):
     """What one feature adds: ``logit`` to the raw logit, ``calibrated`` to the calibrated one.
 
-    ``value`` is what it counts, faded (``expm1`` of the model's input); ``words`` say it, by language, and never whether it
-    speaks for or against: that is the sign.
+    ``value`` is what it counts, faded (``expm1`` of the model's input); ``words`` say it, by language, and never
+    whether it speaks for or against: that is the sign.
     """
 
     name: str
@@ -35,8 +36,9 @@ class Explanation(Struct, frozen=True):
     """Why a probability is what it is.
 
     ``raw_logit`` is ``intercept`` and all parts' ``logit``, ``logit`` is ``calibrated_intercept`` and all parts'
-    ``calibrated``, each within 1e-9; ``probability`` is the sigmoid of ``logit``. The calibrated ones are ``slope`` times the raw
-    ones, to the intercept ``bias`` and ``bend`` are added: what the place is worth, and what so high a number is worth less. ``parts`` are all features', the largest first; ``words`` are the intercept's.
+    ``calibrated``, each within 1e-9; ``probability`` is the sigmoid of ``logit``. The calibrated ones are ``slope``
+    times the raw ones, to the intercept ``bias`` and ``bend`` are added: what the place is worth, and what so high a
+    number is worth less. ``parts`` are all features', the largest first; ``words`` are the intercept's.
     """
 
     raw_logit: float

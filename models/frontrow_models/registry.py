@@ -4,12 +4,13 @@ A file is never changed: it is written under another name, synced, and only then
 whole or not there. A changed byte no longer fits the name and is refused.
 
 Which version leads is not the registry's to say: promotions are events of the journal. The :class:`Ledger` is what a
-reader has made of them so far, kept beside the versions so that the next reader need not begin at the journal's start.
-It is derived: lost, damaged or of another journal, it is read anew. Pins are for people: they only keep files from
-being removed, and change no result. They can be had from nowhere else, so where their list is damaged nothing is removed.
+reader has made of them so far, kept beside the versions so that the next reader need not begin at the journal's
+start. It is derived: lost, damaged or of another journal, it is read anew. Pins are for people: they only keep files
+from being removed, and change no result. They can be had from nowhere else, so where their list is damaged nothing is
+removed.
 
-The folder may be written by several processes and threads at once; :meth:`Registry.pin` and :meth:`Registry.prune` are for
-one at a time.
+The folder may be written by several processes and threads at once; :meth:`Registry.pin` and :meth:`Registry.prune`
+are for one at a time.
 """
 
 import contextlib

@@ -3,21 +3,24 @@
     g = weight · ∂(log loss)/∂(logit),      d = g · x + l2 · w
     S ← S + d²,      w ← w - rate / √(S + first) · d,      intercept ← intercept - its rate · g
 
-(Duchi, Hazan & Singer 2011, as ``river.linear_model.LogisticRegression`` with ``river.optim.AdaGrad`` computes it.) River
-spends two thirds of a lesson on its dictionaries; here the numbers stand in lists, in the order of
-the features. Each operation is the one that River does, in its order: also ``d ** 2`` and ``** 0.5``,
-which the platform's ``pow`` rounds otherwise than ``d * d`` and ``sqrt`` once in 1,000 to 2,500 times. A test learns with both and compares bits.
+(Duchi, Hazan & Singer 2011, as ``river.linear_model.LogisticRegression`` with ``river.optim.AdaGrad`` computes it.)
+River spends two thirds of a lesson on its dictionaries; here the numbers stand in lists, in the order of the
+features. Each operation is the one that River does, in its order: also ``d ** 2`` and ``** 0.5``, which the
+platform's ``pow`` rounds otherwise than ``d * d`` and ``sqrt`` once in 1,000 to 2,500 times. A test learns with both
+and compares bits.
 
 What serves is the running mean of the weights and of the intercept, by the lesson,
 
     m ← m + max(1 / memory, 8 / (n + 8)) · (w - m),      n the lessons so far
 
-(Polyak & Juditsky 1992; newer ones weigh more, as Shamir & Zhang 2013). One buyer's ten looks in a row throw w towards that
-buyer, who has bought already; the mean takes it up as far as it lasts. The descent itself goes on from w, as River's does.
+(Polyak & Juditsky 1992; newer ones weigh more, as Shamir & Zhang 2013). One buyer's ten looks in a row throw w
+towards that buyer, who has bought already; the mean takes it up as far as it lasts. The descent itself goes on from
+w, as River's does.
 
 Rejected: the same over numpy rows, which is a third faster for 33 features, has no such ``pow`` and so drifts from River by last
-bits; and steps of several lessons at once, which are another algorithm: each lesson's slope depends on the step before. Where
-there is the compiled kernel (:mod:`frontrow.core.kernel`) its loop goes the same steps, with the same ``pow``.
+bits; and steps of several lessons at once, which are another algorithm: each lesson's slope depends on the step
+before. Where there is the compiled kernel (:mod:`frontrow.core.kernel`) its loop goes the same steps, with the same
+``pow``.
 """
 
 from collections.abc import Sequence

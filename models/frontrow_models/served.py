@@ -1,7 +1,7 @@
 """What is served beside each snapshot, in this order, and judged when its outcome is final.
 
-First what was shown (NaN while the model is not ready: it promises nothing) and the champion's own, raw; then what both must
-beat: the base rate as it was known, points alone, and how recently the viewer has commented (comments, each
+First what was shown (NaN while the model is not ready: it promises nothing) and the champion's own, raw; then what
+both must beat: the base rate as it was known, points alone, and how recently the viewer has commented (comments, each
 weighing half as much a minute later).
 """
 

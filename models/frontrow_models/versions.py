@@ -5,9 +5,10 @@ texts and equal names, and a text that says the same in another way is refused. 
 pickle is loaded, and nothing that was read is used before it has been checked against the bounds below.
 
 Two questions are kept apart. :func:`decode` answers whether a text is a sound version, of whichever build; such a one
-can be shown and compared for ever. :func:`check_fit` answers whether this build may compute with it: the same features
-in the same order (or what they were before some came: :func:`brought_up`), and River's arithmetic of the same release. What numpy it was made with is told, not asked: another
-one may change the last bits of a score, and River is what learns.
+can be shown and compared for ever. :func:`check_fit` answers whether this build may compute with it: the same
+features in the same order (or what they were before some came: :func:`brought_up`), and River's arithmetic of the
+same release. What numpy it was made with is told, not asked: another one may change the last bits of a score, and
+River is what learns.
 
 Only linear models on the features are versions. Trees and forests in shadow are made anew from the journal.
 """
@@ -63,7 +64,8 @@ class VersionRefused(FrontrowError):
 class Scaler(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The scaler: by feature the mean and variance that it was last taken over with; ``clip`` in standard deviations.
 
-    ``count`` inputs have been served by now, with these ``sums``, and these of their ``squares``: the next is made of them.
+    ``count`` inputs have been served by now, with these ``sums``, and these of their ``squares``: the next is made of
+    them.
     """
 
     count: Count
@@ -77,8 +79,8 @@ class Scaler(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Optimiser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the gradient descent stands: its steps so far, and by name what it keeps for each feature (SGD: nothing).
 
-    The ``weights`` among these and ``intercept`` are what it goes on from, where the version's own are their running means. A
-    version without them was made before there were means, and goes on from its own.
+    The ``weights`` among these and ``intercept`` are what it goes on from, where the version's own are their running
+    means. A version without them was made before there were means, and goes on from its own.
     """
 
     name: Short
@@ -106,9 +108,9 @@ class Version(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``kind`` names the arithmetic. ``schema`` is the SHA-256 of the features' version and names. ``options``,
     ``label_policy`` and ``calibration`` are canonical states of the modules that own them, which also check them;
-    calibration None: the raw probability is shown; label policy empty: it brings none. ``labels`` were learnt, ``positives`` of them positive. ``parents``
-    are the versions that it was made from, oldest first. ``created_at`` is engine time, UTC milliseconds: the same
-    journal gives the same version, whenever it is read.
+    calibration None: the raw probability is shown; label policy empty: it brings none. ``labels`` were learnt,
+    ``positives`` of them positive. ``parents`` are the versions that it was made from, oldest first. ``created_at``
+    is engine time, UTC milliseconds: the same journal gives the same version, whenever it is read.
     """
 
     format: Literal[1] = 1
@@ -198,9 +200,10 @@ def decode(text: bytes, name: str) -> Version:
 def brought_up(version: Version) -> Version:
     """Return a version of former features as one of this build's: whatever came since weighs nothing, so it predicts what it did.
 
-    Minutes until the planned end (version 3, between ten and sixty) are what is left of the hour now, by the straight line through these two: there it predicts what
-    it did, between them it is off by 0.2 times the feature's weight at most, and beyond, down to six minutes, the line goes on. It goes on learning as one that has only met what the new ones stand for where nothing is known. Any other version is
-    returned as it is.
+    Minutes until the planned end (version 3, between ten and sixty) are what is left of the hour now, by the straight
+    line through these two: there it predicts what it did, between them it is off by 0.2 times the feature's weight at
+    most, and beyond, down to six minutes, the line goes on. It goes on learning as one that has only met what the new
+    ones stand for where nothing is known. Any other version is returned as it is.
     """
     if version.features != _FORMER.get(version.features_version):
         return version

@@ -1,9 +1,8 @@
 """Words for reasons: what a feature's number says of a viewer, as a host would say it, in Chinese and English.
 
-A phrase states the fact ("about 2 clicks on the purchase link in the last few minutes"), and never whether it speaks for or
-against: that is the sign of the reason's part. What did not happen is a fact, too, and often the reason for a low number.
-The API gives them with a viewer's exact
-reasons; the short names in a row of a panel are the panel's own.
+A phrase states the fact ("about 2 clicks on the purchase link in the last few minutes"), and never whether it speaks
+for or against: that is the sign of the reason's part. What did not happen is a fact, too, and often the reason for a
+low number. The API gives them with a viewer's exact reasons; the short names in a row of a panel are the panel's own.
 """
 
 import math

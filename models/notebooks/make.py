@@ -1,7 +1,7 @@
 """Makes the notebook beside it: runs its cells in order and keeps what they print and show.
 
-Plain JSON and ``exec``: nothing of Jupyter is needed to make or to test it. The stream is simulated, so the file holds no
-real viewer. Run it with ``python models/notebooks/make.py`` after a change of what a cell shows.
+Plain JSON and ``exec``: nothing of Jupyter is needed to make or to test it. The stream is simulated, so the file
+holds no real viewer. Run it with ``python models/notebooks/make.py`` after a change of what a cell shows.
 """
 
 import ast

@@ -20,10 +20,10 @@ features and leads against the product's. Where it differs, it does less, or wha
 - A probability is computed and thrown away for each event of a viewer, as somebody does who shows it live; the
   product computes one for each viewer of a frame.
 - A snapshot is taken at the event, where the product takes it at the next mark (a multiple of 250 ms), and is learnt once,
-  when its horizon has passed; the product learns it after a window of its own, again if its outcome comes later, and calibrates
-  and judges on the final one. So this learns fewer labels, later, and judges none. River's scaler learns from labels, in
-  ``learn_one`` as River has it; the product's from all that was served. It descends by SGD, the product by AdaGrad.
-  So probabilities differ, and what follows from points does not.
+  when its horizon has passed; the product learns it after a window of its own, again if its outcome comes later, and
+  calibrates and judges on the final one. So this learns fewer labels, later, and judges none. River's scaler learns
+  from labels, in ``learn_one`` as River has it; the product's from all that was served. It descends by SGD, the
+  product by AdaGrad. So probabilities differ, and what follows from points does not.
 - A late event without a session's name joins the present session, whichever it falls into.
 """
 

@@ -2,9 +2,10 @@
 
 Run: ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_assignment.py``
 
-Processor time of each decision, the clock of the decisions going on by 250 ms from one to the next. The first table's rules are such as a company
-of this size has: by room, host, product and city, some by what the organisation says of a place or a product. The others are as bad as
-it gets: everybody in one team, rules that no index helps with, and an organisation that changes before every decision.
+Processor time of each decision, the clock of the decisions going on by 250 ms from one to the next. The first table's
+rules are such as a company of this size has: by room, host, product and city, some by what the organisation says of a
+place or a product. The others are as bad as it gets: everybody in one team, rules that no index helps with, and an
+organisation that changes before every decision.
 """
 
 import random

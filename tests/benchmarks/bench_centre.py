@@ -3,10 +3,11 @@
 Run: ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_centre.py`` (12 GB of disk, which are free again at its
 end; ``FRONTROW_LEADS=100000`` is less, ``FRONTROW_FOLLOWED=5000`` copies more and follows less)
 
-A month of 200 stores with 3,000 sellers: 20,000 leads go through a real journal and the real follower, then they are copied in the database
-until there are a tenth of all, and all; both sizes are measured, so that it shows what grows. Times are of the clock, since a server works beside
-us, and the mean of the processor's time, ours and the server's, stands beside them: other work on the machine lengthens the one and hardly the
-other. Every commit of Postgres is synced (``fsync`` is on here), SQLite's file is as the daemon has it. Nothing is measured for longer than
+A month of 200 stores with 3,000 sellers: 20,000 leads go through a real journal and the real follower, then they are
+copied in the database until there are a tenth of all, and all; both sizes are measured, so that it shows what grows.
+Times are of the clock, since a server works beside us, and the mean of the processor's time, ours and the server's,
+stands beside them: other work on the machine lengthens the one and hardly the other. Every commit of Postgres is
+synced (``fsync`` is on here), SQLite's file is as the daemon has it. Nothing is measured for longer than
 :data:`BUDGET_S`.
 """
 

@@ -1,15 +1,16 @@
 """How well the signs of conduct part hired viewers and machines from customers, and what they cost.
 
 Run: ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_conduct.py`` (some five minutes of processor time). What
-is looked at are *leads*: viewers whom the shipped points call hot. *Flagged*: a sign was seen of them by the end of the stream, so the
-lead became Q0 and somebody was asked to look. The engine's own rule for crowds (ADR 17) has been at work before: what is hot
-here has got past it.
+is looked at are *leads*: viewers whom the shipped points call hot. *Flagged*: a sign was seen of them by the end of
+the stream, so the lead became Q0 and somebody was asked to look. The engine's own rule for crowds (ADR 17) has been
+at work before: what is hot here has got past it.
 
 *Shops*: three rooms of 1,200 viewers over four hours with a paid crowd of 20 % on top, of which the simulator knows who is who. It has no viewers
-with a clock and none in lockstep: its bots and hired viewers act at random times, the latter eight times as often in twenty
-seconds of each seven minutes. So two kinds are *planted* besides, in the same rooms: machines, each of which clicks and fills its cart
-every 20 to 90 seconds with a tenth of that to and fro, and squads of 20 who only click, within two seconds of each other, some 40
-times in four hours. Since clicks alone make nobody hot, a form is planted for each of them.
+with a clock and none in lockstep: its bots and hired viewers act at random times, the latter eight times as often in
+twenty seconds of each seven minutes. So two kinds are *planted* besides, in the same rooms: machines, each of which
+clicks and fills its cart every 20 to 90 seconds with a tenth of that to and fro, and squads of 20 who only click,
+within two seconds of each other, some 40 times in four hours. Since clicks alone make nobody hot, a form is planted
+for each of them.
 
 *Recordings*: every viewer with 8 acts or more is looked at as if there were a lead of them, which nobody there is. None is known to be a
 machine, so each flag counts as a false alarm; where one line was written again and again that is what was written.

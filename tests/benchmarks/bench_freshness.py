@@ -1,13 +1,15 @@
 """How long it takes from an outcome to the first score by the weights that it changed, in the running daemon.
 
-The real daemon runs in this process, its journal on the disk, and is asked as a person's program would: an order is posted
-over HTTP, and from the moment of its acknowledgement the viewers of the room are asked for, again and again, until the answer
-holds a score by another intercept, which every lesson moves. Negatives are not due in that time, so it is the order's doing.
+The real daemon runs in this process, its journal on the disk, and is asked as a person's program would: an order is
+posted over HTTP, and from the moment of its acknowledgement the viewers of the room are asked for, again and again,
+until the answer holds a score by another intercept, which every lesson moves. Negatives are not due in that time, so
+it is the order's doing.
 
 - *with others*: twenty likes a second of other viewers, which carry time along; an outcome is learnt at the next mark, 0 to 250 ms later;
 - *alone*: nothing else happens, and the daemon itself must tell its engine that time passes.
 
-Milliseconds, the way of the asking included. Run: ``pytest -o addopts=--import-mode=importlib -s tests/benchmarks/bench_freshness.py``
+Milliseconds, the way of the asking included. Run: ``pytest -o addopts=--import-mode=importlib -s
+tests/benchmarks/bench_freshness.py``
 """
 
 import asyncio

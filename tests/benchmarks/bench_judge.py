@@ -1,7 +1,8 @@
 """What judging costs: processor time per label of calibration, rolling judge, duel and guard, and of one question.
 
-Learning as a whole may take 5 % of one core at 1,000 labels/s: 50 µs a label for everything. Labels come as the engine's
-marks bring them, 250 at once, of 50 rooms with 3 % of outcomes and clumps of five; two challengers ride along.
+Learning as a whole may take 5 % of one core at 1,000 labels/s: 50 µs a label for everything. Labels come as the
+engine's marks bring them, 250 at once, of 50 rooms with 3 % of outcomes and clumps of five; two challengers ride
+along.
 
 Run: ``pytest -o addopts=--import-mode=importlib -s tests/benchmarks/bench_judge.py``
 """

@@ -2,10 +2,10 @@
 
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_latency.py``
 
-The real daemon with its defaults runs in a process of its own, its journal on the disk; a sender (``post_load.py``) runs
-in another, and this process is the panel, all on the loopback. The sender posts batches of a simulated busy room at
-their times, whether or not earlier posts were answered, so that a slow daemon is not spared. One event of each post is
-a probe: a like of one of 20 hot viewers in turn, which changes ``last_at`` in that viewer's row.
+The real daemon with its defaults runs in a process of its own, its journal on the disk; a sender (``post_load.py``)
+runs in another, and this process is the panel, all on the loopback. The sender posts batches of a simulated busy room
+at their times, whether or not earlier posts were answered, so that a slow daemon is not spared. One event of each
+post is a probe: a like of one of 20 hot viewers in turn, which changes ``last_at`` in that viewer's row.
 
 - *event to row*: from the moment before the probe's POST is written to the moment at which a WebSocket message with that
   viewer's row, its ``last_at`` not before the probe, has arrived.

@@ -1,9 +1,10 @@
 """What learning costs: processor time per label of the whole way from what was served to weights, calibration and judgement.
 
-Learning at 1,000 labels/s may take 5 % of one core: 50 µs a label. A label is all that becomes of one snapshot: it is scored and
-kept, its viewer's outcome is joined to it, it is learnt when it is fresh (and again if its outcome is late), and it calibrates,
-is judged and watched over when it is final. They come as the engine's marks bring them, 250 in 250 ms, in 50 rooms;
-3 % are positives, in clumps, and at nearly every mark somebody buys, so that nothing waits to be learnt together.
+Learning at 1,000 labels/s may take 5 % of one core: 50 µs a label. A label is all that becomes of one snapshot: it is
+scored and kept, its viewer's outcome is joined to it, it is learnt when it is fresh (and again if its outcome is
+late), and it calibrates, is judged and watched over when it is final. They come as the engine's marks bring them, 250
+in 250 ms, in 50 rooms; 3 % are positives, in clumps, and at nearly every mark somebody buys, so that nothing waits to
+be learnt together.
 
 Run: ``pytest -o addopts=--import-mode=importlib -s tests/benchmarks/bench_learning.py``
 """

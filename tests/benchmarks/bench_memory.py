@@ -3,9 +3,9 @@
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_memory.py``
 
 One room, one session, fifty minutes of it. Viewers come in 25 waves of 40,000, and have three events each within
-their two minutes: everybody enters, then acts twice as the busy mix has it (likes, comments, gifts, clicks …), one in six
-of these acts being another entry. Viewer ids have 16 characters, event ids 21, names some eight characters, all of
-them different. All of it lies within the outcome's horizon (an hour), so every snapshot still waits for its label:
+their two minutes: everybody enters, then acts twice as the busy mix has it (likes, comments, gifts, clicks …), one in
+six of these acts being another entry. Viewer ids have 16 characters, event ids 21, names some eight characters, all
+of them different. All of it lies within the outcome's horizon (an hour), so every snapshot still waits for its label:
 the most that such viewers can hold.
 
 Resident memory (psutil) is read after a full collection, in processes of their own, once: it varies by little. Before
@@ -22,9 +22,9 @@ as they are needed and forgotten; what is kept of them is measured with it.
 
 What bounds it: what a snapshot holds of a viewer (150 bytes), what fades (some 90), and the names, which are Python's
 objects. Ids lie in an array, and the table that finds a row by them has two places of eight bytes for each, more or
-less, as it doubles; arrays that grow take memory only where they are written. Seen event ids stay for 24 h of event time.
-Snapshots are taken of an active viewer once in two minutes and stay for the horizon, so a room's are bounded by its
-activity in one hour, and by a million in all.
+less, as it doubles; arrays that grow take memory only where they are written. Seen event ids stay for 24 h of event
+time. Snapshots are taken of an active viewer once in two minutes and stay for the horizon, so a room's are bounded by
+its activity in one hour, and by a million in all.
 """
 
 import contextlib

@@ -4,18 +4,18 @@ Run: ``make bench`` (a minute each), or for five minutes each
 
     FRONTROW_OVERLOAD_S=300 pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_overload.py
 
-The real daemon with its defaults runs in a process of its own, its journal on the disk; a sender (``post_load.py``) in
-another. First the sustainable rate is measured: posts of 200 events of a busy room, 16 at a time, each sent when the one
-before is answered. Then three times that rate is sent on time, whatever becomes of it:
+The real daemon with its defaults runs in a process of its own, its journal on the disk; a sender (``post_load.py``)
+in another. First the sustainable rate is measured: posts of 200 events of a busy room, 16 at a time, each sent when
+the one before is answered. Then three times that rate is sent on time, whatever becomes of it:
 
 - *by those who can wait*: the same posts to ``/ingest``, which are answered with 429 when the room's lane is full;
 - *by those who cannot*: signed pushes to ``/hooks``, whose likes are merged and whose least worth is dropped.
 
 Beside it another room sends 20 orders a second, each in a post of its own: *orders* is how long they take to be
-answered, which is when they are durable; *kept* is the same for the flood's own posts that were taken. *RSS* is the daemon's
-resident memory when the flood began, after a third and two thirds of it, and at its end. Journal, seen ids and viewers
-grow with what is stored, whatever the load, so the rate of growth is told per stored event, beside the queue's largest
-size in the daemon's own metric. The policy is ``daemon/docs/overload.md``.
+answered, which is when they are durable; *kept* is the same for the flood's own posts that were taken. *RSS* is the
+daemon's resident memory when the flood began, after a third and two thirds of it, and at its end. Journal, seen ids
+and viewers grow with what is stored, whatever the load, so the rate of growth is told per stored event, beside the
+queue's largest size in the daemon's own metric. The policy is ``daemon/docs/overload.md``.
 """
 
 import asyncio

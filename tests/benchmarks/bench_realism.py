@@ -3,9 +3,9 @@
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_realism.py``
 
 Recordings are read from ``FRONTROW_RECORDINGS`` and nothing of them is kept; without them this skips. They are twenty
-Twitch broadcasts of one channel (English, comments and purchases only) and four Bilibili files (A has no comments, B and C
-are small, D is a day's comments of one room). None is a room that sells things, so what is compared is how a crowd
-comes, talks and repeats itself, not how it buys.
+Twitch broadcasts of one channel (English, comments and purchases only) and four Bilibili files (A has no comments, B
+and C are small, D is a day's comments of one room). None is a room that sells things, so what is compared is how a
+crowd comes, talks and repeats itself, not how it buys.
 
 The index of dispersion is the variance of counts per window over their mean: 1 for a Poisson process, more for bursts.
 Correlation is that of counts in ten seconds with those so much later. Gini is of comments per viewer who comments.
@@ -36,8 +36,8 @@ SIMULATED = {
 LEAST_COMMENTS = 500  # figures of fewer say little
 IN_A_ROW = 1_000
 
-# How far beyond the least and the most of the recordings a simulated figure may lie, as a factor. Characters say more in
-# Chinese than in English, and the recordings hold both, so lengths need no more than that.
+# How far beyond the least and the most of the recordings a simulated figure may lie, as a factor. Characters say more
+# in Chinese than in English, and the recordings hold both, so lengths need no more than that.
 TOLERANCE = 1.5
 HELD = ("dispersion, 1 s", "dispersion, 10 s", "dispersion, 60 s", "Gini", "who comment once", "length, median",
         "said before", "life, median, min")  # fmt: skip

@@ -14,10 +14,10 @@ What is measured:
   same input and the same configuration, also on one core: the two run in turn, and the median of the rounds' ratios is
   told, by wall time and by processor time.
 
-The busy room has 1,000,000 events of 100,000 viewers within 100 s: no label matures, and none is learnt by either. Both take
-all of it: in its first 100,000 events only 15,000 viewers are in the baseline's dictionaries, which would flatter it by a tenth. There are
-three rounds, fewer where three minutes do not suffice. *With
-learning* is a room of 100,000 events in 111 minutes, so that half of what is served matures; both take all of it.
+The busy room has 1,000,000 events of 100,000 viewers within 100 s: no label matures, and none is learnt by either.
+Both take all of it: in its first 100,000 events only 15,000 viewers are in the baseline's dictionaries, which would
+flatter it by a tenth. There are three rounds, fewer where three minutes do not suffice. *With learning* is a room of
+100,000 events in 111 minutes, so that half of what is served matures; both take all of it.
 *Few texts* and *all texts different* bound what comments cost: see ``busy_room`` on what recorded rooms are like.
 
 What bounds it: one core; the engine is one thread by design, since its results depend on order. The stages are told

@@ -4,8 +4,8 @@ Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tes
 
 What a daemon would leave behind is made beforehand, by the product's own code: 1,000,000 viewers of one room have
 entered at 5,000 events a second, and lie in the journal (one event each). A daemon is started on it and stopped in
-order, which writes a snapshot. Then 60 s more of a busy room follow in the journal, 300,000 events at the same rate. All
-of it has just happened, so nobody is idle and every label is still open: the most that such viewers can hold.
+order, which writes a snapshot. Then 60 s more of a busy room follow in the journal, 300,000 events at the same rate.
+All of it has just happened, so nobody is idle and every label is still open: the most that such viewers can hold.
 
 Each start is ``frontrow run`` in a process of its own, which is then given one event, and killed. *Ready* is when it
 says where it listens, *scoring* when it has answered for that event, which it does after the commit. That all viewers

@@ -2,14 +2,15 @@
 
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_rooms.py``
 
-One busy stream of 20,000 viewers, whose viewers are dealt out to the rooms: so kinds, words, viewers and the total rate are
-the same, and only the number of rooms differs. Events of all rooms lie mixed in every frame of 1,024, as they come in:
-with 1,000 rooms a frame has some 640 of them. Each room is configured, with a host's name of its own.
+One busy stream of 20,000 viewers, whose viewers are dealt out to the rooms: so kinds, words, viewers and the total
+rate are the same, and only the number of rooms differs. Events of all rooms lie mixed in every frame of 1,024, as
+they come in: with 1,000 rooms a frame has some 640 of them. Each room is configured, with a host's name of its own.
 
 Measured is processor time of this process, for all that is below HTTP: the body's decoding, facts and masking, the
 frame, the engine with its model, and the journal (eight frames a commit, fsync). Passes over 1, 10, 100 and 1,000
-rooms are made in turn, three times within a minute or as often as that allows; ratios to one room are of the same round, and their median is told. Every
-room begins, and a first quarter of the stream is taken, before the clock is read: opening a room happens once.
+rooms are made in turn, three times within a minute or as often as that allows; ratios to one room are of the same
+round, and their median is told. Every room begins, and a first quarter of the stream is taken, before the clock is
+read: opening a room happens once.
 
 What bounds it: memory. Each room of a frame has a session and what was said in it, which have left the
 processor's caches by the time they are asked again. The garbage collector is set as the program sets it.

@@ -1,38 +1,43 @@
 """What only a simulated shop can tell: whether probabilities are true, what waiting for labels costs, what a paid crowd does.
 
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_shop.py``
-It takes about nine minutes of processor time: eight worlds of six rooms of 1,200 viewers over four hours, once as they are, once
-without a planned end and once with a paid crowd of 20 % of the viewers on top; one world of rooms of 6,000; and two single rooms of 1,000 over two
-hours, under the shocks and drift of the simulator's defaults; the outcome is an order
-within an hour. How the engine runs and what is kept of it: ``shop.py``. All but the first table are judged on snapshots
-served after the first 5,000 final labels of their world. Worlds share nothing but their kind: what is said of them is of their 48 rooms together.
+It takes about nine minutes of processor time: eight worlds of six rooms of 1,200 viewers over four hours, once as
+they are, once without a planned end and once with a paid crowd of 20 % of the viewers on top; one world of rooms of
+6,000; and two single rooms of 1,000 over two hours, under the shocks and drift of the simulator's defaults; the
+outcome is an order within an hour. How the engine runs and what is kept of it: ``shop.py``. All but the first table
+are judged on snapshots served after the first 5,000 final labels of their world. Worlds share nothing but their kind:
+what is said of them is of their 48 rooms together.
 
 **Ranking.** Of all snapshots from the first on, when nothing is learnt: the model's raw probability, points alone, and the
-truth. Pooled, and of snapshots of one room within five minutes (pairs; each counts once), which is what a host sees: pooled areas
-also tell how the room's rate moved. *precision@10*: of each hour of a room the ten viewers with the highest scores.
+truth. Pooled, and of snapshots of one room within five minutes (pairs; each counts once), which is what a host sees:
+pooled areas also tell how the room's rate moved. *precision@10*: of each hour of a room the ten viewers with the
+highest scores.
 
 **Calibration.** ECE over bins of equal mass (``calibration_error``). A room-hour counts where Σp ≥ 20; its ratio is Σp / Σy. Since an order
-is the outcome of several snapshots, twenty positives are a handful of orders, and chance alone throws the ratio out of
-[0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that chance. In the
-last hour of a broadcast the truth falls, since nobody orders when it is over, and nothing that is seen tells when it will be: the
-same is also said of the hours before it. In rooms of 6,000 the truth itself reaches the band, and what is missing is the model's own.
+is the outcome of several snapshots, twenty positives are a handful of orders, and chance alone throws the ratio out
+of [0.8, 1.25]: the truth's own share within it, Σp* / Σy, is the most that can be reached. Σp / Σp* is free of that
+chance. In the last hour of a broadcast the truth falls, since nobody orders when it is over, and nothing that is seen
+tells when it will be: the same is also said of the hours before it. In rooms of 6,000 the truth itself reaches the
+band, and what is missing is the model's own.
 
 **The planned end.** Rooms tell how long they mean to broadcast and keep to it within some ten minutes (``Scenario.plan_off_min``): what
 the model makes of that is told beside the same worlds in which nobody tells it.
 
 **Waiting.** The excess log loss over the truth is the mean Kullback-Leibler divergence of what was said (p) from the truth
-(p*): ``E = mean(p* ln(p*/p) + (1-p*) ln((1-p*)/(1-p)))``, the expectation of the difference of log losses over the outcomes,
-without their noise. A model of what can be seen never reaches 0. So three that differ in nothing but when they learn are
-compared on the same snapshots: the shipped one; one that *waits* for the full hour; one that is told each outcome *at
-once*, which nobody can be. ``E shipped / E waiting`` holds the floor in both parts; ``(E shipped - E at once) / (E waiting
+(p*): ``E = mean(p* ln(p*/p) + (1-p*) ln((1-p*)/(1-p)))``, the expectation of the difference of log losses over the
+outcomes, without their noise. A model of what can be seen never reaches 0. So three that differ in nothing but when
+they learn are compared on the same snapshots: the shipped one; one that *waits* for the full hour; one that is told
+each outcome *at once*, which nobody can be. ``E shipped / E waiting`` holds the floor in both parts; ``(E shipped - E
+at once) / (E waiting
 - E at once)`` is the share of what waiting costs that the shipped one still pays. Rooms' levels (``frontrow_models.levels``) are followed by the shipped one, and with all
-outcomes by the one that is told at once; an hour late there are none. A fourth learns each outcome *as it comes* and never takes a late one for none, without levels: what
-a policy of labels could at best make of what it hears, told when this one tells it. Intervals draw rooms with
-replacement; six of one world are rough, so eight worlds are taken.
+outcomes by the one that is told at once; an hour late there are none. A fourth learns each outcome *as it comes* and
+never takes a late one for none, without levels: what a policy of labels could at best make of what it hears, told
+when this one tells it. Intervals draw rooms with replacement; six of one world are rough, so eight worlds are taken.
 
 **Crowd.** The paid viewers come on top; all others do the very same with and without them (same seed). *Hot viewers* are
-those whom the product calls so, by the points table unless configured otherwise: the leads; their precision is the share
-that ordered within an hour of it. precision@10 as above tells what a list in the order of the probability would have lost.
+those whom the product calls so, by the points table unless configured otherwise: the leads; their precision is the
+share that ordered within an hour of it. precision@10 as above tells what a list in the order of the probability would
+have lost.
 """
 
 from typing import NamedTuple

@@ -6,7 +6,8 @@ the offline regression; without it that line is missing. It takes about a minute
 
 What is measured: see ``twitch.py`` for snapshots and labels, ``judging.py`` for the measures. The engine learns from
 the first broadcast on, and each score is what it served at that moment. All lines of a table are judged on the same
-snapshots. The table that counts is that of the second half of the broadcasts, which the offline regression has not seen.
+snapshots. The table that counts is that of the second half of the broadcasts, which the offline regression has not
+seen.
 
 - *base rate*: the share of positives among the labels known at that moment; it ranks by nothing but time.
 - *points alone*: the shipped points table.

@@ -4,8 +4,8 @@ A score is any number per snapshot, higher for those who are more likely to buy;
 measures are those of scikit-learn to the last digits that matter (``roc_auc_score``, ``average_precision_score``), here
 with weights per block, so that one sorting serves a thousand resamples.
 
-Intervals are from a block bootstrap: whole broadcasts are drawn with replacement, since snapshots of one broadcast share
-its viewers, its mood and its hour. Differences are paired: both scores are judged on the same draws.
+Intervals are from a block bootstrap: whole broadcasts are drawn with replacement, since snapshots of one broadcast
+share its viewers, its mood and its hour. Differences are paired: both scores are judged on the same draws.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ MEASURES = ("ROC AUC", "PR AUC", f"precision@{TOP}")
 class Field:
     """The snapshots that all scores are judged on, one line each.
 
-    ``block`` is the broadcast, ``hour`` the hour of it in which the snapshot was served (from 0), ``viewer`` whose it is;
-    all are numbers that only have to differ.
+    ``block`` is the broadcast, ``hour`` the hour of it in which the snapshot was served (from 0), ``viewer`` whose it
+    is; all are numbers that only have to differ.
     """
 
     outcome: Flags

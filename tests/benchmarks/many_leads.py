@@ -1,8 +1,8 @@
 """A month of a company with 200 stores and 3,000 sellers, for a benchmark: what happened as a journal, and as many copies of it as one wants.
 
-A raw lead has some four events: the click that it was made at, and of most a claim, of many a form, a call and an outcome. One in six is of a
-viewer who had turned hot before. Copies are other customers with the same story: what is counted by time, by store or by seller
-grows as they do.
+A raw lead has some four events: the click that it was made at, and of most a claim, of many a form, a call and an
+outcome. One in six is of a viewer who had turned hot before. Copies are other customers with the same story: what is
+counted by time, by store or by seller grows as they do.
 """
 
 import random
@@ -203,8 +203,8 @@ _ROWS_AT_ONCE = 200  # that are copied, in one transaction
 def copy_leads(engine: sa.Engine, first: int, last: int, step: int) -> None:
     """Add the copies from number ``first`` to ``last`` of all that the follower has written; ``step`` is beyond the number of its leads.
 
-    All copies of some rows come together, then those of the next ones: so rows lie in the order of time, as they do where they were made one
-    after the other, and an index is written in a few places at a time.
+    All copies of some rows come together, then those of the next ones: so rows lie in the order of time, as they do
+    where they were made one after the other, and an index is written in a few places at a time.
     """
     copies = sa.Table("copies", sa.MetaData(), sa.Column("number", sa.BigInteger), prefixes=["TEMPORARY"])
     with engine.connect() as db:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.post_load PLAN
 
-``PLAN`` is a JSON file, the fields of :class:`Plan`. It says ``ready``, begins at a line on standard input, and writes in
-the end what became of each post, as JSON: :class:`Post`.
+``PLAN`` is a JSON file, the fields of :class:`Plan`. It says ``ready``, begins at a line on standard input, and
+writes in the end what became of each post, as JSON: :class:`Post`.
 
 Bodies are templates, so that making them takes no time while posting: :data:`NUMBER` becomes the post's number, which
 makes all ids in it new, and :data:`NOW` the time of sending. The client is a plain socket: a library takes longer for
@@ -33,8 +33,8 @@ class Plan(msgspec.Struct, kw_only=True):
     """What is sent: ``bodies`` is a file of templates, one a line, used in turn; ``every_s`` apart, ``posts`` in all.
 
     ``connections`` carry at most one request each at a time; a post for which none is free is sent late, and its
-    times tell. ``every_s`` 0: as soon as a connection is free. With a ``push_secret`` each is signed as a push of Douyin;
-    ``push_types`` are then those of the templates.
+    times tell. ``every_s`` 0: as soon as a connection is free. With a ``push_secret`` each is signed as a push of
+    Douyin; ``push_types`` are then those of the templates.
     """
 
     url: str

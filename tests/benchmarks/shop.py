@@ -1,8 +1,8 @@
 """Simulated shops as the daemon sees them: what the shipped engine served, and what the simulator knows of it.
 
-The engine is that of the tree with its defaults; only an order alone counts as the outcome, returned or not, since that
-is what the simulator knows the probability of. All calls of its learner are kept, so that other ways to learn can be put in
-its place afterwards, on the very same snapshots and at the same moments.
+The engine is that of the tree with its defaults; only an order alone counts as the outcome, returned or not, since
+that is what the simulator knows the probability of. All calls of its learner are kept, so that other ways to learn
+can be put in its place afterwards, on the very same snapshots and at the same moments.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ Call = tuple[Matrix, Sequence[str], NDArray[np.int64]] | Lessons  # what was ser
 class Shop:
     """All snapshots of a run, one line each.
 
-    ``served`` has the columns of :data:`SERVED`, logits as probabilities, NaN where nothing was shown. ``p_true`` is the
-    chance of an order within an hour of ``at`` (UTC ms), and ``field.outcome`` whether it came; blocks are rooms, hours
-    those since the start. ``final`` is how many labels were final when it was served. ``leads`` says of each viewer whom the
-    product called hot, in the order of decision, whether an order came within an hour of that.
+    ``served`` has the columns of :data:`SERVED`, logits as probabilities, NaN where nothing was shown. ``p_true`` is
+    the chance of an order within an hour of ``at`` (UTC ms), and ``field.outcome`` whether it came; blocks are rooms,
+    hours those since the start. ``final`` is how many labels were final when it was served. ``leads`` says of each
+    viewer whom the product called hot, in the order of decision, whether an order came within an hour of that.
     """
 
     field: Field
@@ -76,8 +76,8 @@ class _Kept(Learner):
 class Other:
     """The shipped model and calibration under another policy of labels: final ones alone, or the outcome at once.
 
-    How many looks share an outcome, and wait for one, all know as the shipped one does. Who waits for an hour knows nothing of
-    a level that half fades in eight minutes; who is told at once follows it by all outcomes.
+    How many looks share an outcome, and wait for one, all know as the shipped one does. Who waits for an hour knows
+    nothing of a level that half fades in eight minutes; who is told at once follows it by all outcomes.
     """
 
     def __init__(self, options: ModelOptions) -> None:

@@ -1,9 +1,9 @@
 """The recorded Twitch streams as the daemon sees them: what the shipped engine serves of them, and what came of it.
 
-The engine is that of the tree, with the model of the tree and its defaults; only what counts as the outcome is set. It
-gets the events of all broadcasts merged by time, as ``frontrow replay`` would. What it serves is taken where it hands
-its snapshots over to wait for their label. So each score is the one of its moment, from weights that had learnt only from
-labels resolved before it.
+The engine is that of the tree, with the model of the tree and its defaults; only what counts as the outcome is set.
+It gets the events of all broadcasts merged by time, as ``frontrow replay`` would. What it serves is taken where it
+hands its snapshots over to wait for their label. So each score is the one of its moment, from weights that had learnt
+only from labels resolved before it.
 
 The labels of the judgement are found here, from the files and by nobody else's joiner. A snapshot is a positive if its
 viewer has a new subscription, a gifted one or bits within :data:`HORIZON_MS` after it was served. A renewal is none of
@@ -67,8 +67,8 @@ class Served:
 class Recorded:
     """All snapshots with what is known of them. ``features`` are as served; times are UTC milliseconds.
 
-    ``resolved_at`` is when the label was known: at the outcome, or when the horizon had passed. ``quiet_ms`` is how long
-    before it the comment lies that the viewer wrote in this broadcast before the one that led to the snapshot.
+    ``resolved_at`` is when the label was known: at the outcome, or when the horizon had passed. ``quiet_ms`` is how
+    long before it the comment lies that the viewer wrote in this broadcast before the one that led to the snapshot.
     """
 
     field: Field

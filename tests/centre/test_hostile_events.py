@@ -87,7 +87,8 @@ def _event(kind: str, number: int, at: int, place: str, **rest: Any) -> Event:
     )
 
 
-# An event, and whether a viewer turns hot behind it. What it is said of is chosen when it is applied: who has a lead by then.
+# An event, and whether a viewer turns hot behind it. What it is said of is chosen when it is applied: who has a lead
+# by then.
 _steps: st.SearchStrategy[list[tuple[dict[str, Any], Any, str | None]]] = st.lists(
     st.tuples(
         st.builds(

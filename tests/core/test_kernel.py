@@ -1,6 +1,7 @@
 """The compiled kernel by itself: what is not of the form that its callers give is refused, and nothing is kept for longer than it is needed.
 
-That it gives what Python gives is asked where its callers are tested. The crowd's state has tests of its own (test_crowd_compiled.py).
+That it gives what Python gives is asked where its callers are tested. The crowd's state has tests of its own
+(test_crowd_compiled.py).
 """
 
 import gc

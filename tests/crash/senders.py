@@ -182,8 +182,8 @@ class SocketSender(Sender):
 class MqttSender(Sender):
     """Publishes with QoS 1 to a broker that holds, for the daemon's session, whatever the daemon has not acknowledged.
 
-    Only the broker knows what the daemon acknowledged. So ``acknowledged`` is what the broker has answered for, which it
-    owes to the daemon; it has to be in the journal in the end.
+    Only the broker knows what the daemon acknowledged. So ``acknowledged`` is what the broker has answered for, which
+    it owes to the daemon; it has to be in the journal in the end.
     """
 
     def __init__(self, dice: random.Random, clock: FastClock, *, port: int, session: str) -> None:

@@ -1,7 +1,7 @@
 """A disk that is full, for real: the store lies on a small tmpfs, and a ballast file takes the room and gives it back.
 
-The tmpfs is mounted in a mount namespace of its own, which ends with the test; the machine's own mounts are not touched.
-Where such a namespace is not allowed, these tests skip.
+The tmpfs is mounted in a mount namespace of its own, which ends with the test; the machine's own mounts are not
+touched. Where such a namespace is not allowed, these tests skip.
 """
 
 import contextlib

@@ -3,7 +3,8 @@
 One evening is one store, three senders that know what was acknowledged, and daemons that are killed one after another
 in the middle of whatever they do, each started again at once. In the end the journal must hold what was sent, exactly
 once, and a replay of it must give the leads that are stored and one model. Run one evening again with
-``FRONTROW_TEST_SEED=n``; the moments of the kills are drawn again, though what the machine does between them is its own.
+``FRONTROW_TEST_SEED=n``; the moments of the kills are drawn again, though what the machine does between them is its
+own.
 """
 
 import asyncio

@@ -9,8 +9,8 @@ One thing differs: the wall clock runs RATE times as fast since EPOCH_MS (UTC mi
 sessions end while a test waits; waiting itself is in real time. Rate 1 is the machine's own clock.
 
 Commands come as lines of JSON on standard input, each with an answer on standard output: ``{"run": arguments, "out":
-path, "err": path}`` → ``{"pid": n}``, ``{"wait": pid}`` → ``{"code": n}`` (negative: the signal). At the end of the input
-whatever still runs is killed. The test's side is :mod:`tests.crash.incarnations`.
+path, "err": path}`` → ``{"pid": n}``, ``{"wait": pid}`` → ``{"code": n}`` (negative: the signal). At the end of the
+input whatever still runs is killed. The test's side is :mod:`tests.crash.incarnations`.
 """
 
 import ctypes

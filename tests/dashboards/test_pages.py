@@ -124,5 +124,6 @@ def test_nothing_is_kept_in_the_browser_and_nothing_is_asked_elsewhere() -> None
         for path in pages.STATIC.rglob("*.*")
         if elsewhere.search(path.read_text("utf-8"))
     }
-    # A seller's phone keeps whose it is, and what was tapped without a network until it is sent: no viewer's data but a note.
+    # A seller's phone keeps whose it is, and what was tapped without a network until it is sent: no viewer's data but
+    # a note.
     assert found == {"sales.js", "sales/options.js"}

@@ -18,7 +18,8 @@ drawn inside the process is the product's own code), and ``test_planted_bugs.py`
 
 Repeat one seed with ``make simulate SEED=17``, or ``python -m tests.simulation 17``.
 
-The idea is that of FoundationDB's simulation (Zhou et al., SIGMOD 2021) with one process and no cluster: everything that
-is not a pure function of the seed is replaced at the lowest place where it is still small. What that leaves out, the
-tests of the real thing cover: sockets and their protocols, threads that truly run at once, the system's own file layer.
+The idea is that of FoundationDB's simulation (Zhou et al., SIGMOD 2021) with one process and no cluster: everything
+that is not a pure function of the seed is replaced at the lowest place where it is still small. What that leaves out,
+the tests of the real thing cover: sockets and their protocols, threads that truly run at once, the system's own file
+layer.
 """

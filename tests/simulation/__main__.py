@@ -1,7 +1,8 @@
 """Repeats seeds from the command line: ``python -m tests.simulation 17`` tells one seed's story and its verdict.
 
-``--only`` runs a seed with these faults instead of its own, to look closer at one thing. ``--to 2000`` runs all seeds from the first up to that one (``--every`` so manieth), tells only those that fail, and
-ends with one line of JSON about all of them.
+``--only`` runs a seed with these faults instead of its own, to look closer at one thing. ``--to 2000`` runs all seeds
+from the first up to that one (``--every`` so manieth), tells only those that fail, and ends with one line of JSON
+about all of them.
 """
 
 import argparse

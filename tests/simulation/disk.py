@@ -1,10 +1,10 @@
 """A simulated disk below SQLite: what is written is there at once, what survives a crash is only what was synced.
 
 Idea: SQLite reaches files through a VFS, so a VFS of ours sees every write, sync, truncation and deletion of the
-real store, its write-ahead log included. Each file has two contents: *cached*, which is what a process reads (the page
-cache), and *durable*, which is what the platters hold. Between them lie the *pending* operations. A sync makes a
-file's pending operations durable. A power cut draws for every pending operation whether it reached the disk, and
-for a write also in which sectors it did. Names (files made and deleted) are pending in the same way, until the folder is
+real store, its write-ahead log included. Each file has two contents: *cached*, which is what a process reads (the
+page cache), and *durable*, which is what the platters hold. Between them lie the *pending* operations. A sync makes a
+file's pending operations durable. A power cut draws for every pending operation whether it reached the disk, and for
+a write also in which sectors it did. Names (files made and deleted) are pending in the same way, until the folder is
 synced; SQLite does that with the first sync of a new log and with a deletion that asks for it, and so do we.
 
 A kill of the process alone loses nothing: the page cache survives it.

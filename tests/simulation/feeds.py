@@ -5,9 +5,9 @@
 * MQTT at QoS 1: single events with a packet id, at most so many in flight, each kept until its own acknowledgement.
 
 The outside keeps what was not acknowledged for as long as it takes, as real senders should; so when all faults are
-over, everything must be in the journal. The inside is the daemon's own clients, with their decoders, their inboxes, their
-order of *put, wait until durable, acknowledge*, and their reconnecting; only what lies below, a socket and its protocol,
-is replaced by messages of the simulated network.
+over, everything must be in the journal. The inside is the daemon's own clients, with their decoders, their inboxes,
+their order of *put, wait until durable, acknowledge*, and their reconnecting; only what lies below, a socket and its
+protocol, is replaced by messages of the simulated network.
 """
 
 import asyncio

@@ -345,7 +345,8 @@ class Run:
             return
         if op is Op.SYNC and self.plan.has(Fault.SLOW_DISK) and self._rng.random() < 0.03:
             self._disk_waits_s += self._rng.uniform(0.3, 6.0)
-            # While the journal commits, the attic and snapshots may write in threads of their own: that nobody waits for.
+            # While the journal commits, the attic and snapshots may write in threads of their own: that nobody waits
+            # for.
             if self._committing and name in JOURNAL_FILES:
                 self._struck(Fault.SLOW_DISK)
         if op is Op.WRITE and self.universe.now < self._full_until:

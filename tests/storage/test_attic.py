@@ -33,8 +33,8 @@ class Rewinding(Attic, Protocol):
 class AtticContract:
     """What every attic must do.
 
-    ``make`` is called once for each; ``again`` is what the next start has at a mark; after ``keep`` nobody goes back to a
-    mark before ``oldest``.
+    ``make`` is called once for each; ``again`` is what the next start has at a mark; after ``keep`` nobody goes back
+    to a mark before ``oldest``.
     """
 
     def make(self) -> Rewinding:

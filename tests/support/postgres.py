@@ -1,8 +1,8 @@
 """A real Postgres server of the tests' own: one for each process that runs tests, a database for each test.
 
-It sorts texts as people do (ICU's English), not by their bytes: an order that is only right on a machine with a plain locale shows here. What
-makes a commit durable is off (``fsync``, ``full_page_writes``), since nothing here outlives the tests; nothing that is asked of it depends on that,
-and no benchmark of commits may use it without saying so.
+It sorts texts as people do (ICU's English), not by their bytes: an order that is only right on a machine with a plain
+locale shows here. What makes a commit durable is off (``fsync``, ``full_page_writes``), since nothing here outlives
+the tests; nothing that is asked of it depends on that, and no benchmark of commits may use it without saying so.
 """
 
 import atexit

@@ -1,7 +1,7 @@
 """The sales page's server over a real lead centre in a real database; the test lets viewers turn hot and moves the time.
 
-Its routes, desk, centre and pages are those of the daemon. What is not here is the engine and the journal: what is put is applied at
-once, and a frame that was applied is durable.
+Its routes, desk, centre and pages are those of the daemon. What is not here is the engine and the journal: what is
+put is applied at once, and a frame that was applied is durable.
 """
 
 import asyncio

@@ -63,8 +63,8 @@ class FeiyuFeed:
     async def _pull(self, http: httpx.AsyncClient, start_s: int, end_s: int) -> None:
         """Put every lead of a window that is not known, and return when all are durable.
 
-        A lead that comes while pages are read may push another from one page to the next, which is then not seen; it is in
-        the next window too, which overlaps this one.
+        A lead that comes while pages are read may push another from one page to the next, which is then not seen; it
+        is in the next window too, which overlaps this one.
         """
         waiting: list[tuple[Awaitable[Receipt], dict[str, int]]] = []
         seen = 0

@@ -72,11 +72,11 @@ def read_batches(
 ) -> Iterator[list[Event]]:
     """Yield the events of ``source`` in the order of its lines, as they can be read; no batch is empty.
 
-    A line that is broken or longer than ``max_line_bytes`` is given to ``on_reject`` and the rest goes on. So is, unless
-    ``believe`` is set, one whose time is not believed (:func:`frontrow.core.times.leaps`); to find out takes the lines
-    that follow it, so a leap in time waits for them. Where a compressed stream ends too early or is damaged, everything
-    before that place is yielded, then the place is given to ``on_reject``, and reading ends. ``file`` is the name to use
-    in rejects.
+    A line that is broken or longer than ``max_line_bytes`` is given to ``on_reject`` and the rest goes on. So is,
+    unless ``believe`` is set, one whose time is not believed (:func:`frontrow.core.times.leaps`); to find out takes
+    the lines that follow it, so a leap in time waits for them. Where a compressed stream ends too early or is
+    damaged, everything before that place is yielded, then the place is given to ``on_reject``, and reading ends.
+    ``file`` is the name to use in rejects.
     """
 
     return _read(source, file, on_reject, max_line_bytes, believe, _AS_EVENTS)
@@ -113,8 +113,8 @@ def merge(streams: Sequence[Iterator[list[Event]]]) -> Iterator[list[Event]]:
     """Yield the events of several streams merged by event time, in batches of any size; memory: a batch a stream.
 
     Within one stream events keep their order, even where times fall. Between streams the order is that of (``at``,
-    ``platform``, ``room``, ``session``, ``id``); what is equal even so comes in the order of ``streams``. An event counts
-    as no later than its arrival, where that is known.
+    ``platform``, ``room``, ``session``, ``id``); what is equal even so comes in the order of ``streams``. An event
+    counts as no later than its arrival, where that is known.
 
     Recordings of different broadcasts hardly overlap in time, so instead of one heap operation an event, the foremost
     stream is read as far as it stays before the next one.

@@ -1,8 +1,8 @@
 """The command line asks a running daemon for what only it can do: another version leads, a letter is sent again, a person erased.
 
-The daemon holds the store; whoever may write the store's file may do all that the daemon does, so the command makes itself a token there, for a
-minute and an administrator's, and takes it back when it is done. The daemon is looked for where the configuration says
-that it listens.
+The daemon holds the store; whoever may write the store's file may do all that the daemon does, so the command makes
+itself a token there, for a minute and an administrator's, and takes it back when it is done. The daemon is looked for
+where the configuration says that it listens.
 """
 
 import secrets

@@ -57,8 +57,8 @@ class NothingToCompare(FrontrowError):
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One run. ``policy`` and ``model`` name the points table and the weights at the end; without a model, None.
 
-    ``compared`` is the part of ``report`` in which columns can be compared, see :func:`compared_of`; ``intervals`` are 95 %
-    ones of its figures, by column and figure, over resampled room-sessions.
+    ``compared`` is the part of ``report`` in which columns can be compared, see :func:`compared_of`; ``intervals``
+    are 95 % ones of its figures, by column and figure, over resampled room-sessions.
     """
 
     turnout: Turnout

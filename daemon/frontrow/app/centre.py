@@ -1,9 +1,9 @@
 """The lead centre's task: it follows the journal, frame by frame, and keeps its database up with it.
 
-A frame is applied after it is durable, in a thread of its own, so the event path never waits for a database of leads. The position in the
-journal is written in the same transaction as all that follows from it; after a crash the frames behind it are applied
-again, and nothing is done twice or left out. What is behind (a slow database, or one that was away) is read from the
-journal, not kept in memory.
+A frame is applied after it is durable, in a thread of its own, so the event path never waits for a database of leads.
+The position in the journal is written in the same transaction as all that follows from it; after a crash the frames
+behind it are applied again, and nothing is done twice or left out. What is behind (a slow database, or one that was
+away) is read from the journal, not kept in memory.
 """
 
 import asyncio
@@ -62,8 +62,9 @@ class Observer(Protocol):
 class Made:
     """A durable frame as the centre takes it: its number, the leads it made, each with its place, and what may be shown of their viewers.
 
-    ``duplicates`` were heard with it or since the one before it, by (platform, room); None: it comes from the journal, which has none.
-    ``found`` is what was found in it of viewers who have a lead: by the engine, and behind that by :class:`Conduct` once that has looked.
+    ``duplicates`` were heard with it or since the one before it, by (platform, room); None: it comes from the
+    journal, which has none. ``found`` is what was found in it of viewers who have a lead: by the engine, and behind
+    that by :class:`Conduct` once that has looked.
     """
 
     seq: int
@@ -84,8 +85,8 @@ def follow(
 ) -> bool:
     """Apply frames that follow each other, ``mark`` the journal's at the last of them, in a transaction that is left open.
 
-    Return False where there was nothing to do but to go on, and none is open. With ``skipped`` each event is tried by itself: one that
-    fails, by a mistake of ours, is taken back and told of by its frame, and the others are applied.
+    Return False where there was nothing to do but to go on, and none is open. With ``skipped`` each event is tried by
+    itself: one that fails, by a mistake of ours, is taken back and told of by its frame, and the others are applied.
     """
     position = book.position()
     now = max(centre.now_after(each.frame) for each in made)
@@ -174,8 +175,9 @@ class CentreFollower:
         counts: RoomFacts | None = None,
     ) -> None:
         """``make`` opens the database, in the centre's thread, where ``alerts`` makes messages of what was decided to be told; ``told`` hears, on
-        the loop, that some are in the outbox. ``changed`` hears, on the loop, of the leads that each transaction changed. ``shown`` gives what may be shown of the viewer in an
-        engine's row. ``counts`` is who counts what happens in the rooms; its sessions must end as the engine's do."""
+        the loop, that some are in the outbox. ``changed`` hears, on the loop, of the leads that each transaction
+        changed. ``shown`` gives what may be shown of the viewer in an engine's row. ``counts`` is who counts what
+        happens in the rooms; its sessions must end as the engine's do."""
         self._store = store
         self._make = make
         self._alerts = alerts

@@ -1,8 +1,8 @@
 """What is wrong with the lead centre's part of a configuration beyond its form: rules that take nothing, an organisation that does
 not fit together, names of what there is not.
 
-Where the organisation is imported and not configured, it is read from the lead centre's database if that is a file here, and what
-follows from it are warnings: it may change any day. Nothing is written.
+Where the organisation is imported and not configured, it is read from the lead centre's database if that is a file
+here, and what follows from it are warnings: it may change any day. Nothing is written.
 """
 
 from collections.abc import Iterator

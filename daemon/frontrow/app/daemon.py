@@ -285,7 +285,8 @@ class Daemon:
             rooms={(room.platform, room.room): room for room in rooms.values()},
             preparer=preparer,
             routes=[
-                # A new lead has no addressee yet; whoever gives it one tells them. Where it came from hears what became of it.
+                # A new lead has no addressee yet; whoever gives it one tells them. Where it came from hears what
+                # became of it.
                 Route(sink.id, frozenset(sink.rooms))
                 for sink in sinks
                 if SINKS[sink.kind].audience in ("group", "program")
@@ -430,7 +431,8 @@ class Daemon:
                     )
                     ready(address)
                     await self._stop.wait()
-                    # Before the intake is closed; the next start goes on with what is being erased, and with what is too old.
+                    # Before the intake is closed; the next start goes on with what is being erased, and with what is
+                    # too old.
                     for task in (proposing, forgetting, retaining, *desking[:3]):
                         task.cancel()
                     left_s = await self._shut_down(

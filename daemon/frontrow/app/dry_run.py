@@ -1,8 +1,8 @@
 """A dry run of assignment rules over leads that were: which rule would have taken each, and what would have been otherwise.
 
-It asks the lead centre's database, so it works beside a running daemon and changes nothing. Sellers' loads begin empty and leads stay
-open while it goes on, and where somebody is from is what is known of them now: of teams and rules it tells the truth, of single sellers
-only about how many each would get.
+It asks the lead centre's database, so it works beside a running daemon and changes nothing. Sellers' loads begin
+empty and leads stay open while it goes on, and where somebody is from is what is known of them now: of teams and
+rules it tells the truth, of single sellers only about how many each would get.
 """
 
 from collections import Counter
@@ -54,8 +54,9 @@ class Trial(Struct, frozen=True, kw_only=True):
 def tried(config: Config, rules: Config, *, from_at: int | None, to_at: int | None) -> Trial:
     """Return what the rules of one configuration make of the leads in the database of another.
 
-    ``from_at`` and ``to_at`` are UTC ms; None: the last day that the database knows. Leads of rooms go by ``rules``' rooms; who works where
-    is what was in force at each lead's moment or, where ``rules`` names units or sellers, what it says.
+    ``from_at`` and ``to_at`` are UTC ms; None: the last day that the database knows. Leads of rooms go by ``rules``'
+    rooms; who works where is what was in force at each lead's moment or, where ``rules`` names units or sellers, what
+    it says.
 
     Raises:
         StoreUnusable, StoreDamaged: The database cannot be opened.

@@ -1,8 +1,9 @@
 """Erasing one person: in a running daemon, on a store that rests, and in a store that is restored.
 
-What is sealed goes first, with its key, and from then on there is no way back: the vault knows what is still to be done,
-and the next start goes on with it. Then the journal gets an event that says so, names and words leave memory, the journal's
-frames and the outbox are gone through in small steps, snapshots are replaced by one of now, and the WAL is emptied.
+What is sealed goes first, with its key, and from then on there is no way back: the vault knows what is still to be
+done, and the next start goes on with it. Then the journal gets an event that says so, names and words leave memory,
+the journal's frames and the outbox are gone through in small steps, snapshots are replaced by one of now, and the WAL
+is emptied.
 
 The platform's viewer id stays in the facts, as a pseudonym: replay goes by it. What comes after the erasure is new.
 """
@@ -54,7 +55,8 @@ _encode = msgspec.json.Encoder().encode
 class Wish(Struct, frozen=True):
     """What is to be erased: all that came up to ``at`` (UTC ms) of some identities. ``by`` and ``reason`` are kept as facts.
 
-    The first ``named`` identities are those that were known when it was asked for; leads, and numbers that are found later, come behind them.
+    The first ``named`` identities are those that were known when it was asked for; leads, and numbers that are found
+    later, come behind them.
     """
 
     id: str
@@ -391,7 +393,8 @@ def export(
     """Return all that a store holds of a platform's viewer, as JSON values; forms as they were written. ``whole`` is what else they are known by.
 
     ``events`` are theirs and those about their leads, ``contacts`` what they entrusted (None: its key was destroyed),
-    ``consents`` what they agreed to, ``accesses`` who was shown their contact. Without a vault nothing sealed is opened.
+    ``consents`` what they agreed to, ``accesses`` who was shown their contact. Without a vault nothing sealed is
+    opened.
 
     Raises:
         NoSuchStore: There is none.

@@ -111,8 +111,8 @@ def revealing(
 ) -> Callable[[sa.Engine], exports.Reveal]:
     """Return what gives numbers whole: who sees them, and what for, is in the journal before the first is read.
 
-    ``id`` names this export; ``url`` is where the daemon listens, empty: as the configuration says. Of customers who want no contact no
-    number is given. What is returned raises ExportImpossible where the journal cannot be written.
+    ``id`` names this export; ``url`` is where the daemon listens, empty: as the configuration says. Of customers who
+    want no contact no number is given. What is returned raises ExportImpossible where the journal cannot be written.
     """
 
     def of(engine: sa.Engine) -> exports.Reveal:
@@ -120,7 +120,8 @@ def revealing(
 
         def reveal(leads: Sequence[LeadRow]) -> list[str | None]:
             contacts = [None if lead.do_not_contact else desk.contact(lead.customer) for lead in leads]
-            # What retention or an erasure has taken nobody sees, and nobody is said to have seen; nor a number that none is.
+            # What retention or an erasure has taken nobody sees, and nobody is said to have seen; nor a number that
+            # none is.
             contacts = [
                 None if contact is None or contact.sealed is None or not contact.phone else contact
                 for contact in contacts

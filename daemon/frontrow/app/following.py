@@ -1,9 +1,9 @@
 """The versions that a journal's promotions name, looked at before an engine meets them.
 
-An engine that obeys a promotion waits for no disk and has no choice: what is missing, was changed or is of another build must
-be found before the first frame, where somebody can still do something about it. A version that this build cannot compute
-is passed over where another one was promoted after it: what leads in the end is then the same, and else no journal could
-outlive an upgrade of River. One that is missing or was changed is never passed over.
+An engine that obeys a promotion waits for no disk and has no choice: what is missing, was changed or is of another
+build must be found before the first frame, where somebody can still do something about it. A version that this build
+cannot compute is passed over where another one was promoted after it: what leads in the end is then the same, and
+else no journal could outlive an upgrade of River. One that is missing or was changed is never passed over.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """What is read again: files of canonical events or one journal, as frames, prepared as the daemon prepares them.
 
 An input can be read more than once, as a comparison of two configurations needs it. Frames are cut so that none spans
-more than an hour of arrivals: whoever looks at a frame's effects still finds every session that it touched. Where frames
-are cut changes no result.
+more than an hour of arrivals: whoever looks at a frame's effects still finds every session that it touched. Where
+frames are cut changes no result.
 """
 
 import itertools

@@ -154,7 +154,8 @@ class Keeper:
     ) -> None:
         """Write an image of now and remove every other, as one must when somebody was erased; while :meth:`run` runs.
 
-        ``when_settled`` calls when all that the engine has applied is durable. If the image cannot be written, none is left.
+        ``when_settled`` calls when all that the engine has applied is durable. If the image cannot be written, none
+        is left.
 
         Raises:
             SnapshotFailed: The others cannot be removed.

@@ -1,7 +1,8 @@
 """Joins the learning loop to the daemon: challengers beside it, and the judge's figures once a minute.
 
-What was served and resolved goes to the challengers' process once it is durable, with each viewer's last comment as of the look. The
-judge's window is read on the event loop and judged in a thread, since that takes some hundred milliseconds.
+What was served and resolved goes to the challengers' process once it is durable, with each viewer's last comment as
+of the look. The judge's window is read on the event loop and judged in a thread, since that takes some hundred
+milliseconds.
 """
 
 import asyncio
@@ -133,7 +134,8 @@ class Learning:
     def figures(self) -> dict[str, float]:
         """Return the last judgement by dotted name, for the card of a version; empty before the first.
 
-        With each column how many looks, and how many distinct outcomes, it stands on: who began later is judged on fewer.
+        With each column how many looks, and how many distinct outcomes, it stands on: who began later is judged on
+        fewer.
         """
         found = {f"{column}.{name}": value for (column, name), value in self.quality().items()}
         for each in self._judged():

@@ -31,8 +31,8 @@ class Letters:
         self, state: State | None, sink: str | None, before: int | None, limit: int
     ) -> list[LetterView]:
         """Return letters, newest first."""
-        # Over a connection of its own: few dead letters among many are looked for row by row, 0.3 s of processor time a million,
-        # for which no commit is to wait.
+        # Over a connection of its own: few dead letters among many are looked for row by row, 0.3 s of processor time
+        # a million, for which no commit is to wait.
         now = self._clock.now()
         return await asyncio.to_thread(
             read, self._config, state=state, sink=sink, before=before, limit=limit, now=now

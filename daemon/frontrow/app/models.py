@@ -1,9 +1,9 @@
 """``frontrow models``: the registry beside a store, and the promotions in its journal.
 
-A promotion is an event, so it is appended to the journal, under the store's lock: this is for a store on which no daemon
-works (one that does is asked, :mod:`frontrow.app.asking`). It takes its place where the journal ends, at that engine time and
-not at the clock's, so that no session ends and no label ripens because somebody promoted late. The daemon obeys it when it
-reads the journal.
+A promotion is an event, so it is appended to the journal, under the store's lock: this is for a store on which no
+daemon works (one that does is asked, :mod:`frontrow.app.asking`). It takes its place where the journal ends, at that
+engine time and not at the clock's, so that no session ends and no label ripens because somebody promoted late. The
+daemon obeys it when it reads the journal.
 
 What is printed is made here as lines; the command line only prints them.
 """
@@ -93,8 +93,8 @@ def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Cl
 def back_up_versions(store: Path, to: Path) -> int:
     """Copy the registry beside a store to that beside its backup; return how many versions there are now.
 
-    After the store: a version is there before its promotion is, so none that the backup's journal names is missing. One that
-    is not sound stays behind.
+    After the store: a version is there before its promotion is, so none that the backup's journal names is missing.
+    One that is not sound stays behind.
 
     Raises:
         CannotFollow: A version that led is not sound, so the backup cannot be replayed as a whole.

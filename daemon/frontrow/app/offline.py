@@ -1,7 +1,7 @@
 """The daemon's engine over an input that is there already, and those who watch what it does.
 
-Nothing is computed here that the daemon does not compute: the same preparation, engine and learner; watchers only look at
-effects. What they keep is bounded, or grows with the number of leads alone.
+Nothing is computed here that the daemon does not compute: the same preparation, engine and learner; watchers only
+look at effects. What they keep is bounded, or grows with the number of leads alone.
 """
 
 from collections import deque
@@ -44,8 +44,8 @@ class Watcher(Protocol):
     def see(self, engine: Engine, effects: Effects, learning: Learning) -> None:
         """Take note of a frame's effects, just after it was applied.
 
-        ``learning`` is what was served and resolved in it, in the order in which the engine did so: large frames hold many
-        of both, and who predicts in between must know what was known then, and no more.
+        ``learning`` is what was served and resolved in it, in the order in which the engine did so: large frames hold
+        many of both, and who predicts in between must know what was known then, and no more.
         """
 
 
@@ -194,9 +194,9 @@ class LeadsFollowed:
     """Watches leads until their horizon has passed.
 
     An outcome counts for a lead if it happened at or after the decision, within the horizon, and came behind the very
-    event that decided: a form that makes its sender hot is no success of that lead. Leads that were shown to find out are not
-    among them, as they are not what the policy believes in. One that is taken back before the
-    horizon has passed is none.
+    event that decided: a form that makes its sender hot is no success of that lead. Leads that were shown to find out
+    are not among them, as they are not what the policy believes in. One that is taken back before the horizon has
+    passed is none.
     """
 
     def __init__(self, outcome: OutcomeConfig) -> None:

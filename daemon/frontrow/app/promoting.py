@@ -1,8 +1,9 @@
 """Promotions while the daemon runs: a person asks over HTTP, and the event goes the way of all events.
 
-What leads now is kept as a version first, with all that it has learnt since, so that one can go back to it. Then the event is
-put through the intake, is durable like any other, and the engine obeys it at its next mark. Of two people who ask at once,
-knowing of the same promotions, the second is told who was first: both events have one id. Disks are waited for in threads.
+What leads now is kept as a version first, with all that it has learnt since, so that one can go back to it. Then the
+event is put through the intake, is durable like any other, and the engine obeys it at its next mark. Of two people
+who ask at once, knowing of the same promotions, the second is told who was first: both events have one id. Disks are
+waited for in threads.
 
 A challenger that is proven better is proposed: to people, or by policy it is promoted at once, in the same way.
 """

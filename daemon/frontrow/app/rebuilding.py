@@ -1,10 +1,12 @@
 """``frontrow centre rebuild``: the lead centre's database made anew from the journal, beside the one in use, and exchanged for it.
 
-What was decided is decided again, the same. Nobody is told of it again: the new database goes as far as the old one had followed this
-journal, and what comes after that is the daemon's to follow and to tell when it starts. Where the old one has followed another journal, as
-after a restore, or cannot be read, it goes to the journal's end: what is in there was told when it came.
+What was decided is decided again, the same. Nobody is told of it again: the new database goes as far as the old one
+had followed this journal, and what comes after that is the daemon's to follow and to tell when it starts. Where the
+old one has followed another journal, as after a restore, or cannot be read, it goes to the journal's end: what is in
+there was told when it came.
 
-Who saw whole numbers in an export before that was journalled is taken over from the old one. Lost are duplicates that were heard in the rooms: they are in no journal.
+Who saw whole numbers in an export before that was journalled is taken over from the old one. Lost are duplicates that
+were heard in the rooms: they are in no journal.
 """
 
 import contextlib

@@ -138,10 +138,10 @@ def replay(
 ) -> Summary:
     """Run files through the engine and write ``leads.ndjson``, ``viewers.ndjson``, ``model.json``, ``summary.json``.
 
-    ``files`` are canonical events (several are merged by event time), or one journal. A viewer's line tells its
-    score at the end of its session. With ``journal`` every frame is also stored, durably, in a new store there, and what
-    was promoted in the registry beside it. ``registry`` is the folder of the versions that promotions name; None: that
-    beside the journal which is replayed, or beside the configured store.
+    ``files`` are canonical events (several are merged by event time), or one journal. A viewer's line tells its score
+    at the end of its session. With ``journal`` every frame is also stored, durably, in a new store there, and what
+    was promoted in the registry beside it. ``registry`` is the folder of the versions that promotions name; None:
+    that beside the journal which is replayed, or beside the configured store.
 
     Raises:
         CannotFollow: A version that was promoted is not there or cannot be used; of a journal, before anything is done.

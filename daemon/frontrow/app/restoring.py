@@ -1,8 +1,8 @@
 """``frontrow restore``: a backup in the store's place, without those who were erased since it was made.
 
-The backup is copied and cleaned under another name, and gets the store's only then; what stood there stays beside it. The
-vault is not put back: keys that were destroyed since must stay so. Only where there is none, that of the backup is taken, if
-it has one.
+The backup is copied and cleaned under another name, and gets the store's only then; what stood there stays beside it.
+The vault is not put back: keys that were destroyed since must stay so. Only where there is none, that of the backup
+is taken, if it has one.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Retention: names, texts and contacts leave the journal when they have been kept for as long as is configured.
 
-Each of the three has its time and its place in the journal, up to which it is gone; the place is in the store and moves with
-what was rewritten, so that a restart goes on there. It is done in small steps with pauses, beside everything else. What the lead
-centre's database holds of them goes by the same times (:class:`Sweeping`).
+Each of the three has its time and its place in the journal, up to which it is gone; the place is in the store and
+moves with what was rewritten, so that a restart goes on there. It is done in small steps with pauses, beside
+everything else. What the lead centre's database holds of them goes by the same times (:class:`Sweeping`).
 """
 
 from collections import Counter

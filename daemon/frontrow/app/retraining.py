@@ -1,9 +1,11 @@
 """``frontrow retrain``: learn an input as the daemon would have, judge it as it goes, and keep what it has become.
 
-Every probability is judged that was served before its outcome was known, so the whole input serves to learn and to judge
-by. Only a search is different: options are chosen on the first part of the time, and then the figures are of the rest.
+Every probability is judged that was served before its outcome was known, so the whole input serves to learn and to
+judge by. Only a search is different: options are chosen on the first part of the time, and then the figures are of
+the rest.
 
-The version is what the model is at the end. It holds no time but the input's own, so the same input gives the same name.
+The version is what the model is at the end. It holds no time but the input's own, so the same input gives the same
+name.
 """
 
 from collections import deque
@@ -58,10 +60,10 @@ class RetrainRefused(FrontrowError):
 class Retrained:
     """A version that was kept, and how it stands.
 
-    ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything), ``compared`` the part of it in
-    which columns can be compared: the card's figures. ``searched``: the options
-    that a search chose, None without one. ``against`` compares it with the champion, None where none was promoted or
-    the champion cannot be computed here; ``champion`` is its name.
+    ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything), ``compared`` the part of
+    it in which columns can be compared: the card's figures. ``searched``: the options that a search chose, None
+    without one. ``against`` compares it with the champion, None where none was promoted or the champion cannot be
+    computed here; ``champion`` is its name.
     """
 
     name: str

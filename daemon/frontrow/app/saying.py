@@ -1,8 +1,8 @@
 """What viewers wrote last, as it was at a mark: for challengers that read words, live and over what is there already.
 
-A look at a viewer is told of up to half a minute after its mark (:data:`~frontrow.core.engine.LEARN_MS`). What was written in
-between was not known then, and a model that reads it is judged by what it could not have seen: an order is announced in words. So
-a few comments of each are kept, and the last before the mark is given.
+A look at a viewer is told of up to half a minute after its mark (:data:`~frontrow.core.engine.LEARN_MS`). What was
+written in between was not known then, and a model that reads it is judged by what it could not have seen: an order is
+announced in words. So a few comments of each are kept, and the last before the mark is given.
 
 Memory: at most :data:`VIEWERS`, those who wrote last, for :data:`KEPT_MS`; of each one comment a mark of the last half minute and
 the one before, :data:`MOST` characters of each. Who is erased is forgotten.

@@ -1,9 +1,10 @@
 """Messages of nurture on their last yards: who they are for is looked up when they are sent, and whether they still may be.
 
-What the outbox keeps names nobody. Between the decision and the sending a customer may have taken their consent back, or been
-erased, or quiet hours may have begun; then nothing goes out. Text messages go through the provider's interface; on other
-channels a program of the owner's is told that a message is due. Frontrow itself writes to nobody on any platform. What became
-of a message is an event again, so that the lead centre knows what a customer has really had.
+What the outbox keeps names nobody. Between the decision and the sending a customer may have taken their consent back,
+or been erased, or quiet hours may have begun; then nothing goes out. Text messages go through the provider's
+interface; on other channels a program of the owner's is told that a message is due. Frontrow itself writes to nobody
+on any platform. What became of a message is an event again, so that the lead centre knows what a customer has really
+had.
 """
 
 import asyncio
@@ -38,8 +39,9 @@ CUSTOMER = "customer"  # stands for the seller's id where a message has a custom
 def touch_sinks(config: Config) -> dict[TouchChannel, list[str]]:
     """Return by channel the sinks through which customers are written to.
 
-    Text messages go through the first account that has any template for customers: one telephone rings once. On the other channels
-    all programs are told that hear what becomes of leads (``lifecycle``). A sink of some rooms only takes no part: a customer is of none.
+    Text messages go through the first account that has any template for customers: one telephone rings once. On the
+    other channels all programs are told that hear what becomes of leads (``lifecycle``). A sink of some rooms only
+    takes no part: a customer is of none.
     """
     sinks = [sink for sink in config.sinks if sink.enabled and not sink.rooms]
     sms = [sink.id for sink in sinks if templates_of(sink)]

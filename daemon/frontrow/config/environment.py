@@ -1,9 +1,10 @@
 """Overrides from the environment: ``FRONTROW__SECTION__KEY=value`` sets ``section.key``.
 
 ``__`` parts the levels; names are in upper case, with ``_`` for ``-``. An element of a list is named by its id (a
-rule of points by its name, a channel by its code) or by its index from 0: ``FRONTROW__FEEDS__MAIN__TOKEN``. A value is read as TOML
-(``8787``, ``true``, ``["a", "b"]``), and is text if it is not TOML or if the option is a text. A variable wins over
-the file, also over a ``…_file`` there. A variable that names no option is a mistake like any other.
+rule of points by its name, a channel by its code) or by its index from 0: ``FRONTROW__FEEDS__MAIN__TOKEN``. A value
+is read as TOML (``8787``, ``true``, ``["a", "b"]``), and is text if it is not TOML or if the option is a text. A
+variable wins over the file, also over a ``…_file`` there. A variable that names no option is a mistake like any
+other.
 """
 
 import tomllib

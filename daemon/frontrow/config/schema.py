@@ -45,8 +45,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where people, webhooks and Prometheus reach the daemon.
 
     ``port`` 0 lets the system choose. ``base_url`` is how people's browsers reach the pages, for links in alerts;
-    empty: ``http://host:port``. ``trusted_proxies`` are the networks whose ``X-Forwarded-For`` says whence a visitor of a
-    hosted form comes. ``shutdown_s`` is how long SIGTERM may take to drain; supervisors kill after ten.
+    empty: ``http://host:port``. ``trusted_proxies`` are the networks whose ``X-Forwarded-For`` says whence a visitor
+    of a hosted form comes. ``shutdown_s`` is how long SIGTERM may take to drain; supervisors kill after ten.
     """
 
     host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
@@ -112,10 +112,11 @@ class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model learns to predict: that one of ``kinds`` follows within ``horizon_s``, and is not taken back.
 
-    A form counts only with its sender's consent, a subscription that is only renewed only with ``renewals``. What is not known
-    ``window_s`` after a viewer was looked at, or later by a time of each look's own (at the horizon at the latest), is learnt as no outcome so far. Events of
-    ``refunds`` take back what came before them. ``won`` and ``lost`` are what sales say of a lead, the ``outcome`` of a
-    ``lead_outcome``. ``values`` is the worth of successes whose event tells no money, in minor units.
+    A form counts only with its sender's consent, a subscription that is only renewed only with ``renewals``. What is
+    not known ``window_s`` after a viewer was looked at, or later by a time of each look's own (at the horizon at the
+    latest), is learnt as no outcome so far. Events of ``refunds`` take back what came before them. ``won`` and
+    ``lost`` are what sales say of a lead, the ``outcome`` of a ``lead_outcome``. ``values`` is the worth of successes
+    whose event tells no money, in minor units.
     """
 
     kinds: Annotated[tuple[str, ...], Meta(min_length=1)] = ("order_paid", "form_submit")
@@ -143,15 +144,16 @@ class OutcomeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model of the outcome.
 
-    ``learning_rate`` and ``l2`` are those of its gradient descent; ``expected_rate`` is the share of looks at viewers that are
-    believed to be followed by an outcome before anything is learnt. Its probability is shown, and may decide, once it
-    has learnt from ``min_labels`` labels with ``min_positives`` positives, and as many negatives, among them. A viewer is looked at for
-    learning at most every ``snapshot_every_s``; not more than ``snapshot_bound`` such looks wait for their outcome, and of more a
-    share is kept, by hash. ``challengers`` are models that learn beside it in a process of their own, are
-    judged by the same outcomes and decide nothing. When one is proven better, ``promotion`` "ask" proposes it to people, "policy"
-    lets it lead, once an hour at most. ``grade`` says who decides: points alone, or either of both, where a
-    probability from ``hot_probability`` is hot. Sales are told of a share ``exploration`` of viewers who are less than
-    ``exploration_points`` below hot, of ``exploration_per_hour`` in a room and hour at most, so that it is known what becomes of them.
+    ``learning_rate`` and ``l2`` are those of its gradient descent; ``expected_rate`` is the share of looks at viewers
+    that are believed to be followed by an outcome before anything is learnt. Its probability is shown, and may
+    decide, once it has learnt from ``min_labels`` labels with ``min_positives`` positives, and as many negatives,
+    among them. A viewer is looked at for learning at most every ``snapshot_every_s``; not more than
+    ``snapshot_bound`` such looks wait for their outcome, and of more a share is kept, by hash. ``challengers`` are
+    models that learn beside it in a process of their own, are judged by the same outcomes and decide nothing. When
+    one is proven better, ``promotion`` "ask" proposes it to people, "policy" lets it lead, once an hour at most.
+    ``grade`` says who decides: points alone, or either of both, where a probability from ``hot_probability`` is hot.
+    Sales are told of a share ``exploration`` of viewers who are less than ``exploration_points`` below hot, of
+    ``exploration_per_hour`` in a room and hour at most, so that it is known what becomes of them.
     """
 
     enabled: bool = True
@@ -174,9 +176,9 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How personal data is protected; see daemon/docs/privacy.md.
 
-    ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed. Names,
-    texts (with notes and a platform's own fields) and contacts (forms' fields) leave the journal and the lead centre's database
-    after so many days, 0: never.
+    ``master_key`` wraps the keys in the vault beside the store, which are plain without one. It cannot be changed.
+    Names, texts (with notes and a platform's own fields) and contacts (forms' fields) leave the journal and the lead
+    centre's database after so many days, 0: never.
     """
 
     master_key: Annotated[
@@ -195,7 +197,8 @@ class PrivacyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class OccasionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A broadcast that customers are invited to from ``opens`` until it begins at ``ends``, or a campaign that lasts from one to the other.
 
-    Times by ISO 8601, with their zone ("2026-11-11T20:00:00+08:00"). ``lines`` are paths of product lines (beauty/skincare), empty: all.
+    Times by ISO 8601, with their zone ("2026-11-11T20:00:00+08:00"). ``lines`` are paths of product lines
+    (beauty/skincare), empty: all.
     """
 
     occasion: Key
@@ -232,12 +235,13 @@ def _millis(text: str) -> int:
 class CentreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The lead centre: customers, who gets which lead, until when, and what becomes of it.
 
-    ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the store. ``pack`` is the trade: one
-    that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they are the whole organisation; else it is what was imported.
-    ``fallback`` is the pool for leads that no rule takes. ``blacklist`` are keyed hashes of numbers that are nobody's customer.
-    ``callback`` says how an outside service signs its reports of the cleaning queue.
-    ``touch_rules`` say what customers hear of us and when, within ``touch``, which sends nothing until ``send`` is true; ``broadcasts`` say to
-    which broadcasts customers are invited as they begin.
+    ``database`` is where it is kept (``sqlite:///…`` or ``postgresql://…``); empty: a file of SQLite beside the
+    store. ``pack`` is the trade: one that Frontrow brings, or a file. Where ``units`` or ``sellers`` are given, they
+    are the whole organisation; else it is what was imported. ``fallback`` is the pool for leads that no rule takes.
+    ``blacklist`` are keyed hashes of numbers that are nobody's customer. ``callback`` says how an outside service
+    signs its reports of the cleaning queue. ``touch_rules`` say what customers hear of us and when, within ``touch``,
+    which sends nothing until ``send`` is true; ``broadcasts`` say to which broadcasts customers are invited as they
+    begin.
     """
 
     enabled: bool = True
@@ -300,10 +304,10 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A live room.
 
-    ``id`` is its name in URLs; ``platform`` and ``room`` are its key in events. ``language`` is the panel's, None:
-    as ``[panel]`` says. ``timezone`` (IANA) decides when a day begins. ``host_aliases`` are what viewers call the
-    host after @, beside 主播 and "host"; typing one of ``raffle_words`` counts as joining a raffle. ``store`` is the unit that
-    the room's leads belong to; None: the rules say.
+    ``id`` is its name in URLs; ``platform`` and ``room`` are its key in events. ``language`` is the panel's, None: as
+    ``[panel]`` says. ``timezone`` (IANA) decides when a day begins. ``host_aliases`` are what viewers call the host
+    after @, beside 主播 and "host"; typing one of ``raffle_words`` counts as joining a raffle. ``store`` is the unit
+    that the room's leads belong to; None: the rules say.
     """
 
     id: Id
@@ -335,8 +339,9 @@ class FeedConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is told of leads. ``options`` is the struct that the kind of sink declares.
 
-    ``rooms`` are the rooms' ids, empty: all. With ``lifecycle`` a program also hears what becomes of leads: assigned, claimed, breached, won and so on. An alert older than ``freshness_s`` is not sent any more, and one that
-    failed ``max_attempts`` times goes to the dead letters.
+    ``rooms`` are the rooms' ids, empty: all. With ``lifecycle`` a program also hears what becomes of leads: assigned,
+    claimed, breached, won and so on. An alert older than ``freshness_s`` is not sent any more, and one that failed
+    ``max_attempts`` times goes to the dead letters.
     """
 
     id: Id

@@ -43,8 +43,8 @@ class Addressee(Struct, frozen=True, omit_defaults=True):
 class CustomerTouch(Struct, frozen=True, omit_defaults=True):
     """A message of nurture to the customer: by which ``rule``, on which ``channel``, which ``text`` (its name).
 
-    ``name`` is that of the message, the same however often it is sent. ``reach`` are the customer's ids in systems of the
-    owner's, by kind ("wecom", "crm"), added when it is sent: what is stored names nobody.
+    ``name`` is that of the message, the same however often it is sent. ``reach`` are the customer's ids in systems of
+    the owner's, by kind ("wecom", "crm"), added when it is sent: what is stored names nobody.
     """
 
     name: str
@@ -71,10 +71,12 @@ class LeadAlert(Struct, frozen=True):
     UTC milliseconds. ``words`` are the last relevant words, phone numbers masked, or None.
 
     ``purpose`` is why it is told: a new ``lead`` to a group or a program; to one person (``to``) a ``todo``, a
-    ``nudge`` before the deadline, an ``escalation`` behind it, or an ``approval`` that is waited for. ``event`` names for
-    programs what has happened ("won", "assigned" …) where the purpose does not; ``at`` is when it was decided that this
-    be told, and ``due_at`` the deadline (UTC ms). ``holder`` is the seller whom an escalation or an approval is about,
-    ``cause`` the code of why a deadline passed. A ``touch`` is to the customer, and no seller is told. A ``feedback`` is for the platform that the lead came from. ``region`` is a place in words, ``quality`` Q0 to Q5.
+    ``nudge`` before the deadline, an ``escalation`` behind it, or an ``approval`` that is waited for. ``event`` names
+    for programs what has happened ("won", "assigned" …) where the purpose does not; ``at`` is when it was decided
+    that this be told, and ``due_at`` the deadline (UTC ms). ``holder`` is the seller whom an escalation or an
+    approval is about, ``cause`` the code of why a deadline passed. A ``touch`` is to the customer, and no seller is
+    told. A ``feedback`` is for the platform that the lead came from. ``region`` is a place in words, ``quality`` Q0
+    to Q5.
     """
 
     lead: str

@@ -38,7 +38,8 @@ class Automaton:
 
     def spread(self, text: str) -> tuple[Numbers, list[tuple[int, str, list[tuple[int, int]]]]]:
         """Return the low 16 bits of all numbers found in each part of a text, whose parts have NUL between them, joined by OR;
-        and of the parts where a negative one was found: which, the part, and its :meth:`hits`. The bits of those say nothing."""
+        and of the parts where a negative one was found: which, the part, and its :meth:`hits`. The bits of those say
+        nothing."""
         masks = np.zeros(text.count("\0") + 1, np.int64)
         if kernel.compiled is not None:
             found = self._find(text, overlapping=True)
@@ -69,10 +70,10 @@ class Automaton:
 class Sieve:
     """Finds which of many texts hold any of a few short patterns, whatever their case.
 
-    A pattern is a row of two places or more, each the characters (lower case) that may stand there. Every character has one byte for
-    each place, with a bit for each pattern that it fits there; the bytes of neighbouring characters, ANDed, leave the
-    bits of the patterns that begin here: Baeza-Yates and Gonnet's shift-and, CACM 35(10), 1992, for all characters of
-    all texts at once. NUL, which parts the texts, counts as a space inside one.
+    A pattern is a row of two places or more, each the characters (lower case) that may stand there. Every character
+    has one byte for each place, with a bit for each pattern that it fits there; the bytes of neighbouring characters,
+    ANDed, leave the bits of the patterns that begin here: Baeza-Yates and Gonnet's shift-and, CACM 35(10), 1992, for
+    all characters of all texts at once. NUL, which parts the texts, counts as a space inside one.
 
     ``stand_in`` gives the character below U+0100 that a character beyond ASCII is taken for; NUL is none.
     """

@@ -1,7 +1,7 @@
 """Numbers that wait for their times: a calendar queue.
 
-(Brown: "Calendar Queues", CACM 1988.) Times of one bucket lie together, unsorted; buckets are few and in a heap. So to put a
-number down and to take it costs some hundred nanoseconds, and it takes eight bytes while it waits.
+(Brown: "Calendar Queues", CACM 1988.) Times of one bucket lie together, unsorted; buckets are few and in a heap. So
+to put a number down and to take it costs some hundred nanoseconds, and it takes eight bytes while it waits.
 """
 
 from array import array

@@ -168,7 +168,8 @@ def redact_fields(fields: Mapping[str, Any], consent: bool | None) -> dict[str, 
     """Return a form's fields as they may be kept: all of them with consent, else without contact data.
 
     Without consent (None is no consent) the values of fields for numbers, addresses, accounts and identity papers
-    become ``***``, and what looks like contact data goes from all other values, however deep. ``fields`` stays as it is.
+    become ``***``, and what looks like contact data goes from all other values, however deep. ``fields`` stays as it
+    is.
     """
     if consent:
         return dict(fields)
@@ -252,7 +253,8 @@ def _digits_of(run: str) -> str:
 # --- masking ---
 
 _EMAIL = re.compile(r"\b([A-Za-z0-9])[A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}")
-# The id after 微信, vx, 加v, QQ and their kin: a WeChat id is a letter and 5 to 19 more characters, a QQ id 5 to 12 digits.
+# The id after 微信, vx, 加v, QQ and their kin: a WeChat id is a letter and 5 to 19 more characters, a QQ id 5 to 12
+# digits.
 _ACCOUNT = re.compile(
     r"((?:微信|薇信|威信|微xin|weixin|wechat|(?<![a-z])[vw][xv](?![a-z])|[+加➕]\s{0,2}[vw](?![a-z])|v信|扣扣|企鹅|(?<![a-z])q{2}(?![a-z])"
     r"|telegram|whatsapp|(?<![a-z])line(?![a-z])(?=\s{0,2}(?:id|[:：])))"

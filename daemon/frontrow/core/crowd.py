@@ -1,19 +1,20 @@
 """Who says the same: viewers who write from one script are one group, and share the points of one viewer.
 
-A hired crowd asks and clicks as buyers do, so that no single viewer of it looks odd. What gives it away is that several viewers
-say the same *several* things and hardly anything else. One line in common is nothing: everybody asks what it costs, and
-where the host says so, all write the same word. So a viewer is judged by partners. A partner is who has said two lines of
-the viewer's at least, and for whom such lines are a fair share of all they said. Enough partners make a group, if they are
-more than chance gives: the chance that somebody who has said one of these lines has said nothing much else, where each
-comment is one of them as often as in the whole broadcast.
+A hired crowd asks and clicks as buyers do, so that no single viewer of it looks odd. What gives it away is that
+several viewers say the same *several* things and hardly anything else. One line in common is nothing: everybody asks
+what it costs, and where the host says so, all write the same word. So a viewer is judged by partners. A partner is
+who has said two lines of the viewer's at least, and for whom such lines are a fair share of all they said. Enough
+partners make a group, if they are more than chance gives: the chance that somebody who has said one of these lines
+has said nothing much else, where each comment is one of them as often as in the whole broadcast.
 
-Nothing here looks for who a group is: a viewer is judged when it matters, which is when they would turn hot, and again now and then
-while they write. Lines are known by their sketches (:mod:`frontrow.core.sketches`), viewers by their ids. Time is the engine's:
-what was said until the last mark counts.
+Nothing here looks for who a group is: a viewer is judged when it matters, which is when they would turn hot, and
+again now and then while they write. Lines are known by their sketches (:mod:`frontrow.core.sketches`), viewers by
+their ids. Time is the engine's: what was said until the last mark counts.
 
-Memory is bounded: of viewers and of lines the latest are known, in two generations. As the younger one is full, the older is
-forgotten. Rejected: pairs of lines that occur together more often than chance gives, whoever says them (six times the false
-alarms for the same crowd, since whoever talks much has every pair); lines by resemblance alone without an exact half.
+Memory is bounded: of viewers and of lines the latest are known, in two generations. As the younger one is full, the
+older is forgotten. Rejected: pairs of lines that occur together more often than chance gives, whoever says them (six
+times the false alarms for the same crowd, since whoever talks much has every pair); lines by resemblance alone
+without an exact half.
 """
 
 from array import array
@@ -40,9 +41,9 @@ OFTEN = 0.1  # the most that a viewer's lines count as of all comments, else a l
 class CrowdRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What makes a group, and what it may have.
 
-    ``partners`` are the others whom it takes; 0: nobody is grouped. ``share`` of what each says must be lines that they have in
-    common. ``above_chance``: so many times as many as chance gives. ``budget``: the points of a whole group, which its viewers
-    share evenly; two viewers of 80 points need 160.
+    ``partners`` are the others whom it takes; 0: nobody is grouped. ``share`` of what each says must be lines that
+    they have in common. ``above_chance``: so many times as many as chance gives. ``budget``: the points of a whole
+    group, which its viewers share evenly; two viewers of 80 points need 160.
     """
 
     partners: Annotated[int, Meta(ge=0, le=1_000)] = 3
@@ -60,7 +61,8 @@ class _Talk:
         self.said = 0
         # By viewer, lines with how often, the line that was first said first.
         self.viewers: tuple[dict[str, dict[int, int]], dict[str, dict[int, int]]] = ({}, {})
-        # By line (an exact half), how often it was said and then its latest speakers, each once. One list: most lines have one.
+        # By line (an exact half), how often it was said and then its latest speakers, each once. One list: most lines
+        # have one.
         self.lines: tuple[dict[int, list[Any]], dict[int, list[Any]]] = ({}, {})
         self.near: tuple[dict[int, int], dict[int, int]] = ({}, {})  # by near half, lines
 
@@ -260,8 +262,9 @@ class Crowd:
     def hear(self, sessions: Sequence[int], viewers: Sequence[str], sketches: Sequence[int]) -> None:
         """Take comments: who has said what, in which broadcast, in order; none of them is :data:`~frontrow.core.sketches.NOTHING`.
 
-        The three are of one length, broadcasts' numbers not negative. Where the kernel finds something else it raises and hears nothing.
-        Generations pass between two calls, so what is told together must be the same however events come.
+        The three are of one length, broadcasts' numbers not negative. Where the kernel finds something else it raises
+        and hears nothing. Generations pass between two calls, so what is told together must be the same however
+        events come.
         """
         self._talks.hear(list(sessions), list(viewers), list(sketches))
 
@@ -270,8 +273,8 @@ class Crowd:
     ) -> int:
         """Return how many others say the same as a viewer of a broadcast; 0 if too few for a group.
 
-        ``just_said`` are sketches of what the viewer has said since what was heard. Whoever is ``grouped`` already leaves the group
-        only when they say clearly less of the same.
+        ``just_said`` are sketches of what the viewer has said since what was heard. Whoever is ``grouped`` already
+        leaves the group only when they say clearly less of the same.
         """
         rules = self.rules
         if not rules.partners:
@@ -289,10 +292,10 @@ class Crowd:
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values; flat, since it is copied while events wait.
 
-        Of each broadcast, the first one first: its number, how many comments of it are remembered, and each of the younger and the older
-        generation: of viewers their names, how many lines each has, all these lines, and how often each was said; of lines the lines, and
-        of each one more than its speakers, which are in one list with how often the line was said before them; the near halves, and the
-        line of each.
+        Of each broadcast, the first one first: its number, how many comments of it are remembered, and each of the
+        younger and the older generation: of viewers their names, how many lines each has, all these lines, and how
+        often each was said; of lines the lines, and of each one more than its speakers, which are in one list with
+        how often the line was said before them; the near halves, and the line of each.
         """
         young, talks = self._talks.state()
         return {"young": young, "talks": talks}

@@ -1,8 +1,9 @@
 """From bytes to columns: lines of JSON become a frame, and no event is an object on the way where that can be avoided.
 
-The compiled kernel reads events of the common form straight into columns: objects of known keys, texts, plain numbers, and
-dictionaries that Python reads. It refuses nothing: an event of any other form is given to :func:`frontrow.core.events.decode_event`, which says what is to
-be said. What it takes is what msgspec takes; it is told of fields, types and bounds by :class:`Event`'s own annotations.
+The compiled kernel reads events of the common form straight into columns: objects of known keys, texts, plain
+numbers, and dictionaries that Python reads. It refuses nothing: an event of any other form is given to
+:func:`frontrow.core.events.decode_event`, which says what is to be said. What it takes is what msgspec takes; it is
+told of fields, types and bounds by :class:`Event`'s own annotations.
 """
 
 from collections.abc import Sequence
@@ -36,8 +37,9 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 def decode_columns(block: bytes) -> Frame | None:
     """Return the frame of NDJSON lines, not prepared, or None where a line must be looked at by itself.
 
-    ``block`` does not end with a line's end. What comes back is the frame of the events that :func:`decode_event` gives for each
-    line; None says only that one of them is blank or broken, or that there is no kernel and one needs more than a look.
+    ``block`` does not end with a line's end. What comes back is the frame of the events that :func:`decode_event`
+    gives for each line; None says only that one of them is blank or broken, or that there is no kernel and one needs
+    more than a look.
     """
     if kernel.compiled is None:
         events = decode_block(block)
@@ -48,7 +50,8 @@ def decode_columns(block: bytes) -> Frame | None:
 def decode_columns_at_once(body: bytes) -> Frame | None:
     """Return the frame of a JSON array of events or of NDJSON lines, not prepared; None where anything is to be said of any of them.
 
-    ``body`` has no space around it. None is also what it returns without a kernel, where columns come later and cost the same.
+    ``body`` has no space around it. None is also what it returns without a kernel, where columns come later and cost
+    the same.
     """
     return None if kernel.compiled is None else _read(body, is_array=body.startswith(b"["))
 

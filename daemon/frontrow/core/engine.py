@@ -5,14 +5,15 @@ recorded or learnt from is decided at *marks*, the multiples of 250 ms of engine
 points; never where a frame ends. So however a stream is cut into frames, the leads, the labels and the weights are
 the same, byte for byte.
 
-A frame is taken in *stretches*, the events between two marks. With the compiled kernel they are taken one after another in C
-(:meth:`Engine._take_compiled`), which comes back for each event that does what is rare: that somebody's grade changes, that
-somebody leaves or buys. Without it, viewers of a stretch do not depend on one
-another, so most of them are updated all at once, column by column (:meth:`Engine._take_stretch`). Whoever needs a
-closer look is taken event by event (:meth:`Engine._take`), and so are short stretches. All ways give the same, to the bit.
+A frame is taken in *stretches*, the events between two marks. With the compiled kernel they are taken one after
+another in C (:meth:`Engine._take_compiled`), which comes back for each event that does what is rare: that somebody's
+grade changes, that somebody leaves or buys. Without it, viewers of a stretch do not depend on one another, so most of
+them are updated all at once, column by column (:meth:`Engine._take_stretch`). Whoever needs a closer look is taken
+event by event (:meth:`Engine._take`), and so are short stretches. All ways give the same, to the bit.
 
-What happens at a mark is computed as late as it can be: all that a viewer's snapshot reads is kept as it is at the mark
-after its event, but numbers are made of it only when something is to be learnt, or heard, or decided. Many snapshots are read together.
+What happens at a mark is computed as late as it can be: all that a viewer's snapshot reads is kept as it is at the
+mark after its event, but numbers are made of it only when something is to be learnt, or heard, or decided. Many
+snapshots are read together.
 """
 
 import math
@@ -88,12 +89,13 @@ _LANDMARK = struct.Struct("<q")
 class EngineOptions(Struct, frozen=True, kw_only=True):
     """What the engine must know besides the points table. Times in milliseconds.
 
-    ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. No snapshot's window is shorter than ``window_ms`` (at most the horizon). A viewer is snapshot at most once in
+    ``outcome`` says which events are outcomes: they happen or do not within ``horizon_ms`` of a snapshot. No
+    snapshot's window is shorter than ``window_ms`` (at most the horizon). A viewer is snapshot at most once in
     ``snapshot_every_ms``. ``grade_by`` "points_or_probability" also makes those hot whose probability reaches
     ``hot_probability`` (once the model is ready), until it falls below nine tenths of that. Of viewers less than
-    ``exploration_points`` below hot a share ``exploration`` is shown all the same, ``exploration_per_hour`` in a room at most.
-    Viewers who are one group by the rules of ``crowd`` share its points.
-    Whoever was silent for ``idle_ms`` leaves memory, where there is an attic to go to.
+    ``exploration_points`` below hot a share ``exploration`` is shown all the same, ``exploration_per_hour`` in a room
+    at most. Viewers who are one group by the rules of ``crowd`` share its points. Whoever was silent for ``idle_ms``
+    leaves memory, where there is an attic to go to.
     """
 
     silence_ms: int = 1_800_000
@@ -119,16 +121,17 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
 class Effects:
     """What one frame did.
 
-    ``kept`` are its events without duplicates (the same object where there were none), ``duplicates`` the positions of
-    the others. ``rows`` has each kept event's viewer, or -1. ``rooms`` are (platform, room) of all rooms in which
+    ``kept`` are its events without duplicates (the same object where there were none), ``duplicates`` the positions
+    of the others. ``rows`` has each kept event's viewer, or -1. ``rooms`` are (platform, room) of all rooms in which
     something may have changed. ``leads`` are those that this frame made, in the order of their decision, with their
-    ``lead_rows`` and the ``lead_positions`` among the kept events: that of the event that made the viewer hot, or of the
-    one before the mark that did (-1: before the first). ``grouped`` are viewers who have a lead of this session and were found to be one
-    of a group, each with such a position, in this order. ``freed`` are rows whose viewers have left memory; their numbers may be given to others.
-    ``served`` and ``lessons`` are what was served and resolved, in this order of time, where the options ask for them.
-    ``closed`` are the last scores of the viewers of sessions that ended, where the options ask for them; a late event
-    may close a session again. ``unknown`` counts events of kinds that this version does not know. ``promoted`` are the
-    promotions that were obeyed, each with its mark: what was served at that mark or later is the promoted version's.
+    ``lead_rows`` and the ``lead_positions`` among the kept events: that of the event that made the viewer hot, or of
+    the one before the mark that did (-1: before the first). ``grouped`` are viewers who have a lead of this session
+    and were found to be one of a group, each with such a position, in this order. ``freed`` are rows whose viewers
+    have left memory; their numbers may be given to others. ``served`` and ``lessons`` are what was served and
+    resolved, in this order of time, where the options ask for them. ``closed`` are the last scores of the viewers of
+    sessions that ended, where the options ask for them; a late event may close a session again. ``unknown`` counts
+    events of kinds that this version does not know. ``promoted`` are the promotions that were obeyed, each with its
+    mark: what was served at that mark or later is the promoted version's.
     """
 
     kept: Frame = field(default_factory=Frame)
@@ -233,8 +236,8 @@ class _Work:
         self.same_session = all_same(frame.sessions)
         self.landmark_ms = -1
         self.weights: Matrix = np.zeros((0, 0))
-        # For the compiled way: the events up to which sessions and rows are found, those of the present part, and up to where
-        # looking far ahead has failed.
+        # For the compiled way: the events up to which sessions and rows are found, those of the present part, and up
+        # to where looking far ahead has failed.
         self.found_until = 0
         self.found: list[Session] = []
         self.which: Rows = np.zeros(0, np.int64)
@@ -1022,7 +1025,8 @@ class Engine:
                     return None
                 room = self._room(platform, name)
             session = room.sessions.current
-            # What goes on in nearly every room: its session does. Asked here, since a call for each room would cost most of the rest.
+            # What goes on in nearly every room: its session does. Asked here, since a call for each room would cost
+            # most of the rest.
             if session is not None and earliest >= session.started_at:
                 if named is not None:
                     goes_on = session.id == named

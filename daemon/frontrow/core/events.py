@@ -70,13 +70,13 @@ INNER_KINDS = DAEMON_KINDS | (
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One thing that happened in a room.
 
-    ``id`` is unique within (``platform``, ``room``) and the key of duplicates. ``at`` is event time and
-    ``seen_at`` arrival, both UTC milliseconds. ``viewer`` is the platform's stable id, ``name`` a label only.
-    ``fan`` and ``staff`` are what the platform says of the viewer with this event; None: it says nothing.
-    ``test`` marks platform test data: stored, counted, never scored. ``value`` is in minor units of ``currency``
-    (分, cents). ``stay.seconds`` is one visit's length and adds up,
-    ``seconds`` of ``room_start`` and ``room_stats`` how much longer the broadcast is planned to go on; 0: nobody knows. ``extra`` keeps the platform's own fields.
-    ``gc=False`` is sound because an event holds only JSON values, which cannot refer back to it.
+    ``id`` is unique within (``platform``, ``room``) and the key of duplicates. ``at`` is event time and ``seen_at``
+    arrival, both UTC milliseconds. ``viewer`` is the platform's stable id, ``name`` a label only. ``fan`` and
+    ``staff`` are what the platform says of the viewer with this event; None: it says nothing. ``test`` marks platform
+    test data: stored, counted, never scored. ``value`` is in minor units of ``currency`` (分, cents). ``stay.seconds``
+    is one visit's length and adds up, ``seconds`` of ``room_start`` and ``room_stats`` how much longer the broadcast
+    is planned to go on; 0: nobody knows. ``extra`` keeps the platform's own fields. ``gc=False`` is sound because an
+    event holds only JSON values, which cannot refer back to it.
     """
 
     id: Id

@@ -1,7 +1,7 @@
 """What is told of a logit: its largest parts by feature, and the sum of all smaller ones.
 
-A logit has a part for each feature. Most are next to nothing, and a reader looks at the first few; all of them for every
-viewer would take more bytes than the stream. What is told still sums to the logit.
+A logit has a part for each feature. Most are next to nothing, and a reader looks at the first few; all of them for
+every viewer would take more bytes than the stream. What is told still sums to the logit.
 """
 
 from collections.abc import Iterator, Sequence

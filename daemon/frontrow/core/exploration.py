@@ -1,11 +1,12 @@
 """Whom to show to sales though the grade does not say so: few, by hash, each with the chance at which it was chosen.
 
-What becomes of viewers whom nobody is told of says little of what would have become of them. So a small share of those just
-under the threshold is shown, by chance and not by judgement, and the chance is kept: weighing by its inverse makes those
-who were shown stand for all (Horvitz & Thompson 1952; in advertising Li et al., WSDM 2011).
+What becomes of viewers whom nobody is told of says little of what would have become of them. So a small share of
+those just under the threshold is shown, by chance and not by judgement, and the chance is kept: weighing by its
+inverse makes those who were shown stand for all (Horvitz & Thompson 1952; in advertising Li et al., WSDM 2011).
 
-One draw a viewer, session and hour of engine time, by :func:`frontrow.core.sampling.chances`, and not more than a number per room and
-hour. Whether there is still room for one is known before it is drawn, so the chance is the rate, or nothing.
+One draw a viewer, session and hour of engine time, by :func:`frontrow.core.sampling.chances`, and not more than a
+number per room and hour. Whether there is still room for one is known before it is drawn, so the chance is the rate,
+or nothing.
 """
 
 from typing import Any

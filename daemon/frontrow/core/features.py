@@ -6,10 +6,10 @@ Cormode, Shkapenyuk, Srivastava, Xu: "Forward Decay: A Practical Time Decay Mode
 so an update is an addition, a late event gets exactly the weight it would have had, and the order of arrival changes
 at most the last bits. ``np.add.at`` adds in order, so the state does not depend on how many are added at once.
 
-Kinds that are outcomes (orders, forms) feed no viewer's feature of the session in which they happen: a label must not be
-seen before it is known, nor anything that exists only because of it. ``order_rate`` is of sessions that ended before and
-stands still from a viewer's first event on; of the room only what was heard before is counted. ``fan`` is what was
-known *before* the event that is being scored.
+Kinds that are outcomes (orders, forms) feed no viewer's feature of the session in which they happen: a label must not
+be seen before it is known, nor anything that exists only because of it. ``order_rate`` is of sessions that ended
+before and stands still from a viewer's first event on; of the room only what was heard before is counted. ``fan`` is
+what was known *before* the event that is being scored.
 """
 
 import math
@@ -25,8 +25,8 @@ from frontrow.core.columns import FIRST_ROWS, zeros
 FEATURES_VERSION = 4
 
 MINUTE_MS = 60_000.0
-# Minutes until the planned end of the broadcast that count: at most an hour, which also stands for a plan that nobody told,
-# and at least six, since who has come so far does not stop to the minute.
+# Minutes until the planned end of the broadcast that count: at most an hour, which also stands for a plan that nobody
+# told, and at least six, since who has come so far does not stop to the minute.
 UNTIL_END_MIN = 6.0, 60.0
 # An hour's outcomes come to looks about as an exponential time with this mean does, cut off at the hour.
 SOON_MIN = 30.0
@@ -59,9 +59,10 @@ _FADING: tuple[tuple[str, float], ...] = (
 )
 FADING = tuple(name for name, _ in _FADING)
 
-# What is known of the viewer besides, and of the room at that moment. How long a viewer has been quiet is not among it:
-# snapshots are taken when somebody acts, so the model would never have seen what it is then asked about.
-# ``same_words`` is how many others say the same lines (frontrow.core.crowd); ``hour_left_pct`` is that of hour_left_pct().
+# What is known of the viewer besides, and of the room at that moment. How long a viewer has been quiet is not among
+# it: snapshots are taken when somebody acts, so the model would never have seen what it is then asked about.
+# ``same_words`` is how many others say the same lines (frontrow.core.crowd); ``hour_left_pct`` is that of
+# hour_left_pct().
 STANDING = ("watched_min", "present_min", "enters", "fan", "earlier_sessions", "order_rate", "same_words")
 ROOM = (
     "room_age_min",
@@ -120,7 +121,8 @@ Numbers = NDArray[Any]
 def hour_left_pct(until_end_min: Matrix) -> Matrix:
     """Return how many percent of an hour's outcomes can still come, so many minutes before the planned end.
 
-    100 (1 - e^(-t / 30)) / (1 - e^(-2)), t within :data:`UNTIL_END_MIN`: half an hour is 73 of them, ten minutes are 33.
+    100 (1 - e^(-t / 30)) / (1 - e^(-2)), t within :data:`UNTIL_END_MIN`: half an hour is 73 of them, ten minutes are
+    33.
     """
     left = np.clip(until_end_min, *UNTIL_END_MIN) / -SOON_MIN
     share: Matrix = np.expm1(left) / math.expm1(UNTIL_END_MIN[1] / -SOON_MIN)

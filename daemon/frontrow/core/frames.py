@@ -29,8 +29,9 @@ _seldom_of = attrgetter(*SELDOM)
 class Frame:
     """Columns of the same length, one value per event, in the order of the events; None: not given.
 
-    ``facts`` are the masks of :mod:`frontrow.core.facts`, ``sketches`` those of :mod:`frontrow.core.sketches` for comments, else 0. ``seldom`` holds the other fields of :class:`Event` by name,
-    then by position. A frame is not changed once it is prepared (:mod:`frontrow.core.preparing`).
+    ``facts`` are the masks of :mod:`frontrow.core.facts`, ``sketches`` those of :mod:`frontrow.core.sketches` for
+    comments, else 0. ``seldom`` holds the other fields of :class:`Event` by name, then by position. A frame is not
+    changed once it is prepared (:mod:`frontrow.core.preparing`).
     """
 
     ids: Sequence[str] = ()

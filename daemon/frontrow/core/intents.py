@@ -1,9 +1,9 @@
 """What a comment asks about, by a lexicon: one bit per intent.
 
 The idea: a comment is folded (:mod:`frontrow.core.text`), then one Aho–Corasick pass finds every term in it. Most
-comments hit nothing and are done. Almost all that hit, hit plain terms, and the answer is the OR of their masks.
-Only terms that look at their surroundings (see :mod:`frontrow.core.terms`) take the longer way, where a hit inside a phrase
-of the ``not`` lists is taken back.
+comments hit nothing and are done. Almost all that hit, hit plain terms, and the answer is the OR of their masks. Only
+terms that look at their surroundings (see :mod:`frontrow.core.terms`) take the longer way, where a hit inside a
+phrase of the ``not`` lists is taken back.
 
 Rejected: a trained classifier (nobody could say why a comment counted, nor mend it in a minute by adding a word), and
 word segmentation (slower than all of this, and wrong on the misspelt half-sentences of live rooms).

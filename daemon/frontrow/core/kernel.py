@@ -1,7 +1,8 @@
 """The compiled kernel, if it was built here: the same results as Python's and numpy's path, to the bit, in less time.
 
-It is a package of its own (``kernel``), which the Makefile builds where there is a compiler. Whoever has a compiled way asks
-``kernel.compiled`` when an object is made, and goes the other way where that is None. Tests hold both ways together.
+It is a package of its own (``kernel``), which the Makefile builds where there is a compiler. Whoever has a compiled
+way asks ``kernel.compiled`` when an object is made, and goes the other way where that is None. Tests hold both ways
+together.
 """
 
 from types import ModuleType

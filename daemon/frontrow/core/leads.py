@@ -19,11 +19,12 @@ class Lead(Struct, frozen=True):
     """A raw lead: one per viewer and session that turned hot, or was shown to find out. Unknown is None.
 
     ``points``, ``probability`` and ``reasons`` are those of the moment ``decided_at`` (engine time, UTC ms); they do
-    not change afterwards. ``quality`` is what the platform alone tells: Q2 of a fan or of a viewer who was there before, else Q1; contacts,
-    customers and stores are the lead centre's. ``product`` is the one that the viewer last clicked, put into a cart, booked or
-    ordered; failing that, the one on show. ``probability`` is None while the model has learnt too little to be believed. ``policy`` and ``model`` name the points table and the weights that decided.
-    ``propensity`` is None where the viewer was hot; else they were under the threshold and shown for the sake of learning, with this
-    chance, and ``grade`` is theirs (:mod:`frontrow.core.exploration`).
+    not change afterwards. ``quality`` is what the platform alone tells: Q2 of a fan or of a viewer who was there
+    before, else Q1; contacts, customers and stores are the lead centre's. ``product`` is the one that the viewer last
+    clicked, put into a cart, booked or ordered; failing that, the one on show. ``probability`` is None while the
+    model has learnt too little to be believed. ``policy`` and ``model`` name the points table and the weights that
+    decided. ``propensity`` is None where the viewer was hot; else they were under the threshold and shown for the
+    sake of learning, with this chance, and ``grade`` is theirs (:mod:`frontrow.core.exploration`).
     """
 
     lead: str
@@ -50,7 +51,8 @@ class Lead(Struct, frozen=True):
 class LeadGrouped(Struct, frozen=True):
     """The viewer of a lead was found to be one of a group (:mod:`frontrow.core.crowd`) after it was made; it stays a lead.
 
-    ``at`` is engine time (UTC ms), ``others`` how many say the same. Who leaves the group and is found in one again is told of again.
+    ``at`` is engine time (UTC ms), ``others`` how many say the same. Who leaves the group and is found in one again
+    is told of again.
     """
 
     lead: str

@@ -7,26 +7,28 @@ it, in event time, and tells of it in lessons:
   a negative here may still buy;
 * *late*: the outcome came after the window. The snapshot comes again, as a positive;
 * *withdrawn*: the outcome was taken back: the order's money was returned. What was learnt of it is to be undone. If it had
-  come within the window, the snapshot is besides observed to be a negative when that ends, as it would have been without the order;
+  come within the window, the snapshot is besides observed to be a negative when that ends, as it would have been
+  without the order;
 * *mature*: the horizon has passed, the outcome is final. Too old to learn from in a room that changes by the minute, but the
   only one to be judged by.
 
 **Each snapshot has a window of its own, drawn as outcomes come** (:func:`window_of`): one in ten the shortest, a third within eight
-minutes, the last nearly the whole horizon. So a negative is told when a positive would have been, and what is learnt at one moment is of looks of
-one age, whatever came of it. With one window for all, negatives are of now and positives of an hour's past: a model takes whatever grows with the
-clock for the difference (daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
+minutes, the last nearly the whole horizon. So a negative is told when a positive would have been, and what is learnt
+at one moment is of looks of one age, whatever came of it. With one window for all, negatives are of now and positives
+of an hour's past: a model takes whatever grows with the clock for the difference
+(daemon/docs/adr/0029-each-look-has-a-window-of-its-own.md).
 
 A learner weighs all but the last so that what it learns in the end is what that would have taught it (see
 ``frontrow_models.policies``). Lessons leave in the order (time of resolution, snapshot), so that a replay learns in the
 same order.
 
 An outcome counts for the snapshots of its viewer that lie before it in event time by no more than the horizon, and
-only if it is heard of before they are mature. One heard later is counted, and changes nothing. So it is with what takes it
-back. "Not interested" ends the waiting of the window: the snapshot is a negative at once, and an order that comes all the
-same is a late one. What is final depends on what was heard, and not on the order in which it was.
+only if it is heard of before they are mature. One heard later is counted, and changes nothing. So it is with what
+takes it back. "Not interested" ends the waiting of the window: the snapshot is a negative at once, and an order that
+comes all the same is a late one. What is final depends on what was heard, and not on the order in which it was.
 
-Not more than a bound of snapshots wait. Where more would, a share is chosen by hash (:mod:`frontrow.core.sampling`), and each
-one that is kept weighs as many as it stands for. An outcome none of whose snapshots was kept is counted.
+Not more than a bound of snapshots wait. Where more would, a share is chosen by hash (:mod:`frontrow.core.sampling`),
+and each one that is kept weighs as many as it stands for. An outcome none of whose snapshots was kept is counted.
 
 Snapshots lie in columns, in the order of serving, which is the order of maturing; each knows the one before it of the
 same row. So a million of them are a few large arrays, and the newest of a row leads to all others.
@@ -84,15 +86,17 @@ class Ending(IntEnum):
 class Lessons:
     """Columns, one value per lesson, in the order (``resolved_at``, ``snapshot``, ``stage``).
 
-    ``snapshot`` numbers what was served; ``served_at`` and ``resolved_at`` are engine time (UTC ms); ``session`` is the
-    engine's number of the session, ``room`` its room's name, "platform/room". ``inputs`` (lessons, features) and ``served`` (lessons, columns) are what the models saw and said.
-    ``outcome`` says whether it happened, ``delay_ms`` how long after serving it was heard of (-1: it was not), ``value``
-    its money in minor units (0: none was told), ``cause`` which outcome it was: an order after five snapshots is five
-    positives and one cause (-1: none). ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn
-    lesson's outcome is False, and what is undone is a positive. ``weight`` is how many snapshots this one stands for.
-    ``reached`` is the chance at which sales had been told of the viewer by then, 1 for whoever was hot, 0 if they had not been.
-    ``within`` is the share of its outcomes that was believed to come within its window, or to be known by then: above 0, at most 1.
-    ``viewer`` tells the viewers of broadcasts apart, and nobody's name: it is the number of their first snapshot in it.
+    ``snapshot`` numbers what was served; ``served_at`` and ``resolved_at`` are engine time (UTC ms); ``session`` is
+    the engine's number of the session, ``room`` its room's name, "platform/room". ``inputs`` (lessons, features) and
+    ``served`` (lessons, columns) are what the models saw and said. ``outcome`` says whether it happened, ``delay_ms``
+    how long after serving it was heard of (-1: it was not), ``value`` its money in minor units (0: none was told),
+    ``cause`` which outcome it was: an order after five snapshots is five positives and one cause (-1: none).
+    ``stage`` holds numbers of :class:`Stage`, ``ending`` of :class:`Ending`. A withdrawn lesson's outcome is False,
+    and what is undone is a positive. ``weight`` is how many snapshots this one stands for. ``reached`` is the chance
+    at which sales had been told of the viewer by then, 1 for whoever was hot, 0 if they had not been. ``within`` is
+    the share of its outcomes that was believed to come within its window, or to be known by then: above 0, at most 1.
+    ``viewer`` tells the viewers of broadcasts apart, and nobody's name: it is the number of their first snapshot in
+    it.
     """
 
     snapshot: NDArray[np.int64]
@@ -133,8 +137,8 @@ _LESSON = tuple(column.name for column in fields(Lessons))
 class Served:
     """What was served at marks, columns as in :class:`Lessons`.
 
-    ``rows`` are the viewers' rows, which another viewer may have by now, ``rooms`` "platform/room", ``broadcasts`` the ids of
-    the sessions and ``viewers`` the platform's ids of the viewers.
+    ``rows`` are the viewers' rows, which another viewer may have by now, ``rooms`` "platform/room", ``broadcasts``
+    the ids of the sessions and ``viewers`` the platform's ids of the viewers.
     """
 
     snapshot: NDArray[np.int64]
@@ -157,9 +161,10 @@ def window_of(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the window of each snapshot by its number, in ms, and the share of its outcomes that is believed to come within it.
 
-    Outcomes are believed to come after an exponential time with a mean of a third of the horizon, twenty minutes at most, cut off where none can come any more,
-    ``spans_ms`` (above 0) after it: at the horizon, or when the broadcast is planned to be over. That belief need not be right: how the ages
-    of positives and negatives differ then is second to what one window for all makes of them.
+    Outcomes are believed to come after an exponential time with a mean of a third of the horizon, twenty minutes at
+    most, cut off where none can come any more, ``spans_ms`` (above 0) after it: at the horizon, or when the broadcast
+    is planned to be over. That belief need not be right: how the ages of positives and negatives differ then is
+    second to what one window for all makes of them.
     """
     mean = min(horizon_ms / 3.0, _MEAN_MS)
     whole = -np.expm1(spans_ms / -mean)
@@ -194,8 +199,9 @@ class Joiner:
     ) -> None:
         """Make an empty joiner for inputs of ``width`` numbers with ``columns`` numbers served beside each.
 
-        No snapshot's window is shorter than ``window_ms``. ``room_of`` returns the name of the room of a session's number, for as long as a snapshot of it waits. ``names_of``
-        returns what rows are called in every replay: by that, and the time, it is chosen who is kept.
+        No snapshot's window is shorter than ``window_ms``. ``room_of`` returns the name of the room of a session's
+        number, for as long as a snapshot of it waits. ``names_of`` returns what rows are called in every replay: by
+        that, and the time, it is chosen who is kept.
 
         Raises:
             ValueError: The window is longer than the horizon, or the horizon than 24 days.
@@ -229,8 +235,8 @@ class Joiner:
         self._passed_over: Column | None = (
             None  # by row: when its last snapshot that was not kept was served, or 0
         )
-        # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending; delay, value and cause of
-        # an outcome that stands.
+        # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending; delay, value and
+        # cause of an outcome that stands.
         self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
         self._reached = np.zeros(_FIRST, np.float32)
         self._window = np.zeros(_FIRST, np.int32)  # ms
@@ -293,7 +299,8 @@ class Joiner:
     ) -> NDArray[np.int64]:
         """Keep what was served of different rows, each at its engine time ``at``; times never fall, nor from call to call.
 
-        ``spans`` is how long an outcome of each can be expected to come, in ms; None: for the whole horizon. Return the places of those that were kept; they got the next numbers, in this order.
+        ``spans`` is how long an outcome of each can be expected to come, in ms; None: for the whole horizon. Return
+        the places of those that were kept; they got the next numbers, in this order.
         """
         if not len(rows):
             return np.zeros(0, np.int64)

@@ -46,9 +46,10 @@ class Letter(Struct, frozen=True):
 class LetterView(Struct, frozen=True):
     """A letter as it is shown. Times are UTC milliseconds, unknown is None.
 
-    ``event`` is what it tells ("lead.hot"), ``to`` the seller whom it is for. ``fresh_until`` is until when its sink would
-    still send it, None: for ever, or the sink is configured no more; ``fresh`` whether that is now. ``reason`` is why it waits or is
-    dead, ``receipt`` the receiver's id of the message. ``alert`` is what it says, where the whole is shown.
+    ``event`` is what it tells ("lead.hot"), ``to`` the seller whom it is for. ``fresh_until`` is until when its sink
+    would still send it, None: for ever, or the sink is configured no more; ``fresh`` whether that is now. ``reason``
+    is why it waits or is dead, ``receipt`` the receiver's id of the message. ``alert`` is what it says, where the
+    whole is shown.
     """
 
     id: int

@@ -1,9 +1,9 @@
 """What is heard of a viewer's success: orders, what was given back, and what sales say. In any order, one truth.
 
-A success counts until its money is given back. Which refund belongs to which success is a function of all that was heard,
-never of the order in which it came: a refund that names an order belongs to that order, also where the order is heard of
-later; any other takes back the last order before it. A part that is given back lowers a success's value and lets it stand.
-Successes that name the same order are one.
+A success counts until its money is given back. Which refund belongs to which success is a function of all that was
+heard, never of the order in which it came: a refund that names an order belongs to that order, also where the order
+is heard of later; any other takes back the last order before it. A part that is given back lowers a success's value
+and lets it stand. Successes that name the same order are one.
 
 This is not where snapshots are: see :mod:`frontrow.core.lessons`.
 """
@@ -38,8 +38,8 @@ class OutcomeRules(Struct, frozen=True, kw_only=True):
     """Which events say what.
 
     Of viewers, by kind: ``kinds`` succeed (a form only with its sender's consent, a renewal only with ``renewals``),
-    ``refunds`` give back. Of people, by the ``outcome`` of a ``lead_outcome``: ``won`` and ``lost``. ``values`` (by kind, or by
-    such an outcome) is what a success is worth, in minor units, whose event tells no money.
+    ``refunds`` give back. Of people, by the ``outcome`` of a ``lead_outcome``: ``won`` and ``lost``. ``values`` (by
+    kind, or by such an outcome) is what a success is worth, in minor units, whose event tells no money.
     """
 
     kinds: frozenset[str] = frozenset({"order_paid", "form_submit"})

@@ -54,7 +54,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 SAME_WORDS = "same_words"  # the reason of those who share a group's points (core/crowd.py)
-# Reasons of the kind "rule" that no rule of a table gives. A rule of that name would be taken for them: everybody who met it for one of a crowd.
+# Reasons of the kind "rule" that no rule of a table gives. A rule of that name would be taken for them: everybody who
+# met it for one of a crowd.
 ENGINE_REASONS = frozenset({SAME_WORDS})
 
 DEFAULT_RULES = (

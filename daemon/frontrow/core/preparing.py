@@ -4,8 +4,9 @@ An event's facts are derived (:mod:`frontrow.core.facts`), then what may not be 
 numbers, addresses and ids that nobody consented to. Nothing here knows of feeds, queues or the journal.
 
 Much is done at once. The words of many comments, and all names, are looked through together. And since viewers repeat
-each other (of the comments recorded in Chinese rooms 30 to 40 % say what was said in the last minutes, in English ones 5
-to 10 %), the facts of short texts are remembered, and names that may have contact data with what is kept of them.
+each other (of the comments recorded in Chinese rooms 30 to 40 % say what was said in the last minutes, in English
+ones 5 to 10 %), the facts of short texts are remembered, and names that may have contact data with what is kept of
+them.
 
 What is remembered is bounded in number, in length and in time. It is all forgotten at once: after half an hour of the
 events' time (the silence that ends a session), when there is too much, or when :meth:`Preparer.forget` is called. A
@@ -40,8 +41,8 @@ FACTS_BITS = 16  # what is remembered of a text: its facts, and above them its s
 FACTS_MASK = (1 << FACTS_BITS) - 1
 SPEAKING_KINDS = PEOPLE_KINDS | DAEMON_KINDS  # whose ``data`` says something
 
-# Of each 16,384 at most, of 64 characters at most: 12 MB if all are of the widest characters, 3 MB of ordinary comments,
-# nine in ten of which are shorter. The recorded streams have no use for more of either.
+# Of each 16,384 at most, of 64 characters at most: 12 MB if all are of the widest characters, 3 MB of ordinary
+# comments, nine in ten of which are shorter. The recorded streams have no use for more of either.
 REMEMBERED = 16_384  # texts of all rooms together, and as many names
 REMEMBERED_LENGTH = 64  # characters
 REMEMBERED_MS = 30 * 60_000
@@ -58,8 +59,8 @@ class Preparer:
         sealer: Sealer | None = None,
     ) -> None:
         """``lexicons`` are those of configured rooms by (platform, room); ``default`` reads all others' comments.
-        ``region`` (ISO 3166, ``CN``) is where a number without a country's code is dialled from. ``sealer`` seals what comes
-        with consent (:mod:`frontrow.core.centre.sealing`); without one it is kept as it comes.
+        ``region`` (ISO 3166, ``CN``) is where a number without a country's code is dialled from. ``sealer`` seals
+        what comes with consent (:mod:`frontrow.core.centre.sealing`); without one it is kept as it comes.
 
         Raises:
             ValueError: They are not all made from one lexicon.

@@ -1,7 +1,8 @@
 """Choices by hash: of what is to be kept when not all can be, and of whom to show for the sake of learning.
 
-A choice is a function of names and times, so that every replay chooses the same, in any frames and with any hash seed.
-Nobody can foresee it from outside who does not know the platform's ids, and nothing depends on it but the choice itself.
+A choice is a function of names and times, so that every replay chooses the same, in any frames and with any hash
+seed. Nobody can foresee it from outside who does not know the platform's ids, and nothing depends on it but the
+choice itself.
 """
 
 import hashlib
@@ -39,11 +40,12 @@ def evenly(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
 def halvings(held: int, more: int, bound: int, expected: float) -> int:
     """Return how often the share of ``more`` that is kept is halved when ``held`` of ``bound`` are held already; 0: all.
 
-    ``expected`` is how many come, kept or not, in the time for which each one is held. The share is known before it is chosen
-    who is kept, so that whoever is kept stands for 2**halvings, without bias (Horvitz & Thompson 1952). It spends the room that
-    is left over half of that time: a steady stream of too many comes to rest at two thirds of the bound, and a sudden one
-    leaves a seventh of the room at the end. Rejected: a share that follows the room alone
-    (it fell to nothing within the first hour of a steady stream), and reservoirs, which drop what may have been learnt already.
+    ``expected`` is how many come, kept or not, in the time for which each one is held. The share is known before it
+    is chosen who is kept, so that whoever is kept stands for 2**halvings, without bias (Horvitz & Thompson 1952). It
+    spends the room that is left over half of that time: a steady stream of too many comes to rest at two thirds of
+    the bound, and a sudden one leaves a seventh of the room at the end. Rejected: a share that follows the room alone
+    (it fell to nothing within the first hour of a steady stream), and reservoirs, which drop what may have been
+    learnt already.
     """
     room, found = max(0, bound - held), 0
     while found < MOST_HALVINGS and expected / 2.0**found > 2.0 * room:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-# Standard deviations, of which none is below a unit of the logarithm (so e² times the usual count, or more): further out an
-# input says no more. Who clicks sixteen times is no hotter than who clicks four times, and more likely to be paid for it.
+# Standard deviations, of which none is below a unit of the logarithm (so e² times the usual count, or more): further
+# out an input says no more. Who clicks sixteen times is no hotter than who clicks four times, and more likely to be
+# paid for it.
 CLIP = 2.0
 SATURATED = 30.0  # River's scalar sigmoid is exactly 0 or 1 beyond this logit
 

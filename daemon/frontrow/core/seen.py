@@ -27,8 +27,8 @@ WIDE_BYTES = 100  # an id
 SPARE_BYTES = 65_536  # which are not worth a copy
 
 Key = tuple[str, str]
-# Engine time; the rooms; hours in their order and how many ids came in each; then of each id, hour by hour, its room's place
-# and its length, both uint32, and the ids' UTF-8 (half surrogate pairs too), one behind another.
+# Engine time; the rooms; hours in their order and how many ids came in each; then of each id, hour by hour, its
+# room's place and its length, both uint32, and the ids' UTF-8 (half surrogate pairs too), one behind another.
 Columns = tuple[int, Sequence[Sequence[str]], Sequence[Sequence[int]], bytes, bytes, bytes]
 
 

@@ -1,16 +1,16 @@
 """Sketches: a number by which a comment is known again, as it stands or with little changed, without its words.
 
-A sketch is derived once, when an event comes in, and is journalled with its facts, so that replay needs no text. It has two
-halves of 24 bits. The *exact* half is a hash of the letters alone: lower case, compatibility forms folded, no digits, marks or
-emoji, and runs of one letter as one. The *near* half joins three min-hashes of the pairs of neighbouring letters (Broder,
-"On the resemblance and containment of documents", 1997): of two texts whose pairs have the resemblance J it is the same
-with the chance J cubed.
+A sketch is derived once, when an event comes in, and is journalled with its facts, so that replay needs no text. It
+has two halves of 24 bits. The *exact* half is a hash of the letters alone: lower case, compatibility forms folded, no
+digits, marks or emoji, and runs of one letter as one. The *near* half joins three min-hashes of the pairs of
+neighbouring letters (Broder, "On the resemblance and containment of documents", 1997): of two texts whose pairs have
+the resemblance J it is the same with the chance J cubed.
 
 A sketch of a short text can be guessed by trying texts. So contact data are taken out of a text before it is sketched,
 digits never count, and the halves are kept short: of all that may be written, very much shares each.
 
-Values are part of the journal: never change how they are computed without another journal format. Texts are looked at all
-together, since what numpy does to a thousand costs little more than what it does to one.
+Values are part of the journal: never change how they are computed without another journal format. Texts are looked at
+all together, since what numpy does to a thousand costs little more than what it does to one.
 """
 
 import unicodedata

@@ -1,7 +1,7 @@
 """Care for customers over the journal: what they have agreed to, who they are, what is doubted of them, and what they hear of us.
 
-As at the desk, whatever somebody does is an event: journalled, applied by the lead centre, and only then answered. Who asks sees
-keys of identities masked; a number is shown to nobody here but to those who call it, with a note of it.
+As at the desk, whatever somebody does is an event: journalled, applied by the lead centre, and only then answered.
+Who asks sees keys of identities masked; a number is shown to nobody here but to those who call it, with a note of it.
 """
 
 import asyncio

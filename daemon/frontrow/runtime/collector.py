@@ -6,9 +6,10 @@ that takes a hundred milliseconds, in which no event is stored and no panel is t
 lives until it ends, so it is taken out of sight; and events, frames and answers go by reference counting, without
 cycles, so that there is little for a collection to find.
 
-The columns of viewers grow by being copied into larger ones. glibc gives memory of its own to what is large and takes that back when it
-is let go, but what is large grows with what was let go (``mallopt(3)``, M_MMAP_THRESHOLD), up to 32 MiB: outgrown columns become
-holes in the heap. With a fixed bound a daemon of 1,000,000 viewers is 68 MB smaller, and no slower.
+The columns of viewers grow by being copied into larger ones. glibc gives memory of its own to what is large and takes
+that back when it is let go, but what is large grows with what was let go (``mallopt(3)``, M_MMAP_THRESHOLD), up to 32
+MiB: outgrown columns become holes in the heap. With a fixed bound a daemon of 1,000,000 viewers is 68 MB smaller, and
+no slower.
 """
 
 import ctypes

@@ -36,8 +36,8 @@ class ImportWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to become of the organisation: ``units`` and ``sellers`` as JSON, or as the texts of CSV files.
 
     ``replace``: the whole organisation is what this says. ``all_or_nothing``: one bad row, and nothing is taken; else the others
-    are. ``dry_run``: nothing is, and the answer is the same. ``timezone`` is that of days and of sellers who name none, ``from_at`` (UTC
-    ms) from when a row of a CSV file holds that does not say.
+    are. ``dry_run``: nothing is, and the answer is the same. ``timezone`` is that of days and of sellers who name
+    none, ``from_at`` (UTC ms) from when a row of a CSV file holds that does not say.
     """
 
     units: list[Any] = []

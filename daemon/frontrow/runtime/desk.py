@@ -1,8 +1,8 @@
 """The lead desk: what sellers and managers read of leads, what they do with them, and who hears of it.
 
-Whatever somebody does is an event: it is journalled, then applied by the lead centre, and only then answered. So the first of two
-claims wins by the journal's order, a repeated request is a duplicate and does nothing twice, and a daemon that dies in between has either all of it
-or nothing.
+Whatever somebody does is an event: it is journalled, then applied by the lead centre, and only then answered. So the
+first of two claims wins by the journal's order, a repeated request is a duplicate and does nothing twice, and a
+daemon that dies in between has either all of it or nothing.
 """
 
 import asyncio
@@ -419,7 +419,8 @@ class Desk:
         if what == "outcome":
             event = await self._named(event, row)
         if self._requests.done(event, key, wish):
-            # Sent again, since the answer was lost: what it did then may have taken the lead out of this reader's sight.
+            # Sent again, since the answer was lost: what it did then may have taken the lead out of this reader's
+            # sight.
             await self._until_applied()
             refusal = self._follows.centre.refusals.get(event.id)
             if refusal is not None:
@@ -444,7 +445,8 @@ class Desk:
     async def _turned_down(self, row: LeadRow, reader: Reader, what: str, wish: Wish) -> Refusal | None:
         """Return why a lead does not go to somebody for whom a manager has said no and to whom none has given it since, or None.
 
-        Asked here and not when it is applied: claims and transfers that are in the journal were done, and a rebuild does them again.
+        Asked here and not when it is applied: claims and transfers that are in the journal were done, and a rebuild
+        does them again.
         """
         seller = {"claim": reader.sight.seller, "transfer": wish.seller}.get(what)
         if reader.manages or seller is None or row.holder == seller:

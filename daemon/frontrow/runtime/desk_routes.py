@@ -73,8 +73,9 @@ def desk_routes(desk: Desk, access: Access, clock: Clock, refused: Refused) -> l
     )
     async def do(request: Http, lead: FromPath[str], act: FromPath[str]) -> dict[str, Any]:
         """``act``: claim, release, touch, outcome, stage, note, transfer, assign, approve, review, recycle; or reveal, whose answer is the
-        contact's fields. Answers when it is durable and done. With an ``Idempotency-Key`` it is done once however often it is sent, and the same
-        key with another body is refused (422). 409 says why not, and in ``holder`` who has the lead."""
+        contact's fields. Answers when it is durable and done. With an ``Idempotency-Key`` it is done once however
+        often it is sent, and the same key with another body is refused (422). 409 says why not, and in ``holder`` who
+        has the lead."""
         reader = await reader_of(request)
         if act not in ACTS and act != "reveal":
             raise problem(404, "There is no such thing to do to a lead.")

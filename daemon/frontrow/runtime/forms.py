@@ -1,7 +1,7 @@
 """The hosted form's address: ``GET /form/{form}`` shows it, ``POST /form/{form}`` takes what it sends.
 
-No token is asked for, and nothing is kept of a visitor: a form is for everybody. What keeps programs away are a field that
-people do not see, limits by form and address, and small bounds. A submission is answered after it is durable.
+No token is asked for, and nothing is kept of a visitor: a form is for everybody. What keeps programs away are a field
+that people do not see, limits by form and address, and small bounds. A submission is answered after it is durable.
 """
 
 import asyncio

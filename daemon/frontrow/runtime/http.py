@@ -1,10 +1,10 @@
 """HTTP/1.1 as the daemon reads it: uvicorn's protocol over httptools, with a bound for all that is not a body.
 
-httptools (llhttp, the parser of Node.js) takes a third of the time that h11 takes or less, and keeps as much of a request's
-head as it is sent. Strangers are read before they are asked for a token, so what they can make us keep is bounded here:
-a head, what follows the last chunk of a body, what stands around chunks, and requests that are sent ahead of their
-answers. Bodies are bounded where they are read (:mod:`frontrow.runtime.server`), and their reading stops while nobody
-does.
+httptools (llhttp, the parser of Node.js) takes a third of the time that h11 takes or less, and keeps as much of a
+request's head as it is sent. Strangers are read before they are asked for a token, so what they can make us keep is
+bounded here: a head, what follows the last chunk of a body, what stands around chunks, and requests that are sent
+ahead of their answers. Bodies are bounded where they are read (:mod:`frontrow.runtime.server`), and their reading
+stops while nobody does.
 """
 
 import httptools
@@ -22,8 +22,8 @@ _TOO_LARGE = b"The request's head is too large."
 class BoundedHttp(HttpToolsProtocol):
     """One connection. What it keeps of heads is at most ``MAX_HEAD`` bytes each, and what was read at once.
 
-    A head that is larger is answered with 431, what is no HTTP and too many requests ahead with 400; then the connection
-    is closed.
+    A head that is larger is answered with 431, what is no HTTP and too many requests ahead with 400; then the
+    connection is closed.
     """
 
     # Counted twice, since one read may hold thousands of headers, and one header may come in thousands of reads.

@@ -80,8 +80,9 @@ def indicator_routes(
     ) -> dict[str, Any]:
         """``indicators`` and ``by`` (cuts) are parted by commas; ``keep`` is ``cut:value``, to be repeated; no value is unknown. Times are UTC ms.
 
-        Of each indicator come ``columns`` and ``rows``: its cuts, then numerator, denominator, value, why there is none, n, the share still
-        immature, the interval, and its quantiles. A manager of the organisation gets the figures of their teams.
+        Of each indicator come ``columns`` and ``rows``: its cuts, then numerator, denominator, value, why there is
+        none, n, the share still immature, the interval, and its quantiles. A manager of the organisation gets the
+        figures of their teams.
         """
         seen = await sight_of(request)
         names = _parted(indicators)

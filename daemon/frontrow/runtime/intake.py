@@ -569,5 +569,6 @@ def _size(events: Sequence[Event] | Frame) -> int:
     try:
         return len(_encoder.encode(events)) + EVENT_BYTES * len(events)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        # Half a surrogate pair, or a platform's message nested too deep, both mended later: rare, so not worth exactness.
+        # Half a surrogate pair, or a platform's message nested too deep, both mended later: rare, so not worth
+        # exactness.
         return 16_384 * len(events)

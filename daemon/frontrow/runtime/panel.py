@@ -63,11 +63,11 @@ class FeedLine:
 class Why(Struct, frozen=True):
     """Both numbers of one viewer at engine time ``at`` (UTC ms), with all that they are made of.
 
-    ``state`` says whether there is a probability: "ready"; "not enough data" while the model has seen too little; "off"
-    without a model; "staff", who are never scored. Unless it is "ready", ``probability``, ``interval`` and ``explanation``
-    are None: such a number would mean nothing. ``interval`` is where the share of outcomes lies, with 95 %, among those
-    who were told about the same probability; None too where these are few. ``model`` is the version that says so;
-    ``labels`` and ``positives`` are what it has learnt from.
+    ``state`` says whether there is a probability: "ready"; "not enough data" while the model has seen too little;
+    "off" without a model; "staff", who are never scored. Unless it is "ready", ``probability``, ``interval`` and
+    ``explanation`` are None: such a number would mean nothing. ``interval`` is where the share of outcomes lies, with
+    95 %, among those who were told about the same probability; None too where these are few. ``model`` is the version
+    that says so; ``labels`` and ``positives`` are what it has learnt from.
     """
 
     room: str
@@ -181,8 +181,8 @@ class Panels:
         explain: Callable[[int], Explanation | None] = lambda _row: None,
     ) -> None:
         """Make the channels. ``interval`` says how sure a probability is, ``explain`` gives the parts of a row's, and each
-        None where that is not known. ``settled`` says whether all that the engine has applied is durable; while it is not,
-        nothing is read: what is due is sent, and who asks is answered, at the next :meth:`durable`."""
+        None where that is not known. ``settled`` says whether all that the engine has applied is durable; while it is
+        not, nothing is read: what is due is sent, and who asks is answered, at the next :meth:`durable`."""
         self._settled = settled
         self._owing = False  # whether something was due while nothing could be read
         self._asking: list[Callable[[], None]] = []

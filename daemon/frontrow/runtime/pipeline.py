@@ -239,8 +239,8 @@ async def tick(
 ) -> None:
     """Journal the passing of time while no event carries it; until cancelled, or until the intake takes nothing more.
 
-    So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room. ``due`` is when
-    something is to happen (UTC ms) that waits for time to pass, or None.
+    So labels mature and sessions end, and what was just bought is learnt within a second also in a quiet room.
+    ``due`` is when something is to happen (UTC ms) that waits for time to pass, or None.
     """
     while True:
         await clock.sleep(HURRY_S)

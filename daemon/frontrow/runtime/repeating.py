@@ -1,9 +1,9 @@
 """Requests that are sent again under the same ``Idempotency-Key``, as draft-ietf-httpapi-idempotency-key-header has it.
 
-What a request does is an event whose id is made of who asks and of the key, so that the journal takes it once. Which request
-that was is told by one more event, the *mark*, journalled before it: its id is that one's with a hash of what was asked. Both
-are known for as long as the journal knows duplicates, over restarts too. So what is sent again is answered as it is now, and
-another request under a key that was used is refused.
+What a request does is an event whose id is made of who asks and of the key, so that the journal takes it once. Which
+request that was is told by one more event, the *mark*, journalled before it: its id is that one's with a hash of what
+was asked. Both are known for as long as the journal knows duplicates, over restarts too. So what is sent again is
+answered as it is now, and another request under a key that was used is refused.
 """
 
 import hashlib
@@ -68,7 +68,8 @@ class Requests:
 
 
 def _mark(event: Event, key: str, asked: object) -> Event:
-    # Keyed, since what was asked may be a note about a person: whoever does not know the key can try no guesses on the hash.
+    # Keyed, since what was asked may be a note about a person: whoever does not know the key can try no guesses on
+    # the hash.
     secret = hashlib.blake2b(key.encode()).digest()
     body = msgspec.json.encode(asked, order="deterministic")
     digest = hashlib.blake2b(body, key=secret, digest_size=10).hexdigest()

@@ -570,8 +570,8 @@ def application(services: Services) -> ASGIApp:
     async def erase(request: Http) -> Any:
         """Destroy a person's keys and begin to take names and words out of all that is stored; it ends by itself.
 
-        The body is a JSON object: ``platform``, ``viewer``, and ``by`` and ``reason``, which stay in the journal. Under all names by which the
-        lead centre knows the same customer, unless ``one_name`` is true.
+        The body is a JSON object: ``platform``, ``viewer``, and ``by`` and ``reason``, which stay in the journal.
+        Under all names by which the lead centre knows the same customer, unless ``one_name`` is true.
         """
         grant = await _any_grant(services, request)
         if not grant.allows(Right.ERASE, ""):
@@ -648,7 +648,8 @@ def application(services: Services) -> ASGIApp:
             title="Frontrow",
             version=__version__,
             description="Events in, hot viewers and leads out. A token goes in `Authorization: Bearer`.",
-            # Litestar's own router answers every unknown path below it with a page of its own; ours is the handler above.
+            # Litestar's own router answers every unknown path below it with a page of its own; ours is the handler
+            # above.
             path="/openapi",
             render_plugins=[JsonRenderPlugin(path="/schema.json")],
         ),

@@ -1,8 +1,8 @@
 """Carries out the transfer of a store's leads: plans it, journals it step by step, goes on where it was left, and takes it back.
 
-All of it is in the journal: the first event holds the plan, each further one is a step. So a daemon that dies in between goes on
-with the steps that are missing, and a step is done once. Between two steps the lead centre applies whatever else has
-come, so new leads do not wait for a store's thousands.
+All of it is in the journal: the first event holds the plan, each further one is a step. So a daemon that dies in
+between goes on with the steps that are missing, and a step is done once. Between two steps the lead centre applies
+whatever else has come, so new leads do not wait for a store's thousands.
 """
 
 import asyncio
@@ -66,8 +66,8 @@ class Reads(Protocol):
 class Preview(Struct, frozen=True, kw_only=True):
     """What a plan comes to. ``merged`` of ``leads`` join one that their customer has there already.
 
-    ``stores`` and ``sellers`` are what each gets ("" waits in a team's pool). ``more``: the store has more leads than one plan
-    takes; carry it out, and plan again. ``undoes`` is the plan that this one takes back.
+    ``stores`` and ``sellers`` are what each gets ("" waits in a team's pool). ``more``: the store has more leads than
+    one plan takes; carry it out, and plan again. ``undoes`` is the plan that this one takes back.
     """
 
     plan: str

@@ -8,8 +8,9 @@ them too. Entries that a later one has replaced, or whose group is forgotten, go
 kept any more (:meth:`DiskAttic.prune`); where there is no mark, nobody goes back to one, and they go at once.
 
 The path of events only touches memory, but for the viewers who do come back: puts wait in a list, which is written by
-another thread, and a Bloom filter of four to eight bytes a viewer knows whom there is no need to look for. Its commits
-are in order but not synced one by one; :meth:`DiskAttic.settle` syncs, before the snapshot that relies on it is written.
+another thread, and a Bloom filter of four to eight bytes a viewer knows whom there is no need to look for. Its
+commits are in order but not synced one by one; :meth:`DiskAttic.settle` syncs, before the snapshot that relies on it
+is written.
 
 If the file is lost, damaged or another's, it is emptied, no mark fits, and the engine is rebuilt from the journal. The
 index and the marks are checked as a whole when the file is opened, each row by its CRC-32 when it is taken.
@@ -37,7 +38,8 @@ from frontrow.storage.sqlite import UNREADABLE, Writer, connect, connect_to_read
 
 SCHEMA = 2
 APPLICATION_ID = 0x46524154  # "FRAT"
-# Puts that wait before they are written: some megabytes. They change most pages of the index once, however many they are.
+# Puts that wait before they are written: some megabytes. They change most pages of the index once, however many they
+# are.
 FLUSH_ITEMS = 16_384
 MAX_WAITING = 4 * FLUSH_ITEMS  # puts; when so many wait, whoever puts more waits as well
 REMOVE_ITEMS = 4_096  # forgotten entries that one transaction removes; writing waits as long
@@ -56,7 +58,8 @@ CREATE TABLE forgotten (id INTEGER PRIMARY KEY, prefix BLOB NOT NULL, crc INTEGE
 CREATE TABLE marks (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, mark BLOB NOT NULL, crc INTEGER NOT NULL) STRICT;
 """
 _SELECT = "SELECT id, crc, key, row FROM entries WHERE hash = ? ORDER BY id DESC"
-# The index, of which nothing else knows whether it is whole, only proposes; the unary plus has each key itself looked at.
+# The index, of which nothing else knows whether it is whole, only proposes; the unary plus has each key itself looked
+# at.
 _OF_GROUP = (
     f"id IN (SELECT id FROM entries INDEXED BY entries_by_group WHERE {_GROUP} = ? AND id < ? LIMIT ?)"
     f" AND +{_GROUP} = ?"
@@ -107,8 +110,8 @@ class DiskAttic:
         self._new_marks: dict[int, int] = {}
         self._new_forgotten: list[tuple[int, bytes]] = []
         self._scheduled = False
-        # What is not in the file yet, by key; the second is what is being written. A key is looked for in this order and
-        # then in the filter, and leaves one only when it is in the next: so it is always found, without a lock.
+        # What is not in the file yet, by key; the second is what is being written. A key is looked for in this order
+        # and then in the filter, and leaves one only when it is in the next: so it is always found, without a lock.
         self._new: dict[bytes, bytes] = {}
         self._leaving: dict[bytes, bytes] = {}
         self._filter = Filter(0)
@@ -423,8 +426,9 @@ class DiskAttic:
 class Filter:
     """A Bloom filter in blocks of one word: up to four bits of one 64-bit word a key, so one look into memory.
 
-    About one key in a thousand that was never added passes. Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient
-    Bloom Filters (2007). Of a key's hash it uses the CRC-32, the fastest hash at hand that is the same in every process.
+    About one key in a thousand that was never added passes. Putze, Sanders, Singler: Cache-, Hash- and
+    Space-Efficient Bloom Filters (2007). Of a key's hash it uses the CRC-32, the fastest hash at hand that is the
+    same in every process.
     """
 
     def __init__(self, keys: int) -> None:
@@ -503,7 +507,8 @@ def _checked(connection: apsw.Connection, store: bytes) -> _Content:
     try:
         return _read_checked(connection, store)
     except (TypeError, ValueError, OverflowError) as error:
-        # A flipped bit may change a column's type or size: SQLite holds to a strict table's types when it writes, not when it reads.
+        # A flipped bit may change a column's type or size: SQLite holds to a strict table's types when it writes, not
+        # when it reads.
         raise _Unfit(f"a column holds what was not written ({type(error).__name__})") from error
 
 

@@ -1,8 +1,9 @@
 """``frontrow backup``: a copy of a store, taken beside a daemon at work, that is one of its states and known to be whole.
 
-SQLite's own backup copies the pages of one reading transaction. Commits go on meanwhile: they go to the WAL, which only
-cannot begin anew until the copy is done. What the copy holds is then read as a whole, frame by frame, before it gets its
-name; the same pass that ``frontrow doctor`` does. A copy by other means (``cp``, ``rsync``) may mix two states.
+SQLite's own backup copies the pages of one reading transaction. Commits go on meanwhile: they go to the WAL, which
+only cannot begin anew until the copy is done. What the copy holds is then read as a whole, frame by frame, before it
+gets its name; the same pass that ``frontrow doctor`` does. A copy by other means (``cp``, ``rsync``) may mix two
+states.
 
 Snapshots and the attic are not copied: they are derived, and a start without them reads the journal once.
 """

@@ -174,8 +174,9 @@ def _derived(path: Path, db: apsw.Connection, found: _Findings, vfs: str | None)
 def salvage(path: Path, to: Path) -> tuple[int, int]:
     """Write all that can still be read of a store into a new one at ``to``; return (frames, events) written.
 
-    Frames are numbered anew, without gaps; one whose names and texts alone are lost comes without them. Everything else
-    comes as it is, but leads and alerts whose checksum does not fit: leads with their frame, or with the next that is there.
+    Frames are numbered anew, without gaps; one whose names and texts alone are lost comes without them. Everything
+    else comes as it is, but leads and alerts whose checksum does not fit: leads with their frame, or with the next
+    that is there.
 
     Raises:
         StoreUnusable: There is a file at ``to`` already, or it cannot be written.

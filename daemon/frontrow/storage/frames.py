@@ -158,7 +158,8 @@ def checksum(facts: bytes, personal: bytes) -> int:
 
 
 def _compressed(data: bytes) -> bytes:
-    # One for each thread: its tables are half a megabyte to make, and what it gives does not depend on what it was given before.
+    # One for each thread: its tables are half a megabyte to make, and what it gives does not depend on what it was
+    # given before.
     compressor = getattr(_own, "compressor", None)
     if compressor is None:
         compressor = _own.compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
@@ -238,8 +239,8 @@ def _are_comments(frame: Frame) -> list[bool]:
     return [kind == "comment" for kind in frame.kinds]
 
 
-# The kernel writes whole columns at once; what msgspec is given then is not the column but how it is written. It leaves to
-# msgspec what it does not know to write.
+# The kernel writes whole columns at once; what msgspec is given then is not the column but how it is written. It
+# leaves to msgspec what it does not know to write.
 
 
 def _column(column: Sequence[Any]) -> Any:

@@ -1,9 +1,9 @@
 """Checksums of leads, of what groups their viewers are in, and of the outbox's rows: what finds a bit that was flipped in one of them.
 
-A row's seal is a CRC-32 over its columns. What changes of an alert (its state, when it is due, how often it was tried) has
-a CRC-32 of its own, and the row's seal is both together by exclusive or. A change takes the old one out and puts the new
-one in, without looking at the rest: so a row that was damaged before is damaged still behind it. In the same way the place of
-a lead among its frame's events goes into the seal of a row that had none of it.
+A row's seal is a CRC-32 over its columns. What changes of an alert (its state, when it is due, how often it was
+tried) has a CRC-32 of its own, and the row's seal is both together by exclusive or. A change takes the old one out
+and puts the new one in, without looking at the rest: so a row that was damaged before is damaged still behind it. In
+the same way the place of a lead among its frame's events goes into the seal of a row that had none of it.
 
 Times, texts and blobs alike count as bytes, so that a row can be looked at whose text is no UTF-8 any more.
 """
@@ -142,8 +142,8 @@ def seal_all(db: apsw.Connection) -> None:
 def seal_positions(db: apsw.Connection) -> None:
     """Take the positions of leads into their seals, where they were in none; in a transaction of the caller's.
 
-    Nothing else of a row is looked at, so a seal that did not fit does not fit afterwards. A row that has a column of another
-    type than the table's, which no seal fits either, is left: SQLite would write none of it.
+    Nothing else of a row is looked at, so a seal that did not fit does not fit afterwards. A row that has a column of
+    another type than the table's, which no seal fits either, is left: SQLite would write none of it.
     """
 
     def with_position(*row: Any) -> int:

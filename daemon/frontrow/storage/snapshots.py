@@ -38,7 +38,8 @@ MAGIC, FORMAT = b"FRSNAP", b"\x01\n"
 ARRAY_PIECE = 1 << 20  # bytes
 TEXT_PIECE = 1 << 15  # texts, or entries of a list
 MAX_PIECE = 1 << 30  # bytes after inflation; a damaged length is not to take all memory
-# Bytes between syncs. One sync of all at the end would make a commit of the journal, which shares the disk, wait for it.
+# Bytes between syncs. One sync of all at the end would make a commit of the journal, which shares the disk, wait for
+# it.
 SYNC_EVERY = 4 << 20
 _COMPRESSION_LEVEL = 1  # three times as fast as level 3 for some percent more bytes
 

@@ -21,8 +21,8 @@ from frontrow.core.errors import CommitFailed, StoreUnusable
 
 BUSY_MS = 5_000  # tokens are written by the command line beside a running daemon
 _LEVELS = {"FULL": 2, "NORMAL": 1}  # what PRAGMA synchronous answers; there is no other here
-# A page that was changed gives an SQLite error, one that the disk does not give back an I/O error; a page of the schema may read well, and
-# call a column something else.
+# A page that was changed gives an SQLite error, one that the disk does not give back an I/O error; a page of the
+# schema may read well, and call a column something else.
 UNREADABLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError)
 _FSYNC = {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC}
 

@@ -135,8 +135,8 @@ class Alert:
 class Commit:
     """What becomes durable together. ``at`` is wall-clock time, UTC milliseconds.
 
-    ``positions`` are those of the events behind which the leads were made, and ``grouped`` what else became of leads, as
-    :class:`frontrow.core.engine.Effects` has them.
+    ``positions`` are those of the events behind which the leads were made, and ``grouped`` what else became of leads,
+    as :class:`frontrow.core.engine.Effects` has them.
     """
 
     frame: Frame
@@ -320,7 +320,8 @@ class Store:
         """
         expected = after + 1
         chain = self._chain_at(after)
-        # In slices, so that no read transaction stays open while the caller works: it would keep the WAL from shrinking.
+        # In slices, so that no read transaction stays open while the caller works: it would keep the WAL from
+        # shrinking.
         while True:
             try:
                 rows: list[Any] = self._db.execute(
@@ -417,9 +418,10 @@ class Store:
     ) -> tuple[int, int]:
         """Look at up to ``limit`` frames after ``after``, and keep of each only what ``rest_of`` gives; None: all of it.
 
-        Only the personal half is written, and its checksum: facts and chain stay as they are. It keeps its length, which
-        SQLite writes where the old one lies: nothing of that stays in the file. ``may_concern`` sorts out by a frame's facts, not compressed. Frames from the first that does not end
-        ``before`` a time (UTC ms) are left. The last one is noted under ``place``, for :meth:`place`, in the same transaction.
+        Only the personal half is written, and its checksum: facts and chain stay as they are. It keeps its length,
+        which SQLite writes where the old one lies: nothing of that stays in the file. ``may_concern`` sorts out by a
+        frame's facts, not compressed. Frames from the first that does not end ``before`` a time (UTC ms) are left.
+        The last one is noted under ``place``, for :meth:`place`, in the same transaction.
 
         Returns:
             The number of the last frame that was looked at, ``after`` if there was none, and how many were changed.
@@ -467,8 +469,8 @@ class Store:
     ) -> tuple[int, int]:
         """Look at up to ``limit`` alerts with ids after ``after``, and keep of each what ``rest_of`` gives; None: all of it.
 
-        It is given the alert and when it was made (UTC ms). One that was pending is not sent any more: it is a dead letter
-        from ``at`` on, with ``error``. Returns and raises as :meth:`rewrite_personal`.
+        It is given the alert and when it was made (UTC ms). One that was pending is not sent any more: it is a dead
+        letter from ``at`` on, with ``error``. Returns and raises as :meth:`rewrite_personal`.
         """
         rows: list[Any] = self._db.execute(
             "SELECT id, sink, key, alert, created_at, crc FROM outbox WHERE id > ? ORDER BY id LIMIT ?",

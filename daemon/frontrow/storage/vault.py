@@ -1,19 +1,19 @@
 """The vault: each person's own key, in a small SQLite file beside the store, so that what it sealed can be destroyed.
 
-What people entrusted with consent is in the journal only as it was sealed with its person's key. To destroy it, wherever
-there are copies of the journal, is to destroy the key. So the keys are in no backup of the store, and where a copy of them
-is made it is for its owner to destroy it too (daemon/docs/privacy.md).
+What people entrusted with consent is in the journal only as it was sealed with its person's key. To destroy it,
+wherever there are copies of the journal, is to destroy the key. So the keys are in no backup of the store, and where
+a copy of them is made it is for its owner to destroy it too (daemon/docs/privacy.md).
 
 Here is also the installation's secret, by which numbers are known without being kept: phones in facts, and persons in
-this file, in which nobody's id stands but while they are erased. A master key, if there is one, wraps keys and secret; without it they are plain, and
-this file is worth what it protects.
+this file, in which nobody's id stands but while they are erased. A master key, if there is one, wraps keys and
+secret; without it they are plain, and this file is worth what it protects.
 
-AES-256-GCM with random nonces; what is sealed is bound to its person and purpose, a wrapped key to its row. The file is not
-in WAL mode: what a commit replaced would stay in the WAL. The rollback journal, which holds the same, is overwritten after
-each destruction. What a file system or a disk keeps of overwritten blocks nobody here can reach.
+AES-256-GCM with random nonces; what is sealed is bound to its person and purpose, a wrapped key to its row. The file
+is not in WAL mode: what a commit replaced would stay in the WAL. The rollback journal, which holds the same, is
+overwritten after each destruction. What a file system or a disk keeps of overwritten blocks nobody here can reach.
 
-For the one who holds the store's lock; others may read. Any thread may call: a lock is held for microseconds, and for one
-commit where somebody's key is made or destroyed.
+For the one who holds the store's lock; others may read. Any thread may call: a lock is held for microseconds, and for
+one commit where somebody's key is made or destroyed.
 """
 
 import contextlib
@@ -298,7 +298,8 @@ class Vault:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
         try:
-            # Not `with self._db`: waiting for a reader in another thread of ours, that one waits in vain, until it is busy.
+            # Not `with self._db`: waiting for a reader in another thread of ours, that one waits in vain, until it is
+            # busy.
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db

@@ -29,8 +29,9 @@ Head = Sequence[int]  # a frame's (first_at, last_at, events)
 class Verification:
     """Call :meth:`step` until it says that there is no more; what was found so far can be read at any time.
 
-    ``frames`` and ``events`` count what was found whole, ``last`` is the last frame that is there, ``lost`` tells what is lost of the journal, in its order, and
-    ``structure`` what is wrong elsewhere: what SQLite finds, in its words, and checksums of leads and alerts.
+    ``frames`` and ``events`` count what was found whole, ``last`` is the last frame that is there, ``lost`` tells
+    what is lost of the journal, in its order, and ``structure`` what is wrong elsewhere: what SQLite finds, in its
+    words, and checksums of leads and alerts.
     """
 
     def __init__(self, path: Path, *, vfs: str | None = None) -> None:

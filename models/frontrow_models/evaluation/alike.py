@@ -1,9 +1,9 @@
 """How sure a probability is: of those who were told about the same, how many had the outcome, with its interval.
 
-The bins of :mod:`frontrow_models.evaluation.reliability` hold equal numbers of rows, so nearly all of them lie where nearly
-everybody is, near zero, and the few whom a host looks at share the last one. Here each probability has a bin of its own: the
-rows within :data:`NEAR` of its logit. Their mean is not quite the probability, since they lie denser to one side; the
-interval of their share is moved by as much as the two differ, in logits.
+The bins of :mod:`frontrow_models.evaluation.reliability` hold equal numbers of rows, so nearly all of them lie where
+nearly everybody is, near zero, and the few whom a host looks at share the last one. Here each probability has a bin
+of its own: the rows within :data:`NEAR` of its logit. Their mean is not quite the probability, since they lie denser
+to one side; the interval of their share is moved by as much as the two differ, in logits.
 """
 
 import math

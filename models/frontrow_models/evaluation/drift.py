@@ -45,8 +45,9 @@ class Rises:
         return risen
 
     def _new(self) -> Any:
-        # Only where there is a model; and the window itself, not river.drift around it, which brings scipy.stats and two
-        # seconds of importing. Made as river.drift.ADWIN makes it; a test holds both together, and River is pinned.
+        # Only where there is a model; and the window itself, not river.drift around it, which brings scipy.stats and
+        # two seconds of importing. Made as river.drift.ADWIN makes it; a test holds both together, and River is
+        # pinned.
         from river._river_rust.drift import AdaptiveWindowing
 
         return AdaptiveWindowing(

@@ -12,8 +12,8 @@ It acts on nothing itself. Four kinds of alarm:
 Outcomes come in clumps, one for every snapshot of the viewer, so calibration counts in *distinct* outcomes: a window
 ends when those that came, or those that were expected (positives expected, over positives per outcome so far), reach
 ``outcomes``. With 100 independent outcomes of equal clumps a perfect model leaves [0.5, 2] with a chance below 1e-6 a
-window, and some 2e-4 where the sizes of clumps vary as an exponential does. A model that is off by 3 × is found by the end
-of the second window, as the first may have begun before.
+window, and some 2e-4 where the sizes of clumps vary as an exponential does. A model that is off by 3 × is found by
+the end of the second window, as the first may have begun before.
 """
 
 import math
@@ -63,9 +63,9 @@ class GuardOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """``outcomes``: distinct ones, come or expected, that a calibration ratio is judged over.
 
     ``delta`` is ADWIN's, which takes values for independent. They come in clumps, the snapshots of one viewer, which
-    divides the exponent of its bound by their size: 1e-16 is 1e-4 for clumps of 4. Measured over twelve simulated worlds
-    of 100,000 labels that stand still, in clumps of 5 and of 10: no false warning (over eight at 1e-5: 3 and 23); that
-    no orders arrive any more is found after 3,400 to 5,100 snapshots at 3 % to 4 % of outcomes.
+    divides the exponent of its bound by their size: 1e-16 is 1e-4 for clumps of 4. Measured over twelve simulated
+    worlds of 100,000 labels that stand still, in clumps of 5 and of 10: no false warning (over eight at 1e-5: 3 and
+    23); that no orders arrive any more is found after 3,400 to 5,100 snapshots at 3 % to 4 % of outcomes.
     """
 
     least_ratio: float = 0.5

@@ -37,8 +37,8 @@ class Judged(Struct, frozen=True):
     """A column's metrics over mature labels. None: the rows cannot tell (too few, one class, or no probability).
 
     ``left_out`` rows had no finite number in this column and are in none of the metrics. ``outcomes`` are distinct.
-    ``precision`` is the mean over room-hours, each counting once, of the precision among the ``SHOWN`` best viewers of it, each
-    by the highest score that was served of them in that hour.
+    ``precision`` is the mean over room-hours, each counting once, of the precision among the ``SHOWN`` best viewers
+    of it, each by the highest score that was served of them in that hour.
     """
 
     column: str
@@ -70,9 +70,9 @@ def judge(
 ) -> Judged:
     """Judge one column.
 
-    ``groups`` are room-hours, ``causes`` numbers of outcomes (below 0: none) and ``viewers`` those of viewers, as integers. ``weights`` are how many each
-    row stands for, None: one. Counts are of rows, and the precision is that of the rows that are there: who would have
-    been among the best of all cannot be told from a sample.
+    ``groups`` are room-hours, ``causes`` numbers of outcomes (below 0: none) and ``viewers`` those of viewers, as
+    integers. ``weights`` are how many each row stands for, None: one. Counts are of rows, and the precision is that
+    of the rows that are there: who would have been among the best of all cannot be told from a sample.
     """
     good = np.isfinite(scores)
     left_out = len(good) - int(good.sum())

@@ -49,10 +49,10 @@ def precision_at(
 ) -> tuple[Numbers, Matrix, NDArray[np.int64]]:
     """Return of each group (in ascending order): its key, the precision among the K best, and how many were shown.
 
-    ``groups`` are integers, a room-hour as a rule. ``people`` are integers too: whose the rows are; each is shown once, as
-    :func:`best_of_each` says. None: each row is somebody else's. A group of fewer than K shows all it has. Where the K-th place is
-    shared by equal scores, each of those counts by its chance to be drawn for it, so points with many ties are judged
-    by what they promise on average, and not by luck.
+    ``groups`` are integers, a room-hour as a rule. ``people`` are integers too: whose the rows are; each is shown
+    once, as :func:`best_of_each` says. None: each row is somebody else's. A group of fewer than K shows all it has.
+    Where the K-th place is shared by equal scores, each of those counts by its chance to be drawn for it, so points
+    with many ties are judged by what they promise on average, and not by luck.
 
     Raises:
         ValueError: If ``k`` is below 1.
@@ -82,8 +82,8 @@ def best_of_each(
 ) -> tuple[Numbers, Matrix, Matrix]:
     """Return of each person in each group (in ascending order): the group, their highest score, and what came of it.
 
-    A list shows a viewer once, while a room-hour has several snapshots of them. Where several of these have the highest score,
-    what came of it is the share of them with an outcome.
+    A list shows a viewer once, while a room-hour has several snapshots of them. Where several of these have the
+    highest score, what came of it is the share of them with an outcome.
     """
     if not len(scores):
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)

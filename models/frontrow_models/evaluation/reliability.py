@@ -23,8 +23,8 @@ SURE = 1.959963984540054  # standard deviations of a 95 % interval
 class Bin(Struct, frozen=True):
     """Rows of like probability: their mean probability, and the share of outcomes with its 95 % Wilson interval.
 
-    ``weight`` is that of its rows in all; ``count`` Kish's effective number of them, ``(Σw)² / Σw²``, which the interval
-    uses.
+    ``weight`` is that of its rows in all; ``count`` Kish's effective number of them, ``(Σw)² / Σw²``, which the
+    interval uses.
     """
 
     weight: float

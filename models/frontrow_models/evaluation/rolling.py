@@ -2,7 +2,8 @@
 
 Nothing is approximated as labels come: adding is a copy into arrays, and a question runs the offline functions over
 the window (about 25 ms a column for 50,000 labels). So what the dashboard shows and what a recomputation from the
-journal gives are one number, to the bit. Ask once a minute, not once a label, and judge what ``rows`` copied in another thread if nothing may wait.
+journal gives are one number, to the bit. Ask once a minute, not once a label, and judge what ``rows`` copied in
+another thread if nothing may wait.
 """
 
 from collections.abc import Sequence
@@ -67,9 +68,9 @@ class Rows:
 class Report(Struct, frozen=True):
     """The window's judgement: each column's, and which share of what was served still waits for its outcome.
 
-    ``reached`` judges those alone of whom sales had been told, where some of them were shown by chance: each weighs the
-    inverse of its chance, so that they stand for all who might have been. For outcomes that only sales can tell (``outcome.won``)
-    it is the one to read: whoever nobody was told of cannot have any. Empty without exploration.
+    ``reached`` judges those alone of whom sales had been told, where some of them were shown by chance: each weighs
+    the inverse of its chance, so that they stand for all who might have been. For outcomes that only sales can tell
+    (``outcome.won``) it is the one to read: whoever nobody was told of cannot have any. Empty without exploration.
     """
 
     labels: int

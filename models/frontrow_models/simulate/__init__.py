@@ -1,7 +1,8 @@
 """Streams with known ground truth, in canonical events: seeded, versioned, pure.
 
-:func:`simulate` gives a :class:`Scenario`'s events in order of arrival, with what each viewer truly was and how likely
-to buy at any time (:class:`World`); :func:`busy_room` gives events in bulk for benchmarks. Nothing here reads a clock or opens a file.
+:func:`simulate` gives a :class:`Scenario`'s events in order of arrival, with what each viewer truly was and how
+likely to buy at any time (:class:`World`); :func:`busy_room` gives events in bulk for benchmarks. Nothing here reads
+a clock or opens a file.
 """
 
 from frontrow_models.simulate.busy import busy_room

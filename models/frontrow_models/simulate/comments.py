@@ -1,7 +1,8 @@
 """What the crowd writes: a small grammar of live-room Chinese, with the noise of thumbs on a phone.
 
-A comment is a phrase of one category, its slots filled, perhaps with words of one's own before or behind, then perhaps a
-homophone, a typo, spaces, full-width or traditional characters. The categories that are questions on a product are :data:`QUESTIONS`. Phrases are invented.
+A comment is a phrase of one category, its slots filled, perhaps with words of one's own before or behind, then
+perhaps a homophone, a typo, spaces, full-width or traditional characters. The categories that are questions on a
+product are :data:`QUESTIONS`. Phrases are invented.
 """
 
 from collections.abc import Sequence

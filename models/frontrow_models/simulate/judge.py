@@ -1,10 +1,10 @@
 """What the simulated world knows: each viewer's probability, at any time, of paying for an order within a horizon.
 
 The probability at ``t`` is conditional on what is settled then, seen or not: the viewer's type, interest, style and
-favourite; the run sheet, the drift and the times of the shocks; the room's level at ``t``; whether the viewer is there
-and on what kind of visit; the stage of each intent (click, cart, answer, order, payment) and that nothing was seen of it
-since. It does not know the future: clicks to come, leaving and coming back, levels after the next shock, nor the
-decisions of intents. Nobody who sees only events can know as much; no prediction can do better.
+favourite; the run sheet, the drift and the times of the shocks; the room's level at ``t``; whether the viewer is
+there and on what kind of visit; the stage of each intent (click, cart, answer, order, payment) and that nothing was
+seen of it since. It does not know the future: clicks to come, leaving and coming back, levels after the next shock,
+nor the decisions of intents. Nobody who sees only events can know as much; no prediction can do better.
 
 The future of a viewer who has not paid since ``t`` splits in two independent parts. Intents under way each pay in time
 with a probability in closed form (:meth:`purchase.Waits.intent_pays`). Clicks to come are a Poisson process whose rate

@@ -1,8 +1,9 @@
 """From a click to a payment: a chain of stages, drawn and known in closed form.
 
-A click waits an exponential time for its decision: an order, the cart or nothing. The cart waits another one for its own
-decision; if there are sellers, one may answer before it falls, and then it falls at a better chance. An order is paid
-or not, and the payment comes after a mixture of two Weibull times: most within a minute or two, some after long thought.
+A click waits an exponential time for its decision: an order, the cart or nothing. The cart waits another one for its
+own decision; if there are sellers, one may answer before it falls, and then it falls at a better chance. An order is
+paid or not, and the payment comes after a mixture of two Weibull times: most within a minute or two, some after long
+thought.
 
 All waits but the last forget how long they have lasted, so what is known of an intent is its stage, since when, and
 that nothing was seen since. Its chance to be paid within a time is then the posterior that it is still undecided, times

@@ -131,8 +131,9 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``mix``, ``faults``, ``drift``, ``sellers``: see there. ``seen_at``: whether events carry their arrival time; a live
     feed leaves it to the intake. ``paid``: share of a paid crowd among all viewers, 0 to 0.9; it comes on top of
     ``viewers``, all of whom do exactly what they do without it. ``sessions``: broadcasts of each room, one after the
-    other with ``pause_s`` seconds between; three in ten of the viewers come to every one of them. ``plan_off_min``: how far
-    the planned length that ``room_start`` tells is off, as a standard deviation in minutes; None: no plan is told.
+    other with ``pause_s`` seconds between; three in ten of the viewers come to every one of them. ``plan_off_min``:
+    how far the planned length that ``room_start`` tells is off, as a standard deviation in minutes; None: no plan is
+    told.
 
     Raises:
         ValueError: A value cannot be used; the message names the field and its bounds.

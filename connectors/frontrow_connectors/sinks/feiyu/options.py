@@ -12,8 +12,8 @@ from frontrow_connectors.sinks.posting import check_url
 class FeiyuSinkOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one account; ``signature_key`` and ``access_token`` are those of its feed.
 
-    ``states`` says which state (``clue_convert_state``) an outcome is there, before what the trade's pack says; 0: it is not
-    told. ``timeout_s`` is the longest wait for the connection and for each part of the answer.
+    ``states`` says which state (``clue_convert_state``) an outcome is there, before what the trade's pack says; 0: it
+    is not told. ``timeout_s`` is the longest wait for the connection and for each part of the answer.
     """
 
     signature_key: Annotated[Secret, Meta(min_length=1, max_length=256)]

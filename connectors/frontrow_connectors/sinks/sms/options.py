@@ -20,11 +20,11 @@ class SmsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one provider's account.
 
     ``sign_name`` is the approved signature (签名) that stands in 【】. ``templates`` has the approved template of each
-    purpose: ``todo``, ``nudge``, ``escalation``, ``approval``, and for customers of each text of ``[[centre.touch_rules]]`` as
-    ``touch_`` and its name (``touch_welcome``); what has none is not sent. ``variables`` says what stands
-    in each variable of the templates: the name of a field of ours. ``longest`` is how many characters a variable may
-    have. ``url`` is changed only where a proxy stands between. ``timeout_s`` is the longest wait for the connection and
-    for each part of the answer.
+    purpose: ``todo``, ``nudge``, ``escalation``, ``approval``, and for customers of each text of
+    ``[[centre.touch_rules]]`` as ``touch_`` and its name (``touch_welcome``); what has none is not sent.
+    ``variables`` says what stands in each variable of the templates: the name of a field of ours. ``longest`` is how
+    many characters a variable may have. ``url`` is changed only where a proxy stands between. ``timeout_s`` is the
+    longest wait for the connection and for each part of the answer.
     """
 
     access_key_id: Annotated[str, Meta(min_length=1, max_length=128)]

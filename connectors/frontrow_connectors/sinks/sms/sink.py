@@ -1,7 +1,7 @@
 """Tells one seller, or writes to one customer, by text message: chooses the template and fills its variables; a provider sends it.
 
-Mainland operators let through approved templates only, without links in variables: so a message says little, and the seller
-opens the page.
+Mainland operators let through approved templates only, without links in variables: so a message says little, and the
+seller opens the page.
 """
 
 from collections.abc import Callable, Sequence

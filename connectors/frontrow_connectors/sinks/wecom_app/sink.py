@@ -1,9 +1,9 @@
 """Sends one message of a WeCom application to one member, and renews the access token when WeCom wants another.
 
-A token lives 7,200 s and may be taken back earlier; asking for one too often is itself refused, so it is kept and renewed
-only shortly before its end or when a message is answered with a code that says so, once for each message. What a member
-gets beyond 30 messages a minute WeCom drops and says "ok": so the worker keeps that limit (``PER_MEMBER``). See
-developer.work.weixin.qq.com/document/path/91039 (token), /90236 (messages), /90313 (codes).
+A token lives 7,200 s and may be taken back earlier; asking for one too often is itself refused, so it is kept and
+renewed only shortly before its end or when a message is answered with a code that says so, once for each message.
+What a member gets beyond 30 messages a minute WeCom drops and says "ok": so the worker keeps that limit
+(``PER_MEMBER``). See developer.work.weixin.qq.com/document/path/91039 (token), /90236 (messages), /90313 (codes).
 """
 
 from collections.abc import Sequence

@@ -1,19 +1,20 @@
 """How well each seller turns leads into deals, given the leads they got: observed − expected, shrunk, with an interval.
 
-A raw rate says who got the good leads, and above all who got few: of 3,000 sellers the best raw rate belongs to somebody with
-two leads and two wins. So three things are done, each the textbook's:
+A raw rate says who got the good leads, and above all who got few: of 3,000 sellers the best raw rate belongs to
+somebody with two leads and two wins. So three things are done, each the textbook's:
 
 1. *Indirect standardisation*. A lead's chance with an average seller is the rate of its stratum (quality and band of the
-   probability) over all sellers, drawn to the overall rate where the stratum is small. The model's probability itself is of another
-   outcome and a shorter time than a deal, so it only sorts leads. A seller's excess is (wins − Σ chances) ÷ leads, its variance
-   Σ chance × (1 − chance) ÷ leads².
+   probability) over all sellers, drawn to the overall rate where the stratum is small. The model's probability itself
+   is of another outcome and a shorter time than a deal, so it only sorts leads. A seller's excess is (wins − Σ
+   chances) ÷ leads, its variance Σ chance × (1 − chance) ÷ leads².
 2. *Empirical Bayes*. True excesses are taken as normal around their weighted mean with variance A, which is that at which the
-   weighted squares of the observed ones are what chance and A explain (Paule & Mandel, J. Res. NBS 87, 1982). Each observed one
-   is drawn to the mean by B = (k−3)/(k−1) · V/(V+A) for k sellers (Morris, JASA 78, 1983, pp. 47–55).
+   weighted squares of the observed ones are what chance and A explain (Paule & Mandel, J. Res. NBS 87, 1982). Each
+   observed one is drawn to the mean by B = (k−3)/(k−1) · V/(V+A) for k sellers (Morris, JASA 78, 1983, pp. 47–55).
 3. *An interval of 90 %* by Morris's variance, which also counts that the mean and A are estimates.
 
-Nobody is judged by fewer than five leads, and nobody at all among fewer than five sellers. Who routes by this takes ``low``, the end
-of the interval that one may rely on. Not here: which leads are old enough to count (the caller gives closed ones).
+Nobody is judged by fewer than five leads, and nobody at all among fewer than five sellers. Who routes by this takes
+``low``, the end of the interval that one may rely on. Not here: which leads are old enough to count (the caller gives
+closed ones).
 """
 
 import math
@@ -53,8 +54,8 @@ class Tally(Struct, frozen=True, kw_only=True):
 class Ability(Struct, frozen=True, kw_only=True):
     """What a seller's leads say. ``excess`` is wins per lead above those of an average seller with the same leads.
 
-    It lies between ``low`` and ``high`` with 90 %. All three are None where there are too few leads, or too few sellers, to
-    say anything; ``leads``, ``wins`` and ``expected`` are then all that is known.
+    It lies between ``low`` and ``high`` with 90 %. All three are None where there are too few leads, or too few
+    sellers, to say anything; ``leads``, ``wins`` and ``expected`` are then all that is known.
     """
 
     seller: str

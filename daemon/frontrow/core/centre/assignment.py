@@ -1,20 +1,23 @@
 """Who gets a lead: ordered rules, the first that matches wins, and whoever is there at that moment.
 
-:func:`decide` asks the rules in their order. A rule says by which facts it takes a lead (:class:`Conditions`), and gives it to a
-team (or any unit), to the units that serve the lead's place or sell its product, or to a pool. Among a unit's people only those are
-eligible who at the moment of decision are there, on shift, sell the product and have room; a strategy picks one of them:
+:func:`decide` asks the rules in their order. A rule says by which facts it takes a lead (:class:`Conditions`), and
+gives it to a team (or any unit), to the units that serve the lead's place or sell its product, or to a pool. Among a
+unit's people only those are eligible who at the moment of decision are there, on shift, sell the product and have
+room; a strategy picks one of them:
 
 * ``round_robin``: who has waited longest for one. Among people who are always eligible nobody is ever more than one lead ahead, whoever
   comes and goes beside them; somebody who comes back gets the next lead and not all that they missed.
 * ``weighted``: smooth weighted turns (nginx, ``ngx_http_upstream_round_robin.c``): everybody's credit rises by their share of a lead, the
-  highest gets it and pays a whole one. Shares are exact over each round, and a big one's leads do not come in a row. nginx adds weights
-  and takes their sum; since that differs with who is there, a lead would cost more at one hour than at another.
+  highest gets it and pays a whole one. Shares are exact over each round, and a big one's leads do not come in a row.
+  nginx adds weights and takes their sum; since that differs with who is there, a lead would cost more at one hour
+  than at another.
 * ``least_loaded``: the lowest share of their capacity in use.
 * ``best_performer``: the highest lower bound of ability (:mod:`frontrow.core.centre.ability`), never a raw rate; those of whom too little
   is known come after those of whom enough is, the least loaded first.
 
-A lead is never dropped: where nobody is eligible it waits in the team's pool, or goes on to the next rule that matches if the rule
-says so; where no rule takes it, it goes to the fallback pool. Every decision says why, with the number passed over for each reason.
+A lead is never dropped: where nobody is eligible it waits in the team's pool, or goes on to the next rule that
+matches if the rule says so; where no rule takes it, it goes to the fallback pool. Every decision says why, with the
+number passed over for each reason.
 
 Rules are indexed by their most selective condition, and what an organisation answers is kept for the minute. Nothing
 here waits for the seller (:mod:`frontrow.core.centre.clock`) or tells anybody.
@@ -51,9 +54,9 @@ _UNKNOWN = float("-inf")  # ability: below everybody's of whom enough is known
 class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which leads a rule takes: those that meet every condition. One that is left out, or empty, is met by all.
 
-    A list is met by any of its values, and never by a fact that is not known. ``rooms`` are a platform's names of rooms, or
-    ``platform/room``. ``products`` are ids, or paths of the taxonomy, which take all below them. ``quality_at_least`` is 0 to 5.
-    ``returning`` is whether the customer was known before.
+    A list is met by any of its values, and never by a fact that is not known. ``rooms`` are a platform's names of
+    rooms, or ``platform/room``. ``products`` are ids, or paths of the taxonomy, which take all below them.
+    ``quality_at_least`` is 0 to 5. ``returning`` is whether the customer was known before.
     """
 
     platforms: tuple[Label, ...] = ()
@@ -79,11 +82,11 @@ LISTS = (
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which leads go where. Exactly one of ``team``, ``pool`` and ``by`` says where.
 
-    ``team`` is the id of a team, or of a unit of which everybody below is meant. ``by`` finds the units: those that serve the lead's
-    region, sell its product, or both. A lead that belongs to a store already stays in it: where nothing of that store is meant, or
-    ``by`` finds none, the rule does not match.
-    ``if_nobody`` is eligible the lead waits in the team's pool, or goes on to the next rule. With ``approval`` a manager
-    confirms the seller before they are told. ``notify`` is how they are told. ``notes`` are for people.
+    ``team`` is the id of a team, or of a unit of which everybody below is meant. ``by`` finds the units: those that
+    serve the lead's region, sell its product, or both. A lead that belongs to a store already stays in it: where
+    nothing of that store is meant, or ``by`` finds none, the rule does not match. ``if_nobody`` is eligible the lead
+    waits in the team's pool, or goes on to the next rule. With ``approval`` a manager confirms the seller before they
+    are told. ``notify`` is how they are told. ``notes`` are for people.
     """
 
     name: Key
@@ -103,8 +106,9 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
             raise ValueError(f"rule {self.name!r} must have exactly one of team, pool and by")
 
 
-# The founding text's sentence: a new hot lead, which is 待跟进 (every lead's first status), goes by intended product to that line's sales
-# group, and its seller gets a to-do with the customer's core information. Q0 is nobody's lead: spam, staff, a test.
+# The founding text's sentence: a new hot lead, which is 待跟进 (every lead's first status), goes by intended product to
+# that line's sales group, and its seller gets a to-do with the customer's core information. Q0 is nobody's lead:
+# spam, staff, a test.
 DEFAULT_RULES = (
     Rule(name="hot-by-product-line", when=Conditions(grades=("hot",), quality_at_least=1), by=("product",)),
     Rule(name="hot-by-region", when=Conditions(grades=("hot",), quality_at_least=1), by=("region",)),
@@ -125,8 +129,9 @@ class State(Struct, kw_only=True, omit_defaults=True):
     """What decisions depend on besides the lead and the organisation. It is JSON values all through.
 
     ``open`` is how many open leads each seller has, ``abilities`` the lower bound of each whose ability is known
-    (:func:`frontrow.core.centre.ability.lower_bounds`), ``rotations`` whose turn it is. ``day`` is the last one (of 1970) on which those
-    who had left were forgotten. ``touched`` names the rotations that have changed, until whoever keeps them has written them.
+    (:func:`frontrow.core.centre.ability.lower_bounds`), ``rotations`` whose turn it is. ``day`` is the last one (of
+    1970) on which those who had left were forgotten. ``touched`` names the rotations that have changed, until whoever
+    keeps them has written them.
     """
 
     open: dict[str, int] = {}
@@ -186,8 +191,8 @@ class Why(Struct, frozen=True, kw_only=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """Where a lead goes. ``rule`` None: none took it, and it goes to the fallback ``pool``.
 
-    Otherwise either ``pool`` is named by the rule, or ``team`` is the unit; ``seller`` None then: it waits in the team's pool, since nobody was
-    eligible. With ``approval`` the seller is proposed, and a manager is to confirm.
+    Otherwise either ``pool`` is named by the rule, or ``team`` is the unit; ``seller`` None then: it waits in the
+    team's pool, since nobody was eligible. With ``approval`` the seller is proposed, and a manager is to confirm.
     """
 
     lead: str
@@ -382,7 +387,8 @@ def _values(facts: LeadFacts) -> dict[str, tuple[str, ...]]:
 def _units(rule: Rule, facts: LeadFacts, organisation: Organisation, since: int) -> tuple[str, ...]:
     """Return the ids of the units that a rule gives a lead to; () where there is none.
 
-    A lead stays in its store: of a unit above that the store alone is meant, and a unit of another store is none for it.
+    A lead stays in its store: of a unit above that the store alone is meant, and a unit of another store is none for
+    it.
     """
     store = facts.store
     if store is not None and organisation.unit(store, since) is None:
@@ -544,7 +550,8 @@ def _note(rotation: Rotation, id: str) -> None:
     rotation.last[id] = rotation.turn
 
 
-# Each picks one of those who are free. They come by id, and min() takes the first of equals: ties go to the smallest id.
+# Each picks one of those who are free. They come by id, and min() takes the first of equals: ties go to the smallest
+# id.
 
 
 def _round_robin(free: Sequence[Seller], rotation: Rotation, state: State) -> Seller:

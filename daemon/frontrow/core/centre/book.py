@@ -91,10 +91,11 @@ class RawLead:
 class LeadRow:
     """A unique lead: one of a customer in a store. Times are UTC ms; None, and 0 of ``protected_until`` and its like: has not happened.
 
-    Where it stands is what :class:`frontrow.core.centre.stages.LeadState` says, field by field; ``holder`` is its owner or, before
-    anybody has claimed it, to whom it was offered. ``raw`` is the raw lead that began it: whose customer that is, its customer is.
-    ``store`` "" is no store yet. ``merged_into`` names the lead that this one went into; such a row has no timer. ``sla`` is the
-    version of the clock's policy that it is measured by. ``flags`` are what quality is decided from, sorted.
+    Where it stands is what :class:`frontrow.core.centre.stages.LeadState` says, field by field; ``holder`` is its
+    owner or, before anybody has claimed it, to whom it was offered. ``raw`` is the raw lead that began it: whose
+    customer that is, its customer is. ``store`` "" is no store yet. ``merged_into`` names the lead that this one went
+    into; such a row has no timer. ``sla`` is the version of the clock's policy that it is measured by. ``flags`` are
+    what quality is decided from, sorted.
     """
 
     lead: str
@@ -155,8 +156,9 @@ class LeadRow:
     breached_at: int | None = None
     breach: str | None = None  # the cause of the last breach
     breaches: int = 0
-    # What its timeline says (:mod:`frontrow.core.centre.milestones`): when somebody had it for the first time; whether it was called or written to,
-    # whether the customer answered, wrote or called; whether it was taken back, released or handed over.
+    # What its timeline says (:mod:`frontrow.core.centre.milestones`): when somebody had it for the first time;
+    # whether it was called or written to, whether the customer answered, wrote or called; whether it was taken back,
+    # released or handed over.
     had_at: int | None = None
     contacted: bool = False
     answered: bool = False
@@ -200,9 +202,10 @@ class Entry:
 class Told:
     """A message that somebody is to get: one seller or manager (``to``), or programs that hear of all leads (``to`` None).
 
-    ``key`` makes it one however often it is computed. ``purpose`` is that of an alert; ``event`` what has happened, where the purpose does not
-    say it (``assigned``, ``claimed``, ``returned``, ``breached``, ``won`` …). ``cause`` is that of a breach. ``through`` are the ways in
-    which the rule wants it told: "todo" every way that costs nothing, "sms" a text message.
+    ``key`` makes it one however often it is computed. ``purpose`` is that of an alert; ``event`` what has happened,
+    where the purpose does not say it (``assigned``, ``claimed``, ``returned``, ``breached``, ``won`` …). ``cause`` is
+    that of a breach. ``through`` are the ways in which the rule wants it told: "todo" every way that costs nothing,
+    "sms" a text message.
     """
 
     key: str

@@ -1,7 +1,8 @@
 """What an outside service signs when it calls back: HMAC-SHA256 over the moment, what it is about, and the body.
 
-A token says who may call; a signature says besides that this very call was made by who has the secret, and when. One that is older than the
-window is not taken. Within the window a call that somebody took down and sends again does what a service's own repetition does: nothing.
+A token says who may call; a signature says besides that this very call was made by who has the secret, and when. One
+that is older than the window is not taken. Within the window a call that somebody took down and sends again does what
+a service's own repetition does: nothing.
 """
 
 import hashlib

@@ -1,12 +1,13 @@
 """The lead centre: applies the journal's events and the engine's leads, in order, to the book of leads.
 
-Pure and deterministic over its book: the same journal gives the same customers, leads, assignments, timers and messages, wherever
-its frames are cut. Time is the events'. Timers fire at their due time, in the order (due, lead, kind, number), before any event with a
-later time. Nothing is decided by what is personal. An event that cannot be applied (a claim that came too late, a malformed
-one) changes nothing and is counted; it never stops what comes after it.
+Pure and deterministic over its book: the same journal gives the same customers, leads, assignments, timers and
+messages, wherever its frames are cut. Time is the events'. Timers fire at their due time, in the order (due, lead,
+kind, number), before any event with a later time. Nothing is decided by what is personal. An event that cannot be
+applied (a claim that came too late, a malformed one) changes nothing and is counted; it never stops what comes after
+it.
 
-What stands where: identities and links → :mod:`identities`; who gets a lead → :mod:`assignment`; what may be done to one →
-:mod:`stages`; when → :mod:`clock`; how usable it is → :mod:`quality`. Here they are put together.
+What stands where: identities and links → :mod:`identities`; who gets a lead → :mod:`assignment`; what may be done to
+one → :mod:`stages`; when → :mod:`clock`; how usable it is → :mod:`quality`. Here they are put together.
 """
 
 import hashlib
@@ -205,8 +206,8 @@ class Centre:
     ) -> None:
         """Apply the relevant events of a durable frame and the leads that it made, each (position, lead) in the order of making.
 
-        ``shown`` is what may be shown of the viewers of these leads, by lead; what is missing there is looked for in the frame.
-        ``found`` are signs of these viewers' conduct, in order.
+        ``shown`` is what may be shown of the viewers of these leads, by lead; what is missing there is looked for in
+        the frame. ``found`` are signs of these viewers' conduct, in order.
         """
         self.load()
         position = self._book.position()
@@ -1029,8 +1030,9 @@ class Centre:
     def _judge_sellers(self, at: int) -> None:
         """Let who gives leads to the best know what had been closed when this day of engine time (UTC) began.
 
-        Once a day: what a seller is able to moves slowly, and a rank that moved with each deal would send everything to who had the last.
-        Asked for at the day's first decision, and only of what was closed before the day: so it hangs on the events' order alone.
+        Once a day: what a seller is able to moves slowly, and a rank that moved with each deal would send everything
+        to who had the last. Asked for at the day's first decision, and only of what was closed before the day: so it
+        hangs on the events' order alone.
         """
         day = at // DAY_MS
         if day == self._judged_day or not self.policy.judges_sellers:
@@ -1194,9 +1196,10 @@ class Centre:
     def _bring_home(self, row: LeadRow, act: Act, at: int) -> LeadRow | Refusal:
         """Let a lead of no store be one of the store of whom it is given to, and return the lead that is to be theirs, or why none is.
 
-        Where its customer has a lead in that store it goes into that one, as a raw lead would that came there: a lead that was closed or in
-        the pool begins again, one that is open goes on. What a colleague follows stays theirs: they hear that the customer has
-        come again, and whoever claimed hears who has it; nothing is given away to a third one over their heads.
+        Where its customer has a lead in that store it goes into that one, as a raw lead would that came there: a lead
+        that was closed or in the pool begins again, one that is open goes on. What a colleague follows stays theirs:
+        they hear that the customer has come again, and whoever claimed hears who has it; nothing is given away to a
+        third one over their heads.
         """
         workflow, sla = self.policy.pack.workflow, self._sla(row.sla)
         refused = step(_state_of(row), act, workflow, sla)
@@ -1261,7 +1264,8 @@ class Centre:
     def _feed_back(self, row: LeadRow, outcome: str | None, at: int) -> None:
         """Let the platforms that a lead came from hear what became of it: those that have an id of their own for it.
 
-        What awaits a review is told when that has confirmed it: an advertiser's platform learns from losses, and takes none back.
+        What awaits a review is told when that has confirmed it: an advertiser's platform learns from losses, and
+        takes none back.
         """
         if outcome is None or row.review == "pending":
             return

@@ -1,8 +1,9 @@
 """Channels: where leads come from, as the company registers and opens them. Pure; the registry is data.
 
-A channel goes from draft through testing to live; what comes while it is tested is test data (stored, counted, never scored and
-never told to sales), and what comes while it is not open is refused with a reason. Which channel an event belongs to is said
-by the event itself (``extra.channel``), else by its form, else by the feed that brought it, else by its room.
+A channel goes from draft through testing to live; what comes while it is tested is test data (stored, counted, never
+scored and never told to sales), and what comes while it is not open is refused with a reason. Which channel an event
+belongs to is said by the event itself (``extra.channel``), else by its form, else by the feed that brought it, else
+by its room.
 """
 
 import enum
@@ -61,7 +62,8 @@ _CLOSED: Mapping[ChannelState, str] = {
 class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One channel. ``code`` stands in events and never changes; ``kind`` is the company's own word for what it is.
 
-    ``rooms``, ``forms`` and ``feeds`` are the ids of those whose events it is said to be, where an event does not say it itself.
+    ``rooms``, ``forms`` and ``feeds`` are the ids of those whose events it is said to be, where an event does not say
+    it itself.
     """
 
     code: Code
@@ -137,8 +139,8 @@ class Channels:
     def admit(self, event: Event, feed: str = "") -> Event | Refusal:
         """Return the event as it is to be taken, or why it is not.
 
-        Only viewers' events are held to the state of their channel: a CRM may tell of a lead long after its channel is closed.
-        A form that is taken says its channel from here on.
+        Only viewers' events are held to the state of their channel: a CRM may tell of a lead long after its channel
+        is closed. A form that is taken says its channel from here on.
         """
         if event.kind != "form_submit" and (self._all_live or self._plain(event, feed)):
             return event

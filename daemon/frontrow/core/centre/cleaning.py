@@ -1,9 +1,9 @@
 """Cleaning: from a lead that may be one to a lead that is, by telephone or by a person's eyes, and one record out of several.
 
-Three decisions, all pure. *Tasks*: a lead is called by an outside service or by a person, which reports as it goes; its reports
-come twice, late and out of order. *The queue*: which leads a person should look at, and why. *Survivorship*: of several
-records of one customer, which value of each field is shown. Nothing is thrown away, so a merge is undone by leaving a record
-out again.
+Three decisions, all pure. *Tasks*: a lead is called by an outside service or by a person, which reports as it goes;
+its reports come twice, late and out of order. *The queue*: which leads a person should look at, and why.
+*Survivorship*: of several records of one customer, which value of each field is shown. Nothing is thrown away, so a
+merge is undone by leaving a record out again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -148,8 +148,8 @@ class DoubtFacts(Struct, frozen=True, kw_only=True):
     """What is known where doubts may come from.
 
     ``phones``: the different valid numbers (keyed hashes) of the same customer and session; ``phone_viewers``: on how many viewers
-    of one platform the most shared of them is. ``declared``: the region of a form; ``of_number`` of its number. ``intents``: what the
-    customer and all who have spoken to them said, of any source.
+    of one platform the most shared of them is. ``declared``: the region of a form; ``of_number`` of its number.
+    ``intents``: what the customer and all who have spoken to them said, of any source.
     """
 
     faults: tuple[Fault, ...] = ()

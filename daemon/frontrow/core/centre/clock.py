@@ -1,16 +1,17 @@
 """The five-minute clock: when somebody is reminded of a lead, when it is taken from them, and whose fault that was.
 
-A customer who asked a live question is worth an answer while the question is still in their head: most of the chance of reaching
-them is gone within half an hour (Oldroyd, *Lead Response Management Study*, MIT/InsideSales, 2007: five against thirty minutes). So
-every lead is measured from the moment it was made until somebody first *responds* to it: touches the customer, or says what came
-of it. A claim alone is no response.
+A customer who asked a live question is worth an answer while the question is still in their head: most of the chance
+of reaching them is gone within half an hour (Oldroyd, *Lead Response Management Study*, MIT/InsideSales, 2007: five
+against thirty minutes). So every lead is measured from the moment it was made until somebody first *responds* to it:
+touches the customer, or says what came of it. A claim alone is no response.
 
-All is computed from values: a policy, what happened, and when. Nothing here waits; who keeps the timers fires them in the order
-(due, lead), at their due time, before any event with a later engine time.
+All is computed from values: a policy, what happened, and when. Nothing here waits; who keeps the timers fires them in
+the order (due, lead), at their due time, before any event with a later engine time.
 
-Working time stands still in quiet hours and on holidays. Days and hours are those that the clock on the policy's wall shows, so a
-night in which the clock is put forward is an hour shorter. Where the clock shows an hour twice, quiet hours begin at the first
-and end at the second; where it leaps over a time of day, that time is when it would have been without the leap.
+Working time stands still in quiet hours and on holidays. Days and hours are those that the clock on the policy's wall
+shows, so a night in which the clock is put forward is an hour shorter. Where the clock shows an hour twice, quiet
+hours begin at the first and end at the second; where it leaps over a time of day, that time is when it would have
+been without the leap.
 """
 
 import hashlib
@@ -34,7 +35,8 @@ CalendarDay = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$", max_length=10)]
 
 _DAY_MINUTES = 24 * 60
 _WEEK_MINUTES = 7 * _DAY_MINUTES
-# With less, what takes thirty days of work would be due in years, and finding out when would take a step for each day of them.
+# With less, what takes thirty days of work would be due in years, and finding out when would take a step for each day
+# of them.
 _LEAST_WORK_MINUTES = 5 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,7 +44,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class QuietHours(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hours in which nobody is expected to work, on each of ``days``: from ``start`` to ``end``, as ``22:00``.
 
-    An ``end`` that is not after ``start`` is on the day after; equal ones are a whole day. ``days`` are those of the start.
+    An ``end`` that is not after ``start`` is on the day after; equal ones are a whole day. ``days`` are those of the
+    start.
     """
 
     start: TimeOfDay
@@ -65,15 +68,15 @@ class Hours(Protocol):
 class SlaPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """What a customer is promised, in seconds. A policy is a value: a changed one is another, with another :func:`version_of`.
 
-    Counted in working time: ``first_response_s`` from the lead's making (or its latest reassignment) to the first response, with
-    ``nudges`` at these shares of it; ``untouched_s`` from a claim until a lead that nobody has responded to is taken back;
-    ``approval_s`` until a manager is reminded of a decision. Counted in all time: ``protection_s`` from the owner's last sign,
-    in which nobody else may take the lead; ``recycle_s`` from the same until it goes to the public pool (公海); ``cooldown_s`` in
-    which the one who lost it to the pool may not claim it again. ``max_reassignments`` is how often a lead is given to somebody else
-    before the pool gets it.
+    Counted in working time: ``first_response_s`` from the lead's making (or its latest reassignment) to the first
+    response, with ``nudges`` at these shares of it; ``untouched_s`` from a claim until a lead that nobody has
+    responded to is taken back; ``approval_s`` until a manager is reminded of a decision. Counted in all time:
+    ``protection_s`` from the owner's last sign, in which nobody else may take the lead; ``recycle_s`` from the same
+    until it goes to the public pool (公海); ``cooldown_s`` in which the one who lost it to the pool may not claim it
+    again. ``max_reassignments`` is how often a lead is given to somebody else before the pool gets it.
 
-    ``in_quiet_hours`` "run" lets working time go on in ``quiet_hours`` and on ``holidays`` (whole days), which then mean nothing.
-    ``timezone`` is an IANA name.
+    ``in_quiet_hours`` "run" lets working time go on in ``quiet_hours`` and on ``holidays`` (whole days), which then
+    mean nothing. ``timezone`` is an IANA name.
 
     Raises:
         ValueError: A combination that no clock can keep, in words.
@@ -135,7 +138,8 @@ def version_of(policy: SlaPolicy) -> str:
 def business_due(start: int, seconds: float, policy: SlaPolicy) -> int:
     """Return the first moment at which ``seconds`` of working time have passed since ``start`` (UTC ms), exact to the ms.
 
-    Without seconds it is ``start`` itself, at any hour. What ends with the working day is due at its end, not the next morning.
+    Without seconds it is ``start`` itself, at any hour. What ends with the working day is due at its end, not the
+    next morning.
 
     Raises:
         ValueError: ``seconds`` are negative.
@@ -162,7 +166,8 @@ def quiet_until(at: int, hours: Hours) -> int:
 def quiet_after(at: int, hours: Hours) -> Iterator[tuple[int, int]]:
     """Yield the quiet spans that end after ``at``, as (from, to) in UTC ms: apart from each other, in order.
 
-    Endless where quiet hours are given (which leave time to work, as whoever holds them has seen to); what is quiet on one local day may touch what is quiet on the next.
+    Endless where quiet hours are given (which leave time to work, as whoever holds them has seen to); what is quiet
+    on one local day may touch what is quiet on the next.
     """
     zone = ZoneInfo(hours.timezone)
     # A span ends at most 48 hours after the midnight of its day.
@@ -281,15 +286,16 @@ def timers_after(
 ) -> TimerChange:
     """Return what becomes of a lead's timers when something happens at ``at`` (engine time, UTC ms).
 
-    The policy is the one by which the lead is measured, which need not be the present one. ``follow_up_at`` is what the customer was
-    promised (UTC ms), None: nothing; a promise of the past is due now, and stands over a change of owner.
+    The policy is the one by which the lead is measured, which need not be the present one. ``follow_up_at`` is what
+    the customer was promised (UTC ms), None: nothing; a promise of the past is due now, and stands over a change of
+    owner.
     """
     match happening:
         case "made":
             return TimerChange(sets=_response_timers(policy, at))
         case "reassigned":
-            # The customer has waited already, and the next seller still needs time of their own. Without a timer nobody would
-            # ever look at the lead again.
+            # The customer has waited already, and the next seller still needs time of their own. Without a timer
+            # nobody would ever look at the lead again.
             return TimerChange(cancels=_ALL, sets=_response_timers(policy, at))
         case "approval_asked":
             due = business_due(at, policy.approval_s, policy)
@@ -353,9 +359,9 @@ CAUSES: tuple[Cause, ...] = get_args(Cause)
 class Standing(Struct, frozen=True, kw_only=True):
     """How a lead stands when a timer is due.
 
-    ``seller`` has it or was given it, None: nobody. ``managers`` are those of the lead's own team, and of no other. ``on_shift`` is
-    whether anybody of its team could have had it; ``delivered`` whether the seller's alert reached a receiver, None: none is
-    configured, or nothing has been heard, for which no seller is excused.
+    ``seller`` has it or was given it, None: nobody. ``managers`` are those of the lead's own team, and of no other.
+    ``on_shift`` is whether anybody of its team could have had it; ``delivered`` whether the seller's alert reached a
+    receiver, None: none is configured, or nothing has been heard, for which no seller is excused.
     """
 
     seller: str | None = None
@@ -381,9 +387,10 @@ def cause_of_breach(standing: Standing) -> Cause:
 class Consequence(Struct, frozen=True, kw_only=True):
     """What is to be done when a timer is due.
 
-    ``told`` are the sellers and managers who get a message, each once and nobody else. ``act`` "reassign": the lead is taken back (the
-    act "return" of :mod:`frontrow.core.centre.stages`) and given to another seller, if anybody is there; "pool": it goes to the
-    public pool ("recycle"). ``cause`` is of a breach. ``sets`` are timers that come in place of the one that was due.
+    ``told`` are the sellers and managers who get a message, each once and nobody else. ``act`` "reassign": the lead
+    is taken back (the act "return" of :mod:`frontrow.core.centre.stages`) and given to another seller, if anybody is
+    there; "pool": it goes to the public pool ("recycle"). ``cause`` is of a breach. ``sets`` are timers that come in
+    place of the one that was due.
     """
 
     told: tuple[str, ...] = ()
@@ -395,9 +402,9 @@ class Consequence(Struct, frozen=True, kw_only=True):
 def consequence(timer: Timer, standing: Standing, policy: SlaPolicy) -> Consequence:
     """Return what a timer that is due brings about.
 
-    The seller alone is told of what is theirs; the managers of that team are told of a breach, of a lead that was taken back, and
-    of a decision that they owe, again and again at growing intervals. A lead that is claimed when its time is over stays with its seller, who may be on the telephone:
-    it is taken back when ``untouched_s`` are over.
+    The seller alone is told of what is theirs; the managers of that team are told of a breach, of a lead that was
+    taken back, and of a decision that they owe, again and again at growing intervals. A lead that is claimed when its
+    time is over stays with its seller, who may be on the telephone: it is taken back when ``untouched_s`` are over.
     """
     # Before the manager has confirmed it, the lead is no seller's, and none could claim it.
     seller = () if standing.seller is None or standing.awaits_approval else (standing.seller,)
@@ -432,8 +439,8 @@ def consequence(timer: Timer, standing: Standing, policy: SlaPolicy) -> Conseque
 class Measure(Struct, frozen=True, kw_only=True):
     """By what a lead is measured, kept with it for ever. Times are UTC ms.
 
-    ``made_at`` is engine time, ``event_at`` the platform's time of the event that made it (both are kept: a feed that lags eats of
-    the five minutes, and is to be seen). ``due_at`` is when the first response is due.
+    ``made_at`` is engine time, ``event_at`` the platform's time of the event that made it (both are kept: a feed that
+    lags eats of the five minutes, and is to be seen). ``due_at`` is when the first response is due.
     """
 
     version: str

@@ -7,14 +7,15 @@ Three signs, each of what one viewer has done in one room:
 - *clockwork*: the latest :data:`INTERVALS` waits between comments, clicks, carts and forms are alike. Measured by the entropy of the waits'
   half octaves: people wait now three seconds and now three minutes.
 - *in step*: the same few others wrote or clicked within the same five seconds, six times and more, and hardly ever apart from
-  one another. A burst in itself is nothing: when a host counts down, honest viewers click in one second. They do so with whoever is there,
-  and do other things besides.
+  one another. A burst in itself is nothing: when a host counts down, honest viewers click in one second. They do so
+  with whoever is there, and do other things besides.
 
-Only viewers of whom there is a lead are looked at: when it is made, and after each of their acts from then on. What is found is a
-function of the journal alone, in its order, wherever its frames are cut; nothing waits for it.
+Only viewers of whom there is a lead are looked at: when it is made, and after each of their acts from then on. What
+is found is a function of the journal alone, in its order, wherever its frames are cut; nothing waits for it.
 
-Memory is bounded: of viewers and of moments (five seconds of a room) the latest are known, in two generations. As the younger one is full,
-the older is forgotten. Lines are known by their sketches, and words by nothing. Rejected, with figures: ADR 22.
+Memory is bounded: of viewers and of moments (five seconds of a room) the latest are known, in two generations. As the
+younger one is full, the older is forgotten. Lines are known by their sketches, and words by nothing. Rejected, with
+figures: ADR 22.
 """
 
 import math
@@ -66,7 +67,8 @@ RoomKey = tuple[str, str]
 class Finding(Struct, frozen=True):
     """A sign of a viewer who has a lead: seen after the event at ``position`` of its frame (−1: before the first), at engine time ``at``.
 
-    ``told`` says how much of it there is: ``lines`` different ones, ``every_s`` seconds, ``others`` in step or of one group.
+    ``told`` says how much of it there is: ``lines`` different ones, ``every_s`` seconds, ``others`` in step or of one
+    group.
     """
 
     position: int

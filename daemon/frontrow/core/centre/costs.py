@@ -1,8 +1,8 @@
 """What channels cost, by day: read from CSV as people keep it, and as ``cost_change`` tells it in the journal.
 
-A row replaces an earlier one of the same channel, day and currency, so that a month can be imported again when it has been corrected.
-Every row that cannot be taken is told of with its line, its column and the reason; the others are returned. Whether these are taken all
-the same is the caller's choice.
+A row replaces an earlier one of the same channel, day and currency, so that a month can be imported again when it has
+been corrected. Every row that cannot be taken is told of with its line, its column and the reason; the others are
+returned. Whether these are taken all the same is the caller's choice.
 """
 
 import csv

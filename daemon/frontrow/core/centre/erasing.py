@@ -1,8 +1,8 @@
 """Erasing: which personal fields of a frame or an alert are a person's, and the frame or the alert without them.
 
 Only the personal half of a frame is touched (names, texts, and of the seldom fields those of
-:data:`frontrow.core.frames.PERSONAL_SELDOM`), which nothing that is computed depends on: a replay afterwards gives what it
-gave before. What others have written about a person is theirs, and stays.
+:data:`frontrow.core.frames.PERSONAL_SELDOM`), which nothing that is computed depends on: a replay afterwards gives
+what it gave before. What others have written about a person is theirs, and stays.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,9 +32,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {NAMES: ("names",), TEXTS: ("texts", "not
 class Erasure:
     """What is to be erased, over many frames.
 
-    ``until`` gives up to which arrival (UTC ms, inclusive) what belongs to an identity goes, or None; ``leads`` the same of
-    leads' ids, whose notes are theirs. ``needles`` are bytes one of which every frame has in its facts that may be
-    concerned; None: any frame may be.
+    ``until`` gives up to which arrival (UTC ms, inclusive) what belongs to an identity goes, or None; ``leads`` the
+    same of leads' ids, whose notes are theirs. ``needles`` are bytes one of which every frame has in its facts that
+    may be concerned; None: any frame may be.
     """
 
     until: Callable[[Identity], int | None]

@@ -19,8 +19,8 @@ NOWHERE = Region()
 class LeadFacts(Struct, frozen=True, kw_only=True):
     """A lead as rules see it. None: not known. ``taxonomy`` is the product's path from the widest class to the line.
 
-    ``quality`` is 0 to 5 (Q0 to Q5), ``points`` 0 to 100, ``probability`` 0 to 1. ``store`` is the store that the lead belongs to
-    already, where something but a rule says so (the room, an existing lead of the customer).
+    ``quality`` is 0 to 5 (Q0 to Q5), ``points`` 0 to 100, ``probability`` 0 to 1. ``store`` is the store that the
+    lead belongs to already, where something but a rule says so (the room, an existing lead of the customer).
     """
 
     lead: str

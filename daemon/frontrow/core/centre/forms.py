@@ -51,12 +51,12 @@ Code = Annotated[str, Meta(pattern=r"\A(?:[a-z0-9]+(?:[-_][a-z0-9]+)*)?\Z", max_
 class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A form that the daemon itself shows, at ``/form/<id>``.
 
-    A submission is an event of ``room`` (a room's id), or of one of ``rooms`` where the link names it. ``fields`` are asked
-    for in the order of ``FIELDS``, ``required`` among them must be answered; ``products`` are the choices. Every submission
-    needs consent: to the text ``consent_zh`` or ``consent_en`` as it was shown, kept with ``consent_version`` and
-    ``purposes``. ``channel`` is a channel's code. ``link_secret`` signs links that name a viewer; without it there are none.
-    At most ``per_minute`` submissions a minute are taken, ``per_address_per_minute`` of them from one address (people on
-    mobile networks share theirs with many).
+    A submission is an event of ``room`` (a room's id), or of one of ``rooms`` where the link names it. ``fields`` are
+    asked for in the order of ``FIELDS``, ``required`` among them must be answered; ``products`` are the choices.
+    Every submission needs consent: to the text ``consent_zh`` or ``consent_en`` as it was shown, kept with
+    ``consent_version`` and ``purposes``. ``channel`` is a channel's code. ``link_secret`` signs links that name a
+    viewer; without it there are none. At most ``per_minute`` submissions a minute are taken,
+    ``per_address_per_minute`` of them from one address (people on mobile networks share theirs with many).
     """
 
     id: Id
@@ -129,8 +129,8 @@ class View:
     """What a page is to show. ``state``: ``open``, ``sent``, ``unknown`` (no such form), ``closed`` (nothing is taken now),
     ``busy``, ``often`` (too often).
 
-    ``mistakes`` are words by field (or ``consent``): ``missing``, ``too_long``, ``no_number``, ``no_choice``. ``action`` is
-    where the page sends to; ``other`` the address of the page in the other language.
+    ``mistakes`` are words by field (or ``consent``): ``missing``, ``too_long``, ``no_number``, ``no_choice``.
+    ``action`` is where the page sends to; ``other`` the address of the page in the other language.
     """
 
     state: Literal["open", "sent", "unknown", "closed", "busy", "often"]

@@ -5,7 +5,8 @@ identity was first seen, never from how they came about: so merging and unlinkin
 between. A component is walked from one identity outward, and asks only for the links of those it reaches, so that it
 does not matter how many others there are or where their links are kept.
 
-A phone that many viewers give is a shop's, a family's or an invented one. It joins nobody until a person has looked at it.
+A phone that many viewers give is a shop's, a family's or an invented one. It joins nobody until a person has looked
+at it.
 
 What is not done here: to decide whether two identities are one person. Whoever makes a link says how sure that is.
 """
@@ -51,7 +52,8 @@ class Identity(Struct, frozen=True, order=True):
 class Link(Struct, frozen=True):
     """That two identities are one person: ``confidence`` from 0 to 1, ``at`` when it was made (UTC ms).
 
-    ``id`` is that of the event which made it, and what an unlinking names. ``source`` says how it is known (form, crm …).
+    ``id`` is that of the event which made it, and what an unlinking names. ``source`` says how it is known (form, crm
+    …).
     """
 
     id: str

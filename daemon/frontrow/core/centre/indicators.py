@@ -1,8 +1,8 @@
 """The catalogue: 45 indicators in nine levels, as data that the API, the export and the documentation share.
 
-An indicator is a count, a ratio of two measures, a quantile of one, or a maximum. Measures are named here and computed in
-:mod:`frontrow.storage.centre.indicators`. Every figure carries its numerator, its denominator and the time as of which it holds; one about what
-became of leads also the share of them whose end is still open.
+An indicator is a count, a ratio of two measures, a quantile of one, or a maximum. Measures are named here and
+computed in :mod:`frontrow.storage.centre.indicators`. Every figure carries its numerator, its denominator and the
+time as of which it holds; one about what became of leads also the share of them whose end is still open.
 
 Leads are counted as cohorts: a figure of a day is about the leads made on that day, whenever they were answered or won.
 """
@@ -56,8 +56,9 @@ _TIME_CUTS = ("hour", "day", "week")
 class Indicator(Struct, frozen=True, kw_only=True):
     """One indicator. ``numerator`` and ``denominator`` ("" none) name measures; a quantile's or a maximum's numerator is what it is of.
 
-    ``quantiles`` are percents, the first of which is the figure's value. ``part`` is a cut that belongs to the indicator itself: the numerator
-    is parted by it, the denominator is of all parts. ``outcome``: it is about what becomes of leads, so some are still open.
+    ``quantiles`` are percents, the first of which is the figure's value. ``part`` is a cut that belongs to the
+    indicator itself: the numerator is parted by it, the denominator is of all parts. ``outcome``: it is about what
+    becomes of leads, so some are still open.
     ``proportion``: its numerator is a part of its denominator, so that it has an interval.
     """
 
@@ -86,12 +87,12 @@ class Indicator(Struct, frozen=True, kw_only=True):
 class Figure(Struct, frozen=True, kw_only=True):
     """One number of one indicator. ``cut`` says of what: the value of each cut asked for, and of the indicator's own part.
 
-    ``value`` None has its reason in ``why``: "nothing" (the denominator is 0, or there is nothing to take a quantile of),
-    "too_few" (of one person, with ``n`` below :data:`MIN_PEOPLE_LEADS`), "cost_missing". ``n`` is how many the figure is of. Of a quantile
-    the numerator is the sum of all values, None where only a sketch is kept, and the denominator how many they are. Times are in
-    seconds or days as the unit says, money in minor units. ``immature`` is the share of the denominator that is still open and young
-    enough to change, None where that means nothing. ``low`` and ``high`` are the 95 % interval of a proportion.
-    ``as_of`` is engine time, UTC ms.
+    ``value`` None has its reason in ``why``: "nothing" (the denominator is 0, or there is nothing to take a quantile
+    of), "too_few" (of one person, with ``n`` below :data:`MIN_PEOPLE_LEADS`), "cost_missing". ``n`` is how many the
+    figure is of. Of a quantile the numerator is the sum of all values, None where only a sketch is kept, and the
+    denominator how many they are. Times are in seconds or days as the unit says, money in minor units. ``immature``
+    is the share of the denominator that is still open and young enough to change, None where that means nothing.
+    ``low`` and ``high`` are the 95 % interval of a proportion. ``as_of`` is engine time, UTC ms.
     """
 
     indicator: str
@@ -111,9 +112,9 @@ class Figure(Struct, frozen=True, kw_only=True):
 class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which figures are asked for: of what is from ``from_at`` on and before ``to_at`` (UTC ms).
 
-    ``filters`` keeps of a cut only these values; None is unknown. ``as_of`` (UTC ms) None: now, in engine time. What ended after
-    it counts as open; what was merged or opened again since is as it is now. ``offset_minutes`` is how far the days' and weeks' zone
-    is ahead of UTC. ``currency`` is that of the money asked for.
+    ``filters`` keeps of a cut only these values; None is unknown. ``as_of`` (UTC ms) None: now, in engine time. What
+    ended after it counts as open; what was merged or opened again since is as it is now. ``offset_minutes`` is how
+    far the days' and weeks' zone is ahead of UTC. ``currency`` is that of the money asked for.
     """
 
     indicators: tuple[str, ...]

@@ -1,9 +1,10 @@
 """The loss ledger: why each lost lead was lost, exactly one cause for each, so that the causes add up to the leads lost.
 
-Lost is what was closed as lost or invalid, and what lies in the public pool, where nobody follows it; such a lead leaves the ledger
-when somebody claims it. A lead that went into another is not lost. The cause is the first step at which the lead went wrong: what was
-no lead of its own, or none at all; then what nobody had; then what was answered too late; then what could not be reached; and what is
-left the customer has turned down. All of it stands in the lead's row, of which the times are those of its present cycle.
+Lost is what was closed as lost or invalid, and what lies in the public pool, where nobody follows it; such a lead
+leaves the ledger when somebody claims it. A lead that went into another is not lost. The cause is the first step at
+which the lead went wrong: what was no lead of its own, or none at all; then what nobody had; then what was answered
+too late; then what could not be reached; and what is left the customer has turned down. All of it stands in the
+lead's row, of which the times are those of its present cycle.
 """
 
 from typing import Literal, get_args

@@ -1,10 +1,11 @@
 """Nurture over the book: what is known of a customer there, what they had, and when to look at them again.
 
-Who gets what is decided by :mod:`nurture`. Here is what it asks, read from rows by what a customer is now: so what was merged
-counts together, and parts again. Nobody is looked at on every day: each customer has one moment at which something may have
-become due, and an occasion (a broadcast, a campaign) is brought to customers in slices.
+Who gets what is decided by :mod:`nurture`. Here is what it asks, read from rows by what a customer is now: so what
+was merged counts together, and parts again. Nobody is looked at on every day: each customer has one moment at which
+something may have become due, and an occasion (a broadcast, a campaign) is brought to customers in slices.
 
-"Seen" is what the lead centre hears of: a raw lead, a contact, a touch of a seller. Mere presence in a room is the engine's.
+"Seen" is what the lead centre hears of: a raw lead, a contact, a touch of a seller. Mere presence in a room is the
+engine's.
 """
 
 import hashlib
@@ -447,7 +448,8 @@ class Page:
 def previewed(book: Book, policy: CentrePolicy, at: int, *, after: int = 0, limit: int) -> Page:
     """Return who would get what at ``at`` (UTC ms), of the customers who have agreed to anything; nobody else gets a thing.
 
-    ``after`` is a lead's number, and ``limit`` how many leads are looked at. What is known is what is known now. Sends nothing.
+    ``after`` is a lead's number, and ``limit`` how many leads are looked at. What is known is what is known now.
+    Sends nothing.
     """
     rows = book.consented(after, limit)
     leads: dict[str, LeadRow] = {}

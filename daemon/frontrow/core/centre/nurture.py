@@ -1,12 +1,13 @@
 """Nurture: what warm and cold customers hear of us when nobody calls them, and above all what they do not.
 
-Five touchpoints: thanks when somebody has left their number (*welcome*), something to read by interest (*content*), the next broadcast
-(*invitation*), a coupon or trial at a campaign (*campaign*), and a word to whoever has fallen silent (*dormant*). Pure: from facts,
-rules, what was sent before and the time come touches, and for everyone else the reason why not. Sending is the sinks' task, and what
-they have sent comes back as ``touch_sent`` events, which are the history.
+Five touchpoints: thanks when somebody has left their number (*welcome*), something to read by interest (*content*),
+the next broadcast (*invitation*), a coupon or trial at a campaign (*campaign*), and a word to whoever has fallen
+silent (*dormant*). Pure: from facts, rules, what was sent before and the time come touches, and for everyone else the
+reason why not. Sending is the sinks' task, and what they have sent comes back as ``touch_sent`` events, which are the
+history.
 
-A message is for one reason (*about*): a contact, a broadcast, a campaign, a silence, a turn. The same rule never writes twice about
-the same, however often the event was heard.
+A message is for one reason (*about*): a contact, a broadcast, a campaign, a silence, a turn. The same rule never
+writes twice about the same, however often the event was heard.
 """
 
 from collections import Counter, defaultdict
@@ -36,11 +37,12 @@ _NEEDED_DAYS: Mapping[TouchPoint, str] = {"content": "every_days", "dormant": "s
 class TouchRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a customer is written to, on which channel and with which text. Rules that come first go first.
 
-    ``purpose`` is the consent that it needs. ``grades`` and ``line`` (the beginning of a product's path) narrow it; empty: all.
-    ``delay_s`` after the contact was left it begins (welcome, content); a welcome later than ``fresh_s`` after that is not sent any
-    more. ``every_days`` is of content, ``silent_days`` of dormant; ``occasion`` names a broadcast or campaign, empty: each.
-    ``cap`` bounds how often one customer gets it ever, 0: no bound. ``stops`` are the states of a lead in which it is not sent.
-    ``capped`` False leaves it out of the bounds per week, both ways: it is an answer, not an advertisement.
+    ``purpose`` is the consent that it needs. ``grades`` and ``line`` (the beginning of a product's path) narrow it;
+    empty: all. ``delay_s`` after the contact was left it begins (welcome, content); a welcome later than ``fresh_s``
+    after that is not sent any more. ``every_days`` is of content, ``silent_days`` of dormant; ``occasion`` names a
+    broadcast or campaign, empty: each. ``cap`` bounds how often one customer gets it ever, 0: no bound. ``stops`` are
+    the states of a lead in which it is not sent. ``capped`` False leaves it out of the bounds per week, both ways: it
+    is an answer, not an advertisement.
 
     Raises:
         ValueError: The days that its touchpoint needs are missing.
@@ -70,8 +72,8 @@ class TouchRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class TouchLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """What holds for all rules together. ``per_week`` bounds a customer's messages in any seven days, ``sms_per_week`` and the others
-    those of one channel, None: no bound of its own. Nobody is written to in quiet hours, nor for ``talks_s`` after their seller last spoke with them.
-    ``send`` False: it is only previewed, and nobody gets anything.
+    those of one channel, None: no bound of its own. Nobody is written to in quiet hours, nor for ``talks_s`` after
+    their seller last spoke with them. ``send`` False: it is only previewed, and nobody gets anything.
 
     Raises:
         ValueError: Hours that no clock can keep.
@@ -136,10 +138,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
 class CustomerFacts(Struct, frozen=True, kw_only=True):
     """What nurture may know of a customer: nothing personal. Times are UTC ms, None: never.
 
-    ``contact`` is the keyed hash of the number that they left, and ``contact_at`` when; ``consents`` the purposes that they have
-    agreed to and not taken back, for one channel alone as ``purpose:channel``; ``channels`` those on which they can be reached; ``opted_out`` those that they have stopped.
-    ``interests`` are paths of product lines. ``status`` is their latest lead's, ``talked_at`` when its owner last spoke with them,
-    ``seen_at`` when they were last seen in a room.
+    ``contact`` is the keyed hash of the number that they left, and ``contact_at`` when; ``consents`` the purposes
+    that they have agreed to and not taken back, for one channel alone as ``purpose:channel``; ``channels`` those on
+    which they can be reached; ``opted_out`` those that they have stopped. ``interests`` are paths of product lines.
+    ``status`` is their latest lead's, ``talked_at`` when its owner last spoke with them, ``seen_at`` when they were
+    last seen in a room.
     """
 
     customer: str
@@ -175,7 +178,8 @@ class Occasion(Struct, frozen=True, kw_only=True):
 
 class BroadcastRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """That customers are invited to a broadcast of some ``rooms`` (configured ids, empty: every room) when it begins, and for ``for_s`` from
-    then on. ``lines`` are the product lines that it is about, as paths (beauty/skincare), empty: everything. The first rule for a room holds."""
+    then on. ``lines`` are the product lines that it is about, as paths (beauty/skincare), empty: everything. The
+    first rule for a room holds."""
 
     rooms: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
     lines: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
@@ -276,9 +280,9 @@ def due_touches(
 ) -> list[Touch | Withheld]:
     """Return the messages that are due at ``at`` (UTC ms), and those that were due and are withheld, with the reason.
 
-    ``history`` is all that these customers ever got, under the names that they have now; after customers were joined, of all of them.
-    By customer, then in the order of the rules, whatever the order of ``customers`` and ``history``; what an earlier rule sends
-    counts for the later ones.
+    ``history`` is all that these customers ever got, under the names that they have now; after customers were joined,
+    of all of them. By customer, then in the order of the rules, whatever the order of ``customers`` and ``history``;
+    what an earlier rule sends counts for the later ones.
     """
     judged = _judged(customers, rules, history, at, occasions, limits)
     return [each for each in judged if isinstance(each, Touch) or each.reason != "not_due"]

@@ -1,9 +1,9 @@
 """Who works where, and when: regions, stores, teams and sellers, each with the time over which it holds.
 
-An organisation changes while leads run. So nothing is ever overwritten: a unit or a seller may have several *versions*
-of one id with ranges that do not meet, each from ``from_at`` on and before ``to_at`` (UTC ms; None: until further notice),
-and every question says at which moment it is asked. A seller who changes teams tomorrow gets the old team's leads
-today and the new team's from midnight on; what was given to somebody before stays where it is.
+An organisation changes while leads run. So nothing is ever overwritten: a unit or a seller may have several
+*versions* of one id with ranges that do not meet, each from ``from_at`` on and before ``to_at`` (UTC ms; None: until
+further notice), and every question says at which moment it is asked. A seller who changes teams tomorrow gets the old
+team's leads today and the new team's from midnight on; what was given to somebody before stays where it is.
 
 :class:`Organisation` is an index that is never changed; :meth:`Organisation.changed` gives the next one. It answers
 also where the organisation has mistakes (:meth:`Organisation.problems` names them), and never raises for them: a
@@ -68,8 +68,8 @@ class Unit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 class Shift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """When somebody works in a week, by the clock on their wall: summer time moves it with the clock.
 
-    ``weekdays`` are those on which it starts, 1 Monday to 7 Sunday. ``from_minute`` and ``to_minute`` count from midnight; a shift
-    that ends at or before its start ends on the next day, so equal ones are a whole day.
+    ``weekdays`` are those on which it starts, 1 Monday to 7 Sunday. ``from_minute`` and ``to_minute`` count from
+    midnight; a shift that ends at or before its start ends on the next day, so equal ones are a whole day.
     """
 
     weekdays: tuple[Annotated[int, Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
@@ -87,10 +87,10 @@ class Absence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Seller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Somebody who works with leads, over a time.
 
-    ``team`` is a team's id; a manager's may be any unit's. ``wecom`` is the WeCom userid to which to-dos go, ``mobile`` the number
-    (E.164) for the text messages that a rule asks for. ``products`` are
-    the paths that they can sell; empty: all. ``weight`` is their share where leads are given by weight. ``capacity`` is how
-    many open leads they may have; with 0 they get none. No ``shifts``: always on duty.
+    ``team`` is a team's id; a manager's may be any unit's. ``wecom`` is the WeCom userid to which to-dos go,
+    ``mobile`` the number (E.164) for the text messages that a rule asks for. ``products`` are the paths that they can
+    sell; empty: all. ``weight`` is their share where leads are given by weight. ``capacity`` is how many open leads
+    they may have; with 0 they get none. No ``shifts``: always on duty.
     """
 
     id: Key
@@ -112,9 +112,9 @@ class Seller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 class OrgChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the ``data`` of an ``org_change`` holds. ``by`` is the id of the token or the person who asked for it.
 
-    Each version says what holds of its id from its ``from_at`` on: what was said of later times is forgotten, and who was there
-    before stays so until then. So a seller leaves by a version with a ``to_at``, and is lent for a week by two versions.
-    With ``replace`` the whole organisation is what this says.
+    Each version says what holds of its id from its ``from_at`` on: what was said of later times is forgotten, and who
+    was there before stays so until then. So a seller leaves by a version with a ``to_at``, and is lent for a week by
+    two versions. With ``replace`` the whole organisation is what this says.
     """
 
     units: tuple[Unit, ...] = ()

@@ -1,12 +1,12 @@
 """Reads units and sellers from CSV as people keep them, with a header in Chinese or English.
 
 Every row that cannot be taken is told of, with its line, its column and the reason; the others are returned. Whether
-these are taken all the same is the caller's choice. How the rows fit together (a team without its store) is not looked at here:
-see :meth:`~frontrow.core.centre.organisation.Organisation.problems`.
+these are taken all the same is the caller's choice. How the rows fit together (a team without its store) is not
+looked at here: see :meth:`~frontrow.core.centre.organisation.Organisation.problems`.
 
-Days are days of a time zone: the version holds from the start of ``from`` on and until the start of ``until``, the first
-day on which it no longer does. Lists are parted by ``;``, ``；``, ``、`` or ``|``; shifts read ``Mon-Fri 09:00-18:00; Sat 22:00-06:00`` or
-``周一至周五 9:00-18:00``.
+Days are days of a time zone: the version holds from the start of ``from`` on and until the start of ``until``, the
+first day on which it no longer does. Lists are parted by ``;``, ``；``, ``、`` or ``|``; shifts read ``Mon-Fri
+09:00-18:00; Sat 22:00-06:00`` or ``周一至周五 9:00-18:00``.
 """
 
 import csv

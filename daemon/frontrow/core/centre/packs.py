@@ -1,8 +1,9 @@
 """Vertical packs: what a trade adds to Frontrow, read from one TOML file.
 
-A pack holds words of the trade, its points table, its product lines, the outcomes that a seller taps, reasons, stages, what to say
-and to write down in each, and what advertising platforms are told. No code: a trade that is not shipped is another file (see
-daemon/docs/packs.md). This module turns a file's text into a :class:`Pack` or into all of its mistakes; it opens no file.
+A pack holds words of the trade, its points table, its product lines, the outcomes that a seller taps, reasons,
+stages, what to say and to write down in each, and what advertising platforms are told. No code: a trade that is not
+shipped is another file (see daemon/docs/packs.md). This module turns a file's text into a :class:`Pack` or into all
+of its mistakes; it opens no file.
 """
 
 import re
@@ -46,8 +47,9 @@ FEEDBACK_STATES: Mapping[FeedbackPlatform, frozenset[str]] = {
             "LEADS_CONVERT_STATUS_TRANS_COMPLETED",
         }
     ),
-    # clue_convert_state of the Marketing API's /2/tools/clue/callback/, by which 飞鱼 is told: confirmed by telephone, added as a
-    # friend, likely to buy, visited, paid, invalid. The values of the older /crm/v2/openapi/clue/callback/ are not published.
+    # clue_convert_state of the Marketing API's /2/tools/clue/callback/, by which 飞鱼 is told: confirmed by telephone,
+    # added as a friend, likely to buy, visited, paid, invalid. The values of the older /crm/v2/openapi/clue/callback/
+    # are not published.
     "oceanengine": frozenset({"194", "195", "196", "527", "285", "10000"}),
 }
 FEEDBACK_REASONS: Mapping[FeedbackPlatform, frozenset[str]] = {
@@ -99,9 +101,10 @@ class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a seller taps after a contact.
 
     ``touch``: the customer was reached. ``closes`` ends the lead, with ``reason`` (one of the pack's), or, where a lost one names
-    none, with the one that the seller chooses. ``stage`` is reached by it. ``training``: what the model learns from it. ``quality``
-    is the level (Q0 to Q5) that the lead has then: 0 takes away, any other only lifts. ``points`` are added to the lead's, and
-    ``churn_risk`` to the risk of losing it (both of 100, both ways). ``forbids_contact``: the customer wants to hear no more.
+    none, with the one that the seller chooses. ``stage`` is reached by it. ``training``: what the model learns from
+    it. ``quality`` is the level (Q0 to Q5) that the lead has then: 0 takes away, any other only lifts. ``points`` are
+    added to the lead's, and ``churn_risk`` to the risk of losing it (both of 100, both ways). ``forbids_contact``:
+    the customer wants to hear no more.
     """
 
     code: Code
@@ -229,9 +232,9 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
     def product_path(self, product: str | None) -> tuple[str, ...]:
         """Return the path of a product, given by its id, or by words that speak of it; () where it is unknown.
 
-        An id decides; else the longest of the words that stands in the text, and of equally long ones the line that comes first in
-        the file. Width and case make no difference, Latin words stand by themselves (``ev`` is not in ``every``), and no guess is
-        made beyond that.
+        An id decides; else the longest of the words that stands in the text, and of equally long ones the line that
+        comes first in the file. Width and case make no difference, Latin words stand by themselves (``ev`` is not in
+        ``every``), and no guess is made beyond that.
         """
         if product is None:
             return ()

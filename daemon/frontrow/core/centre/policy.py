@@ -57,9 +57,10 @@ class FormPoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class CentrePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Everything by which the centre decides, besides the organisation.
 
-    ``pack`` is the trade: stages, outcomes, product lines. ``order_outcome`` is the outcome that an order stands for, None: none.
-    ``blacklist`` are keyed hashes of numbers that are nobody's customer. ``touch_channels`` are those on which anything can be sent;
-    ``occasions`` the broadcasts and campaigns that are planned, ``broadcasts`` say to which customers are invited as they begin.
+    ``pack`` is the trade: stages, outcomes, product lines. ``order_outcome`` is the outcome that an order stands for,
+    None: none. ``blacklist`` are keyed hashes of numbers that are nobody's customer. ``touch_channels`` are those on
+    which anything can be sent; ``occasions`` the broadcasts and campaigns that are planned, ``broadcasts`` say to
+    which customers are invited as they begin.
 
     Raises:
         ValueError: Two touch rules have one name, by which it is known what somebody had.

@@ -1,11 +1,12 @@
 """How usable a lead is: what is wrong with it, by name, and its level from Q0 to Q5.
 
-Quality says nothing of how eager a viewer is; that is the grade. It is decided from facts alone: hashes, regions and flags, never
-a number, a name or a text, since these may be destroyed.
+Quality says nothing of how eager a viewer is; that is the grade. It is decided from facts alone: hashes, regions and
+flags, never a number, a name or a text, since these may be destroyed.
 
-Faults are of three sorts. What somebody *knows* (staff, a number on a list) makes a lead invalid whatever else is known.
-What is only *suspected* (spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a person who has confirmed the
-lead, to a booking and to an order. The others take a contact away, and leave the lead as it is.
+Faults are of three sorts. What somebody *knows* (staff, a number on a list) makes a lead invalid whatever else is
+known. What is only *suspected* (spam, a crowd, a machine's conduct, a region by the number's prefix) gives way to a
+person who has confirmed the lead, to a booking and to an order. The others take a contact away, and leave the lead as
+it is.
 """
 
 from enum import IntEnum, StrEnum
@@ -52,8 +53,8 @@ CONTACT_FAULTS = frozenset({Fault.FORMAT, Fault.DEAD_NUMBER})
 class ValidationRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where leads are taken from. A list that is empty allows everything.
 
-    ``countries`` are ISO 3166 (``CN``), ``provinces`` and ``cities`` as in :class:`Region` (浙江, 杭州). A region that is not known is
-    allowed: most viewers tell none.
+    ``countries`` are ISO 3166 (``CN``), ``provinces`` and ``cities`` as in :class:`Region` (浙江, 杭州). A region that is
+    not known is allowed: most viewers tell none.
     """
 
     countries: tuple[str, ...] = ()
@@ -75,7 +76,8 @@ EVERYWHERE, NO_NUMBERS = ValidationRules(), NumberLists()
 class Contact(Struct, frozen=True, kw_only=True):
     """What is known of the number that somebody gave, with consent: without it none is kept.
 
-    ``phone`` is its keyed hash, None where it is no number that can be called. ``dead``: it was called, and there is nobody.
+    ``phone`` is its keyed hash, None where it is no number that can be called. ``dead``: it was called, and there is
+    nobody.
     """
 
     phone: str | None
@@ -88,7 +90,8 @@ class QualityFacts(Struct, frozen=True, kw_only=True):
 
     ``one_line``, ``clockwork`` and ``in_step`` are signs of :mod:`frontrow.core.centre.conduct`.
     ``linkable``: follows, is in the fan club, or was known before this session. ``confirmed``: a person of customer service or
-    sales has heard the intent. ``contact`` is None where none was given; ``region`` is what was declared, of a form or a profile.
+    sales has heard the intent. ``contact`` is None where none was given; ``region`` is what was declared, of a form
+    or a profile.
     """
 
     staff: bool = False
@@ -151,8 +154,8 @@ def faults_of(
 def is_test_number(e164: str) -> bool:
     """Return whether a number (``+8613800138000``) is one of those that people type when they have to type one.
 
-    Those are: all but the first three digits alike, the last eight ascending or descending, and China Mobile's former service
-    number, which stands in most examples. To be asked where the number is still there, before it is hashed.
+    Those are: all but the first three digits alike, the last eight ascending or descending, and China Mobile's former
+    service number, which stands in most examples. To be asked where the number is still there, before it is hashed.
     """
     digits = e164.lstrip("+")
     last = digits[-8:]

@@ -1,7 +1,8 @@
 """The cleaning queue over the book: which leads somebody should look at, the tasks that this makes, and what is reported of them.
 
-What is a doubt, and what a report does to a task, is decided by :mod:`cleaning`. Here is what it asks, and its timers: a task
-waits for whoever takes it as long as it must; once somebody is at it they have ``timeout_s``, and then it is put to the next.
+What is a doubt, and what a report does to a task, is decided by :mod:`cleaning`. Here is what it asks, and its
+timers: a task waits for whoever takes it as long as it must; once somebody is at it they have ``timeout_s``, and then
+it is put to the next.
 """
 
 from collections.abc import Callable, Mapping

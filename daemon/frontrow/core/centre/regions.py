@@ -5,9 +5,9 @@ A Chinese mobile is looked up by its first seven digits, a landline by its area 
 people can move: it is where the number was bought. An area code that several cities share gives the province alone.
 
 The table is read at the first number or name that needs it: 4.5 MB of memory and 7 ms of processor time, once; then a
-number takes 60 µs. The geocoder of ``phonenumbers`` is not used: it takes 99 MB and 560 ms, knows a city for fewer mobiles
-(70 % of 2,000 prefixes, against 93 %), and for landlines no other province in any of 321 area codes. What it would add is
-cities abroad.
+number takes 60 µs. The geocoder of ``phonenumbers`` is not used: it takes 99 MB and 560 ms, knows a city for fewer
+mobiles (70 % of 2,000 prefixes, against 93 %), and for landlines no other province in any of 321 area codes. What it
+would add is cities abroad.
 """
 
 import re

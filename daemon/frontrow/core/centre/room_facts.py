@@ -1,18 +1,19 @@
 """What happened in the rooms, counted by session, hour and host: what the indicators of feeds, audience and engagement are made of.
 
 Pure: durable frames go in, in the journal's order, and the same journal gives the same counts wherever its frames are cut.
-Events are counted in the hour of their own time, each viewer once a session, in the hour and under the host in which they were first
-seen; so a rate of viewers compares those who came then with each other. Staff and test events are not counted as viewers, and
-what people and the daemon say of leads is no event of a feed.
+Events are counted in the hour of their own time, each viewer once a session, in the hour and under the host in which
+they were first seen; so a rate of viewers compares those who came then with each other. Staff and test events are not
+counted as viewers, and what people and the daemon say of leads is no event of a feed.
 
 Memory: one row of numbers for each viewer of a session that goes on (about 200 bytes, the name included), no more than
-:data:`MOST_VIEWERS` a session; who comes after these is not counted as a viewer, and their events are in ``overflow``. A session
-leaves memory at the first full hour of engine time at which it has been silent for an hour more than ends it; what comes to
-it later is added to its rows, its viewers counted anew. Who was in a room before is known by a hash of eight bytes, for the last
-:data:`MOST_KNOWN` to twice as many viewers.
+:data:`MOST_VIEWERS` a session; who comes after these is not counted as a viewer, and their events are in
+``overflow``. A session leaves memory at the first full hour of engine time at which it has been silent for an hour
+more than ends it; what comes to it later is added to its rows, its viewers counted anew. Who was in a room before is
+known by a hash of eight bytes, for the last :data:`MOST_KNOWN` to twice as many viewers.
 
-Two things are not in the journal and so are counted only of what the running daemon has heard: ``duplicates`` and ``heard``. An
-answer given by voice is not seen: a question counts as answered where staff writes within :data:`ANSWER_MS`.
+Two things are not in the journal and so are counted only of what the running daemon has heard: ``duplicates`` and
+``heard``. An answer given by voice is not seen: a question counts as answered where staff writes within
+:data:`ANSWER_MS`.
 """
 
 import hashlib
@@ -92,7 +93,8 @@ class Place(NamedTuple):
 @dataclass(slots=True)
 class FactsRow:
     """What happened there: :data:`COUNTS` by name, ``peak`` the most viewers at a time that the feed told (None: it told none), and two
-    sketches (:mod:`frontrow.core.centre.sketch`): of the feed's ``lag`` and of what viewers were seen to stay (``dwell``), in ms."""
+    sketches (:mod:`frontrow.core.centre.sketch`): of the feed's ``lag`` and of what viewers were seen to stay
+    (``dwell``), in ms."""
 
     counts: dict[str, int]
     peak: int | None
@@ -311,8 +313,8 @@ class _Room:
 class RoomFacts:
     """Counts frames. Not thread-safe: one owner, in the journal's order.
 
-    What it holds is written and read as parts by (platform, room, session); session "" is who was in the room before, and
-    ("", "", "") how far it has come.
+    What it holds is written and read as parts by (platform, room, session); session "" is who was in the room before,
+    and ("", "", "") how far it has come.
     """
 
     def __init__(
@@ -333,7 +335,8 @@ class RoomFacts:
     def take(self, seq: int, frame: Frame, duplicates: Mapping[tuple[str, str], int] | None = None) -> None:
         """Count a durable frame; one that was counted before is passed over.
 
-        ``duplicates`` are those that were heard with it, by (platform, room); None: nobody knows, as of a frame from the journal.
+        ``duplicates`` are those that were heard with it, by (platform, room); None: nobody knows, as of a frame from
+        the journal.
         """
         if seq <= self.seq:
             return

@@ -1,7 +1,7 @@
 """What is wrong with assignment rules that nobody sees by reading them: rules that take nothing, and names that nobody has.
 
-A finding is sure: a rule is only called hidden where an earlier one alone takes every lead that it could, and never to match where
-no lead at all could meet it. That several earlier rules hide one together is not looked for.
+A finding is sure: a rule is only called hidden where an earlier one alone takes every lead that it could, and never
+to match where no lead at all could meet it. That several earlier rules hide one together is not looked for.
 """
 
 from collections import Counter, defaultdict
@@ -23,8 +23,9 @@ _SINGULAR = {
 class Known(Struct, frozen=True, kw_only=True):
     """What exists, for rules to name. None: not known here, so any name is believed.
 
-    ``rooms`` are names or ``platform/room``; ``products`` are paths of the taxonomy and ids; ``places`` are the cities of each province. ``warm``
-    and ``hot`` are the points from which a viewer is so: who has them is not graded lower.
+    ``rooms`` are names or ``platform/room``; ``products`` are paths of the taxonomy and ids; ``places`` are the
+    cities of each province. ``warm`` and ``hot`` are the points from which a viewer is so: who has them is not graded
+    lower.
     """
 
     platforms: Collection[str] | None = None

@@ -1,11 +1,11 @@
 """Sealing: what people entrusted in a form, with consent, is kept under a key of their own.
 
-Of the number the journal's facts get what decisions need: its keyed hash and where it is from. The number itself, with all
-other answers, is sealed; beside it stands the masked number for those who may not see more. Both are personal: they can be
-destroyed, the facts cannot, so no digit of a number is a fact.
+Of the number the journal's facts get what decisions need: its keyed hash and where it is from. The number itself,
+with all other answers, is sealed; beside it stands the masked number for those who may not see more. Both are
+personal: they can be destroyed, the facts cannot, so no digit of a number is a fact.
 
-A form belongs to the viewer who sent it; one without a viewer to its number. One with neither has nobody whose key could
-be destroyed, and stays as it was written.
+A form belongs to the viewer who sent it; one without a viewer to its number. One with neither has nobody whose key
+could be destroyed, and stays as it was written.
 """
 
 import base64
@@ -43,11 +43,12 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 def seal_forms(frame: Frame, sealer: Sealer, region: str) -> None:
     """Seal the fields that a frame's forms bring with consent, and derive the facts of their numbers.
 
-    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called (with ``"test_number": true``
-    where nobody is reached at it, see :func:`frontrow.core.centre.quality.is_test_number`), and
-    ``{"unreadable": true}`` where it holds something else in such a number's place;
-    ``event.fields`` becomes ``{"sealed"}``, in base64, and ``"masked"`` with a number. ``region`` (ISO 3166) is where
-    numbers without a country's code are dialled from. The frame must be the caller's alone.
+    ``event.data`` becomes ``{"phone", "country", "province", "city"}`` where a form holds a number that can be called
+    (with ``"test_number": true`` where nobody is reached at it, see
+    :func:`frontrow.core.centre.quality.is_test_number`), and ``{"unreadable": true}`` where it holds something else
+    in such a number's place; ``event.fields`` becomes ``{"sealed"}``, in base64, and ``"masked"`` with a number.
+    ``region`` (ISO 3166) is where numbers without a country's code are dialled from. The frame must be the caller's
+    alone.
 
     Raises:
         CommitFailed: A person's key cannot be kept.

@@ -10,9 +10,10 @@ from frontrow.core.centre.organisation import Organisation
 class Sight:
     """What somebody sees: everything, or what is theirs, their teams' and in the pools.
 
-    ``seller`` is who they are in the organisation, None: nobody there. ``teams`` are the units whose leads they answer for (a
-    manager's unit with all below it) or are offered (a seller's team, and all it belongs to). ``manages``: they see what others of these teams hold,
-    and what waits for a manager's word, which whoever it is proposed for does not.
+    ``seller`` is who they are in the organisation, None: nobody there. ``teams`` are the units whose leads they
+    answer for (a manager's unit with all below it) or are offered (a seller's team, and all it belongs to).
+    ``manages``: they see what others of these teams hold, and what waits for a manager's word, which whoever it is
+    proposed for does not.
     """
 
     everything: bool = False

@@ -1,8 +1,9 @@
 """Quantiles of many times from counts in buckets: small, added up in any order, and right to 2 %.
 
-The idea of DDSketch (Masson, Rim & Lee, *DDSketch: a fast and fully-mergeable quantile sketch*, VLDB 2019): bucket i holds what
-lies between γ^(i−1) and γ^i, so a bucket's middle is off by no more than a share of the value. Here the bounds are whole
-milliseconds, made once from powers: no logarithm is taken of a value, and every machine puts a time into the same bucket.
+The idea of DDSketch (Masson, Rim & Lee, *DDSketch: a fast and fully-mergeable quantile sketch*, VLDB 2019): bucket i
+holds what lies between γ^(i−1) and γ^i, so a bucket's middle is off by no more than a share of the value. Here the
+bounds are whole milliseconds, made once from powers: no logarithm is taken of a value, and every machine puts a time
+into the same bucket.
 """
 
 from collections.abc import Iterable, Mapping

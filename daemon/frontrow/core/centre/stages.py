@@ -1,8 +1,9 @@
 """A lead's life as a state machine: from 待跟进 over the stages of its trade to won, lost or invalid, or to the public pool.
 
 Pure: a state and an act give another state, or a refusal that says why. Acts are what journal events say; who has the right to an
-act (whose lead it is to see, who is a manager) is decided before, by the role and the organisation; here only what holds for
-everybody. The timers belong to :mod:`frontrow.core.centre.clock`: a step names the happenings to hand to it.
+act (whose lead it is to see, who is a manager) is decided before, by the role and the organisation; here only what
+holds for everybody. The timers belong to :mod:`frontrow.core.centre.clock`: a step names the happenings to hand to
+it.
 
     new ──claim──► following ──outcome or stage──► won
      ▲  ◄─release─   │  ▲                          lost, invalid ── review by another ──► final, or following again
@@ -49,7 +50,8 @@ class OutcomeEffect(Struct, frozen=True, kw_only=True):
 class Workflow(Struct, frozen=True, kw_only=True):
     """What a trade says about the life of its leads; packs give it.
 
-    ``stages`` in their usual order, each with the stages that must have been reached before it. A lead may go back to any.
+    ``stages`` in their usual order, each with the stages that must have been reached before it. A lead may go back to
+    any.
     """
 
     stages: dict[str, tuple[str, ...]]
@@ -66,10 +68,11 @@ class Workflow(Struct, frozen=True, kw_only=True):
 class LeadState(Struct, frozen=True, kw_only=True):
     """Where a lead stands. Times are UTC ms, people are sellers' ids.
 
-    ``owner`` is who claimed it, and stays with a lead that was closed; ``offered_to`` whom it was given to and who has not claimed
-    it. Until ``protected_until`` nobody else may claim what has an owner. ``former`` is who had it last, and until ``cooldown_until``
-    may not have it back from the pool. ``outcome`` is the last one, ``reason`` why it was lost or invalid, ``closed_by`` who said so,
-    whose word stands once somebody else has accepted it (``review``). ``reached`` are the stages that it went through.
+    ``owner`` is who claimed it, and stays with a lead that was closed; ``offered_to`` whom it was given to and who
+    has not claimed it. Until ``protected_until`` nobody else may claim what has an owner. ``former`` is who had it
+    last, and until ``cooldown_until`` may not have it back from the pool. ``outcome`` is the last one, ``reason`` why
+    it was lost or invalid, ``closed_by`` who said so, whose word stands once somebody else has accepted it
+    (``review``). ``reached`` are the stages that it went through.
     """
 
     status: Status = "new"
@@ -100,9 +103,10 @@ class Act(Struct, frozen=True, kw_only=True):
     """Something that is done to a lead at ``at`` (engine time, UTC ms) by ``by``, None: the daemon.
 
     ``seller``: who is to have it (assign, transfer; None in assign: the team's queue), or who acts (claim, release). ``approval``
-    of assign: a manager must confirm. ``decision``: approve | reject, accept | reopen (review), forbid | permit (contact).
-    ``stage`` may be one of the trade's or an end; ``answered`` of a touch ``inward``: whether anybody of ours was there.
-    "return" takes a lead back that was not responded to, "reactivate" opens a closed one because its customer has come again.
+    of assign: a manager must confirm. ``decision``: approve | reject, accept | reopen (review), forbid | permit
+    (contact). ``stage`` may be one of the trade's or an end; ``answered`` of a touch ``inward``: whether anybody of
+    ours was there. "return" takes a lead back that was not responded to, "reactivate" opens a closed one because its
+    customer has come again.
     """
 
     kind: ActKind

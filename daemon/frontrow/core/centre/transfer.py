@@ -1,12 +1,13 @@
 """Where the open leads of a store go that leaves: a plan that can be looked at, carried out in steps, resumed and undone.
 
-:func:`plan_transfer` computes the whole plan once, from what is open then. It is a value: the caller keeps it (it is a
-Struct of JSON values) and shows it, and what is carried out is what was shown, since ``id`` is a digest of its content. The first
-``store_transfer`` event (:func:`opening_data`) holds the whole plan, and each :class:`Step` is one more that names it
-(:func:`step_data`): after a crash the journal says what was planned and which steps are done, and :func:`remaining` gives the
-others. :func:`undo_of` gives the plan that takes the done ones back.
+:func:`plan_transfer` computes the whole plan once, from what is open then. It is a value: the caller keeps it (it is
+a Struct of JSON values) and shows it, and what is carried out is what was shown, since ``id`` is a digest of its
+content. The first ``store_transfer`` event (:func:`opening_data`) holds the whole plan, and each :class:`Step` is one
+more that names it (:func:`step_data`): after a crash the journal says what was planned and which steps are done, and
+:func:`remaining` gives the others. :func:`undo_of` gives the plan that takes the done ones back.
 
-One customer has one lead a store: where they have one at the target already, the lead is merged into it, and the move says so.
+One customer has one lead a store: where they have one at the target already, the lead is merged into it, and the move
+says so.
 
 Nothing here changes a lead. Whoever carries a step out passes over a move that no longer stands (:func:`stands`): the
 lead was won, or went to somebody else, after the plan was made. What is then still open at the store is planned anew.
@@ -31,8 +32,9 @@ How = Literal["store", "region", "share", "nearest"]
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which stores take the leads.
 
-    ``how`` is ``store``: the one named; ``region``: the others of its region, by the number of their sellers; ``share``: those in
-    ``shares``, by weight; ``nearest``: the one of the customer's city, else province, else that of the leaving store's own.
+    ``how`` is ``store``: the one named; ``region``: the others of its region, by the number of their sellers;
+    ``share``: those in ``shares``, by weight; ``nearest``: the one of the customer's city, else province, else that
+    of the leaving store's own.
     """
 
     how: How
@@ -117,8 +119,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Run(Struct, frozen=True, kw_only=True):
     """How far a plan has come. ``at`` (UTC ms) is when it was begun, ``by`` whom. ``done`` are the numbers of its steps.
 
-    ``moved`` leads were moved, ``passed`` did not stand any more. ``undoes`` is the plan that this one takes back, and ``undone_by`` the one
-    that takes this back: none of its steps is done any more.
+    ``moved`` leads were moved, ``passed`` did not stand any more. ``undoes`` is the plan that this one takes back,
+    and ``undone_by`` the one that takes this back: none of its steps is done any more.
     """
 
     plan: str
@@ -162,9 +164,10 @@ def plan_transfer(
 ) -> Plan:
     """Return where each open lead of ``store`` goes, by the organisation at ``at`` (UTC ms).
 
-    ``present`` holds the leads, open or not, that these customers have at other stores, by (store, customer). ``loads`` is
-    how many open leads each seller has. In the new store a lead goes to a team for its product and there to whoever has most
-    room, shifts aside: the lead is not new. Where nobody has room it waits in the team's pool. The order of ``leads`` means nothing.
+    ``present`` holds the leads, open or not, that these customers have at other stores, by (store, customer).
+    ``loads`` is how many open leads each seller has. In the new store a lead goes to a team for its product and there
+    to whoever has most room, shifts aside: the lead is not new. Where nobody has room it waits in the team's pool.
+    The order of ``leads`` means nothing.
 
     Raises:
         TransferRefused: The target is not there, or is the store that leaves.

@@ -1,7 +1,7 @@
 """A second database of the lead centre beside the one in use, that takes its place when it is whole.
 
-In SQLite it is a file beside the file; in Postgres a schema of the same database, whose tables come into the place of the others in one
-transaction. For one process, while nobody else writes or reads.
+In SQLite it is a file beside the file; in Postgres a schema of the same database, whose tables come into the place of
+the others in one transaction. For one process, while nobody else writes or reads.
 """
 
 import contextlib

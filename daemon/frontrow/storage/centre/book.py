@@ -1,9 +1,11 @@
 """The book of the lead centre in its database: rows are read once, changed in memory, and written together.
 
-One owner, one transaction for each stretch of the journal: :meth:`SqlBook.begin`, the centre's work, :meth:`SqlBook.commit`. Within it a row is one
-object, and a question is asked of the database once: what was put since is added in memory. All is written at the commit, each table at a time.
+One owner, one transaction for each stretch of the journal: :meth:`SqlBook.begin`, the centre's work,
+:meth:`SqlBook.commit`. Within it a row is one object, and a question is asked of the database once: what was put
+since is added in memory. All is written at the commit, each table at a time.
 
-Texts are ordered here, by their code points, and never by a database, each of which has its own order of people's languages.
+Texts are ordered here, by their code points, and never by a database, each of which has its own order of people's
+languages.
 """
 
 import heapq
@@ -236,7 +238,8 @@ class _Session:
 
     def __init__(self) -> None:
         self.rows: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
-        # Of rows: which the database has, which were asked for and are not there, which were taken away and are there still.
+        # Of rows: which the database has, which were asked for and are not there, which were taken away and are there
+        # still.
         self.stored, self.absent, self.removed = _keys(), _keys(), _keys()
         self.dirty: dict[type[Any], dict[Key, Any]] = {row: {} for row in TABLES}
         self.groups: dict[_Groups, dict[Any, dict[Key, Any]]] = {
@@ -439,7 +442,8 @@ class SqlBook:
 
     def closed_cells(self, since: int, before: int) -> list[Cell]:
         """What is asked for next is mostly a day later: what has left that time is taken off what was counted, and what has come is added, so
-        that a day costs what was closed in two days and not what was in a year. Leads of that time that change meanwhile: :meth:`_recount`.
+        that a day costs what was closed in two days and not what was in a year. Leads of that time that change
+        meanwhile: :meth:`_recount`.
         """
         self._flush()
         counted = self._counted

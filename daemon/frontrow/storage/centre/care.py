@@ -33,8 +33,9 @@ class Customer:
 class WholePerson:
     """All that a person is known by: ``identities``, the one asked for first, and ``leads``, unique ones and raw ones.
 
-    ``unsure`` are links that stand and join nobody: below the threshold, or through a number that too many viewers share. Who is at their
-    other end is somebody else, until such a link is confirmed. ``seq`` is the last frame of the journal that this is known from.
+    ``unsure`` are links that stand and join nobody: below the threshold, or through a number that too many viewers
+    share. Who is at their other end is somebody else, until such a link is confirmed. ``seq`` is the last frame of
+    the journal that this is known from.
     """
 
     identities: list[ids.Identity]

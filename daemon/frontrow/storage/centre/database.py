@@ -18,7 +18,8 @@ from frontrow.storage.folder import make_private
 
 BUSY_S = 5.0
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-# A server that does not answer fails within a bound, and the centre tries again; whoever knows better says so in the address.
+# A server that does not answer fails within a bound, and the centre tries again; whoever knows better says so in the
+# address.
 POSTGRES = {
     "application_name": "frontrow",
     "connect_timeout": "5",
@@ -39,8 +40,9 @@ Result = TypeVar("Result")
 def open_database(url: str) -> Engine:
     """Return an engine on the database at ``url`` (``sqlite:///path``, ``sqlite://`` in memory, ``postgresql://…``), its tables up to date.
 
-    A file of SQLite is made, for its owner alone. Commits there are not synced one by one (``synchronous=NORMAL``, never OFF): what is in
-    it follows from the journal, which is, and a commit that a loss of power takes is applied again.
+    A file of SQLite is made, for its owner alone. Commits there are not synced one by one (``synchronous=NORMAL``,
+    never OFF): what is in it follows from the journal, which is, and a commit that a loss of power takes is applied
+    again.
 
     Raises:
         StoreUnusable: It is not an address of such a database, the driver is not installed, or it cannot be opened.
@@ -101,7 +103,8 @@ def _opened(engine: Engine, work: Callable[[], Result]) -> Result:
         refusal = _refusal(engine, error)
         if isinstance(refusal, DatabaseAway) or not _is_unconnected(engine, error):
             raise refusal from error
-    # The server takes connections, and this one it did not: it may have come up between the two. What it says now, it means.
+    # The server takes connections, and this one it did not: it may have come up between the two. What it says now, it
+    # means.
     try:
         return work()
     except SQLAlchemyError as error:

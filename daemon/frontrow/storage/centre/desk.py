@@ -58,7 +58,8 @@ class Desk:
     ) -> list[LeadRow]:
         """Return leads that somebody sees, in the order of :func:`~frontrow.core.centre.inbox.place_of`.
 
-        "mine": what they hold and is open. "open" and "closed": all that is. ``after`` is the place of the last one they have.
+        "mine": what they hold and is open. "open" and "closed": all that is. ``after`` is the place of the last one
+        they have.
         """
         found: list[LeadRow] = []
         with self.reading() as db:
@@ -116,7 +117,8 @@ class Desk:
     def contact(self, customer: str) -> Contact | None:
         """Return the newest contact of a customer, one that can be called before others, or None.
 
-        One of which nothing is left, since retention or an erasure has taken it, comes behind all: of it there is nothing to show.
+        One of which nothing is left, since retention or an erasure has taken it, comes behind all: of it there is
+        nothing to show.
         """
         c, i = tables.contacts.c, tables.identities.c
         of = sa.select(i.kind, i.key).where(i.customer == customer).subquery()
@@ -207,7 +209,8 @@ def _lead_of(row: sa.Row[Any]) -> LeadRow:
     return row_of(LeadRow, row)
 
 
-# The stretches of which views are made, in order, each in the order of an index: open leads that are due, open ones that are not, closed ones.
+# The stretches of which views are made, in order, each in the order of an index: open leads that are due, open ones
+# that are not, closed ones.
 _Stretch = Literal["due", "undated", "closed"]
 _Part = Literal["everything", "held", "pooled", "teams"]  # what somebody sees, each for one index
 
@@ -241,8 +244,9 @@ def _parts(sight: Sight, view: View) -> tuple[_Part, ...]:
 def _first_of(dialect: str, stretch: _Stretch, parts: tuple[_Part, ...], manages: bool) -> sa.Select[Any]:
     """Return a query of the ``most`` first leads of a stretch behind a place that are in any of some parts; they come in no order.
 
-    The first of each part are found in an index, which has its leads in the stretch's order, and only those that are the first of all
-    are read: an OR over the parts would read all that each of them has. Made once: to put it together takes longer than to ask it.
+    The first of each part are found in an index, which has its leads in the stretch's order, and only those that are
+    the first of all are read: an OR over the parts would read all that each of them has. Made once: to put it
+    together takes longer than to ask it.
     """
     most = sa.bindparam("most", type_=sa.Integer)
     found = [
@@ -266,8 +270,8 @@ _CONDITIONS: dict[_Part, Any] = {
 }
 
 
-# What is NULL throughout orders nothing. SQLite sees that an index has the rest of its columns in order then; Postgres does, and need not sort all
-# that there is, where the order names every column of the index.
+# What is NULL throughout orders nothing. SQLite sees that an index has the rest of its columns in order then;
+# Postgres does, and need not sort all that there is, where the order names every column of the index.
 _NO_DATE = (_l.due_at,)
 _OF_NOBODY = (_l.holder,)
 

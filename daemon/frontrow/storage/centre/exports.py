@@ -1,8 +1,9 @@
 """Leads, their timelines and the indicators as files: CSV for a spreadsheet, XLSX, and Parquet for a warehouse.
 
-The columns are a contract: their names, order and types stay; new ones come at the end (daemon/docs/export.md). Texts come from viewers, and a
-spreadsheet runs what looks like a formula: in CSV such a cell begins with an apostrophe, in XLSX each cell is written as what it is.
-Rows are read and written as they come; only a partition of Parquet (one room on one day) is held.
+The columns are a contract: their names, order and types stay; new ones come at the end (daemon/docs/export.md). Texts
+come from viewers, and a spreadsheet runs what looks like a formula: in CSV such a cell begins with an apostrophe, in
+XLSX each cell is written as what it is. Rows are read and written as they come; only a partition of Parquet (one room
+on one day) is held.
 """
 
 import csv
@@ -74,7 +75,8 @@ def lead_rows(
 ) -> Iterator[Row]:
     """Yield leads made from ``from_at`` on and before ``to_at`` (UTC ms), one row each, in :data:`LEAD_COLUMNS`.
 
-    Those that were merged into others are left out. Names, words and numbers are masked; with ``reveal`` numbers are whole.
+    Those that were merged into others are left out. Names, words and numbers are masked; with ``reveal`` numbers are
+    whole.
     """
     c = tables.leads.c
     order = (_day(c.created_at), c.platform, c.room, c.number) if by_room else (c.number,)
@@ -119,8 +121,8 @@ def _day(at: Any) -> Any:
 def write(path: Path, format: Format, columns: Sequence[Column], rows: Iterable[Row], name: str) -> int:
     """Write rows to a file, or of Parquet into a folder, and return how many there were.
 
-    In Parquet, rows with a room and a time stand in ``dt=2025-06-15/room=…/`` (UTC days; they must come in this order); all others in one
-    file. ``name`` is what the rows are of.
+    In Parquet, rows with a room and a time stand in ``dt=2025-06-15/room=…/`` (UTC days; they must come in this
+    order); all others in one file. ``name`` is what the rows are of.
 
     Raises:
         ExportImpossible: What the format needs is not installed.

@@ -1,7 +1,8 @@
 """Computes the indicators of :mod:`frontrow.core.centre.indicators` from the lead centre's database, in SQLite and Postgres alike.
 
-A measure is an expression over a source: a table with a time and the columns that each cut is. All measures of a source that a
-question needs are one statement. Quantiles are by nearest rank, in the database; those of rooms come from sketches and are added up here.
+A measure is an expression over a source: a table with a time and the columns that each cut is. All measures of a
+source that a question needs are one statement. Quantiles are by nearest rank, in the database; those of rooms come
+from sketches and are added up here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,10 +1,12 @@
 """Takes names, words, notes and contacts out of the lead centre's database when they have been kept for as long as is configured.
 
-What there is to take is found by indices of what is still there, so nothing has to be remembered of how far a sweep got: it can end behind any
-batch, be done twice, and finds in a database that was made anew what it would find in the one before. Nothing is decided by what
-it takes, so it commutes with whatever the centre does in between; leads keep their versions.
+What there is to take is found by indices of what is still there, so nothing has to be remembered of how far a sweep
+got: it can end behind any batch, be done twice, and finds in a database that was made anew what it would find in the
+one before. Nothing is decided by what it takes, so it commutes with whatever the centre does in between; leads keep
+their versions.
 
-A lead shows what its raw leads and its customer's contacts say, so it is settled with them: it keeps the name of a newer visit.
+A lead shows what its raw leads and its customer's contacts say, so it is settled with them: it keeps the name of a
+newer visit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -3,8 +3,8 @@
 The database is derived: the journal gives it again. What it holds of people beyond that (names, words, notes, sealed
 contacts) is in columns of their own that nothing is decided by.
 
-Texts have no length here: what is too long is refused or cut before it is decided by, the same for every database, of which SQLite would
-ignore a length and Postgres refuse the row. They are ordered by their bytes in both.
+Texts have no length here: what is too long is refused or cut before it is decided by, the same for every database, of
+which SQLite would ignore a length and Postgres refuse the row. They are ordered by their bytes in both.
 """
 
 import sqlalchemy as sa
@@ -250,7 +250,8 @@ def _some(name: str, which: sa.ColumnElement[bool], *columns: str, unique: bool 
 
 _some("one_lead_per_customer_and_store", leads.c.merged_into.is_(None), "customer", "store", unique=True)
 _some("leads_merged", leads.c.merged_into.is_not(None), "merged_into")
-# What somebody has open, the most urgent first (of nobody: what is in the queues and the pools), and the same once it is closed.
+# What somebody has open, the most urgent first (of nobody: what is in the queues and the pools), and the same once it
+# is closed.
 _some("open_of_holder", _open, "holder", "due_at", "number")
 _some("open_of_team", _open, "team", "due_at", "number")
 _some("open_by_urgency", _open, "due_at", "number")
@@ -289,7 +290,8 @@ timeline = Table(
     Column("actor", Words, nullable=False),
     Column("data", JSON, nullable=False),
     Column("note", Words),
-    # Of the time alone: with a kind before it, a question about one lead's timeline is taken to it by SQLite, and reads everybody's.
+    # Of the time alone: with a kind before it, a question about one lead's timeline is taken to it by SQLite, and
+    # reads everybody's.
     Index("timeline_by_time", "at"),
 )
 _paid = timeline.c.kind == sa.literal_column("'order_paid'")
@@ -361,7 +363,8 @@ room_facts = Table(
     Index("room_facts_by_time", "hour"),
 )
 
-# What the counting has in memory, so that a restart goes on with it: viewers of sessions that go on, as the platforms name them.
+# What the counting has in memory, so that a restart goes on with it: viewers of sessions that go on, as the platforms
+# name them.
 room_memory = Table(
     "room_memory",
     metadata,
