@@ -49,8 +49,8 @@ from frontrow_models.evaluation.ranking import roc_auc
 from frontrow_models.evaluation.reliability import calibration_error, reliability_curve
 from frontrow_models.simulate import Scenario, room_names
 from tests.benchmarks.harness import table
-from tests.benchmarks.judging import Flags, Floats, Judgement, draws, interval
-from tests.benchmarks.shop import PLACE, Shop, among, as_they_come, at_once, shop, together, waits
+from tests.benchmarks.judging import Flags, Floats, Judgement, among, draws, interval
+from tests.benchmarks.shop import PLACE, Shop, as_they_come, at_once, shop, together, waits
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -43,6 +43,11 @@ class Field:
         return sorted(set(self.block.tolist()))
 
 
+def among(field: Field, where: Flags) -> Field:
+    """Return some lines of a field."""
+    return Field(field.outcome[where], field.block[where], field.hour[where], field.viewer[where])
+
+
 class Judgement:
     """One score, judged: the measures over all blocks, or over any draw of them."""
 

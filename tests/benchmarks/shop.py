@@ -270,17 +270,6 @@ def together(shops: Sequence[Shop]) -> Shop:
     )
 
 
-def among(field: Field, where: NDArray[np.bool_]) -> Field:
-    """Return some lines of a field."""
-    return replace(
-        field,
-        outcome=field.outcome[where],
-        block=field.block[where],
-        hour=field.hour[where],
-        viewer=field.viewer[where],
-    )
-
-
 def _final(calls: Sequence[Call]) -> NDArray[np.int64]:
     known, found = 0, list[NDArray[np.int64]]()
     for call in calls:

@@ -15,6 +15,7 @@ judge.
 
 import bisect
 import gzip
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,23 @@ def read(files: Sequence[Path]) -> list[Event]:
     events = [decode_event(line) for file in files for line in _lines(file)]
     events.sort(key=lambda event: event.at)
     return [msgspec.structs.replace(event, kind=RENEWED) if event.renewal else event for event in events]
+
+
+def in_order_of(events: Sequence[Event], dice: random.Random) -> list[Event]:
+    """Return the same broadcasts in another order: each as it was, at a time when another began, or two hours after the one before."""
+    broadcasts: dict[str, list[Event]] = {}
+    for event in events:
+        broadcasts.setdefault(event.session or "", []).append(event)
+    parts = sorted(broadcasts.values(), key=lambda part: part[0].at)
+    begins = [part[0].at for part in parts]
+    dice.shuffle(parts)
+    found: list[Event] = []
+    free = begins[0]
+    for begin, part in zip(begins, parts, strict=True):
+        later = max(begin, free) - part[0].at
+        found += [msgspec.structs.replace(event, at=event.at + later) for event in part]
+        free = found[-1].at + 2 * HOUR_MS
+    return found
 
 
 def served_of(events: Sequence[Event], config: Config | None = None) -> Served:
