@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import (
@@ -155,6 +155,9 @@ wrong = st.one_of(
 streams = st.lists(plain | plain | fragmented | compressed | control, max_size=8).map(b"".join)
 
 
+@example(b"", b"\x00\xfe", b"", [])  # refused for its mask, while its length has not come
+@example(b"", b"\x83\x7e", b"", [])  # no frame that there is, of a length that has not come
+@example(frame(0x81, b"a"), b"\x82\xff", b"", [1, 3, 200])
 @settings(deadline=None, max_examples=300)
 @given(streams, st.just(b"") | wrong, streams, st.lists(st.integers(0, 2**20), max_size=12))
 async def test_whatever_comes_in_whatever_pieces_is_what_the_library_makes_of_it(

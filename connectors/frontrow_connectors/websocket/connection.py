@@ -20,6 +20,8 @@ from websockets.protocol import Event, State
 from frontrow_connectors.inbox import Inbox
 
 TEXT, BINARY = 0x81, 0x82  # the first byte of a final frame without reserved bits
+MASKED = 0x80  # of the second byte: what a server must not do
+OPCODES = frozenset(Opcode)
 LONGEST = (
     65_535  # bytes of a payload that is cut out here; a longer one the library takes as it comes, in parts
 )
@@ -101,6 +103,9 @@ class BulkConnection(ClientConnection):
         limit = min(self.protocol.max_message_size or LONGEST, LONGEST)
         if self._fragments is None:
             data = data[_cut_messages(data, self._messages, limit) :]
+        if len(data) > 1 and (data[1] & MASKED or data[0] & 0x0F not in OPCODES):
+            self._owed = len(data)  # the library refuses it by these two bytes, whatever length it has
+            return data
         header = _header_length(data)
         if len(data) < header:
             return data
