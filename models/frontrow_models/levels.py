@@ -34,7 +34,7 @@ from frontrow.core.scoring import Matrix
 MINUTE_MS = 60_000
 SPREAD = 0.5  # of the logarithm of a room's level: one in three sells 1.6 times as well as usual, or as badly
 LASTS = 20.0  # minutes that a level lasts in the mean
-C, A, PACE_HALF_LIFE = 0.6, 5.0, 60.0  # the last in minutes
+C, A, PACE_HALF_LIFE = 0.5, 5.0, 60.0  # the last in minutes
 GRID = np.linspace(-2.0 * SPREAD, 2.0 * SPREAD, 13)
 ROOMS = 10_000  # that are followed; beyond, the one that was quiet for longest is forgotten
 
