@@ -138,7 +138,7 @@ def test_a_promoted_version_begins_without_levels_and_the_hour_is_whole_for_them
         again = make()
         again.load(learner.images())
         again.serve(inputs, ["sim/c"] * 40, np.zeros(40, np.int64), np.full(40, world.now + 1))
-        expected.append(next(each for each in again._levels.state()["fresh"] if each[0] == "sim/c")[2])
+        expected.append(next(each for each in again._levels.state()["rooms"] if each[0] == "sim/c")[2])
     assert expected[0] == pytest.approx(expected[1], rel=1e-9), "what is expected within two minutes"
 
 
@@ -162,8 +162,6 @@ def test_only_what_comes_within_the_shortest_window_tells_of_a_rooms_level(
         within=np.full(count, 0.5, np.float32),
     )
     learner.learn(late)
-    for _ in range(4):  # a minute and more
-        world.step(learner)
     after = shown(learner)
     raised = after[0] / after[1] > 1.1 * before[0] / before[1]
     assert raised is counts
