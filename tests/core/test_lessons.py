@@ -303,6 +303,23 @@ def ends(lessons: Lessons) -> list[tuple[str, bool, str, float]]:
     ]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_was_believed_when_a_lesson_was_told_does_not_depend_on_what_else_fell_into_its_mark(
+    at_once: bool,
+) -> None:
+    """An order and its refund within the window, then "not interested": only of the last is all known."""
+    joiner = make()
+    serve(joiner, 1_000, 5, span=HORIZON)
+    found: list[float] = []
+    for number, say in enumerate((order, refund, decline)):
+        say(joiner, 5, at=2_000 + number, now=2_000 + number)
+        if not at_once:
+            found += joiner.resolve(3_000 + number).within.tolist()
+    found += joiner.resolve(4_000).within.tolist()
+    _, within = window_of(np.zeros(1, np.int64), np.array([HORIZON]), shortest_ms=WINDOW, horizon_ms=HORIZON)
+    assert found == [within[0], within[0], 1.0]
+
+
 def test_a_refund_takes_back_what_was_learnt_of_a_late_order() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)

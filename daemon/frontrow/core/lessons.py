@@ -235,9 +235,9 @@ class Joiner:
         self._passed_over: Column | None = (
             None  # by row: when its last snapshot that was not kept was served, or 0
         )
-        # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending; delay, value and
-        # cause of an outcome that stands.
-        self._heard: list[tuple[int, int, int, int, tuple[int, int, int] | None]] = []
+        # What is not told yet: the snapshot, when it was heard (engine time), the stage, the ending, what was believed to
+        # come within its window; delay, value and cause of an outcome that stands.
+        self._heard: list[tuple[int, int, int, int, float, tuple[int, int, int] | None]] = []
         self._reached = np.zeros(_FIRST, np.float32)
         self._window = np.zeros(_FIRST, np.int32)  # ms
         self._within = np.zeros(_FIRST, np.float32)
@@ -502,8 +502,8 @@ class Joiner:
         self._first.load(arrays["first"])
         self._reach.load(arrays["reach"])
         self._heard = [
-            (number, now, stage, ending, None if told is None else (told[0], told[1], told[2]))
-            for number, now, stage, ending, told in meta["heard"]
+            (number, now, stage, ending, within, None if told is None else (told[0], told[1], told[2]))
+            for number, now, stage, ending, within, told in meta["heard"]
         ]
 
     def _draw(
@@ -593,7 +593,9 @@ class Joiner:
         return ended
 
     def _tell(self, number: int, now: int, stage: Stage, state: int) -> None:
-        self._heard.append((number, now, int(stage), int(_ending_of(state)), self._happened.get(number)))
+        within = float(self._within[number - self._base])
+        happened = self._happened.get(number)
+        self._heard.append((number, now, int(stage), int(_ending_of(state)), within, happened))
 
     def _told(self) -> Lessons:
         """Return the lessons of what was heard since the last time."""
@@ -601,8 +603,8 @@ class Joiner:
         numbers = np.array([number for number, *_ in heard], np.int64)
         moments = np.array([now for _, now, *_ in heard], np.int64)
         lessons = self._lessons(numbers - self._base, moments, 0)
-        for index, (_, _, stage, ending, happened) in enumerate(heard):
-            lessons.stage[index], lessons.ending[index] = stage, ending
+        for index, (_, _, stage, ending, within, happened) in enumerate(heard):
+            lessons.stage[index], lessons.ending[index], lessons.within[index] = stage, ending, within
             if happened is not None:
                 self._fill(lessons, index, happened)
         return lessons
