@@ -320,6 +320,19 @@ def test_what_was_believed_when_a_lesson_was_told_does_not_depend_on_what_else_f
     assert found == [within[0], within[0], 1.0]
 
 
+def test_a_refund_within_the_window_leaves_a_look_waiting_after_a_restart_too() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    order(joiner, 5, at=2_000, now=2_000)
+    joiner.resolve(2_250)
+    image = joiner.image(64)
+    joiner = make()
+    joiner.load(image)
+    refund(joiner, 5, at=3_000, now=3_000)
+    assert ends(joiner.resolve(WINDOW)) == [("WITHDRAWN", False, "RETURNED", 0.0)]
+    assert ends(joiner.resolve(WINDOW + 1_250)) == [("OBSERVED", False, "NONE", 0.0)]
+
+
 def test_a_refund_takes_back_what_was_learnt_of_a_late_order() -> None:
     joiner = make()
     serve(joiner, 1_000, 5)

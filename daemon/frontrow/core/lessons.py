@@ -495,7 +495,8 @@ class Joiner:
         self._happened = {number: (delay, value, cause) for number, delay, value, cause in meta["happened"]}
         for name in self._COLUMNS:
             setattr(self, f"_{name}", arrays[name].copy())
-        waiting = np.flatnonzero((self._state & _OBSERVED) == 0)
+        # One whose order came early waits again if that is taken back.
+        waiting = np.flatnonzero(((self._state & _OBSERVED) == 0) | ((self._state & _EARLY) != 0))
         self._windows = Calendar()
         self._windows.add(self._served_at[waiting] + self._window[waiting], waiting + self._base)
         self._newest.load(arrays["newest"])
