@@ -214,7 +214,7 @@ class Learner:
 
     def judging(self, *, waiting: int = 0) -> Callable[[], Report]:
         """Return what makes :meth:`report` of this moment, in any thread: it takes some hundred milliseconds."""
-        return partial(report, SERVED, self._rolling.rows(), waiting=waiting)
+        return partial(report, SERVED, self._rolling.rows(), waiting=waiting, final=self._rolling.seen)
 
     def judging_alike(self) -> Callable[[], Alike]:
         """Return what tells how those turned out whom it told about the same, as of now, made in any thread.

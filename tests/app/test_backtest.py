@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontrow.app.backtesting import differences_of, pair, side_of
+from frontrow.app.backtesting import differences_of, pair, report_lines, side_of
 from frontrow.app.inputs import Inputs
 from frontrow.app.offline import Challenged, Final, LeadsFollowed, Watcher, run
 from frontrow.app.terminal import Bar, Progress
@@ -21,6 +21,7 @@ from frontrow.config import Config, OutcomeConfig, defaults
 from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.points import Policy, Rule
+from frontrow_models.evaluation.rolling import Report
 from tests.support.clock import ManualClock
 from tests.support.rooms import START, engine, event, facts_of
 from tests.support.streams import evening
@@ -337,3 +338,14 @@ async def test_the_bar_is_drawn_on_terminals_alone_and_seldom() -> None:
         text = stream.getvalue()
         assert drawn <= text.count("of 10.0 MB") <= 5 * drawn
         assert text.endswith("\r\x1b[K") == (drawn > 0)
+
+
+def test_a_report_of_the_last_labels_says_of_how_many() -> None:
+    told = report_lines(
+        "over 3 labels", Report(labels=3, immature=0.5, columns=[], final=9), Report(3, 0.5, []), {}
+    )
+    assert "Judged over the last 3 of 9 final labels." in told
+    told = report_lines(
+        "over 9 labels", Report(labels=9, immature=0.5, columns=[], final=9), Report(9, 0.5, []), {}
+    )
+    assert not any("Judged over the last" in line for line in told)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frontrow_models.evaluation.intervals import intervals
+from frontrow_models.evaluation.judging import Column, judge
 from frontrow_models.evaluation.keys import block_keys, outcome_keys, room_hours, room_keys
 from frontrow_models.evaluation.latency import NEVER, hot_to_outcome
 from frontrow_models.evaluation.ranking import average_precision, best_of_each, precision_at, roc_auc
@@ -23,6 +25,7 @@ from frontrow_models.evaluation.reliability import (
     reliability_curve,
     wilson,
 )
+from frontrow_models.evaluation.rolling import Rows
 
 # Few different scores, so that ties are the rule.
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), max_size=25)
@@ -229,6 +232,36 @@ def test_the_interval_of_the_ratio_covers_the_truth_about_as_often_as_it_says() 
         assert ratio is not None and ratio.high is not None
         covered += ratio.low <= 1.0 <= ratio.high
     assert covered >= 186  # of 200; 95 % are 190
+
+
+def test_looks_that_share_an_outcome_are_one_witness_of_the_ratio() -> None:
+    covered = 0
+    for seed in range(400):
+        p, outcomes = (np.repeat(each, 5) for each in simulated(seed, rows=500))
+        judged = judge(
+            Column("champion", probability=True), p, outcomes, np.zeros(2_500), np.where(outcomes, np.arange(2_500) // 5, -1),
+            np.arange(2_500) // 5,
+        )  # fmt: skip
+        assert judged.ratio is not None and judged.ratio.high is not None
+        covered += judged.ratio.low <= 1.0 <= judged.ratio.high
+    assert 0.92 < covered / 400 < 0.98, "95 % would be right"
+
+
+def test_the_interval_of_a_ratio_over_broadcasts_is_wide_where_they_differ() -> None:
+    """Ten broadcasts, of which half sell twice as much as was promised, and half a half."""
+    dice = np.random.default_rng(3)
+    blocks = np.repeat(np.arange(10), 1_000)
+    p = np.full(10_000, 0.1)
+    outcomes = dice.random(10_000) < np.where(blocks % 2, 0.2, 0.05)
+    alike = calibration_ratio(p, outcomes)
+    rows = Rows(
+        served=p[:, None], outcomes=outcomes, served_at=blocks * 3_600_000, resolved_at=blocks * 3_600_000, rooms=blocks,
+        causes=np.where(outcomes, np.arange(10_000), -1), weights=np.ones(10_000), reached=np.zeros(10_000),
+        viewers=np.arange(10_000),
+    )  # fmt: skip
+    found = intervals(0, rows, blocks)["ratio"]
+    assert found is not None and alike is not None and alike.high is not None
+    assert found[0] < 0.7 < alike.low < alike.high < 1.05 < found[1]
 
 
 def test_without_an_outcome_the_ratio_has_a_lower_bound_only() -> None:

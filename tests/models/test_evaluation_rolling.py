@@ -86,7 +86,7 @@ def test_the_window_is_judged_as_offline_to_the_bit_over_any_cut_and_restart(
         window = window.at(window.resolved_at > np.max(rows.resolved_at) - window_ms)
     report = rolling.report(waiting=7)
     assert report.columns == offline(window)
-    assert (report.labels, report.immature) == (len(window), 7 / (7 + len(window)))
+    assert (report.labels, report.final, report.immature) == (len(window), labels, 7 / (7 + labels))
     msgspec.json.encode(report)
 
 

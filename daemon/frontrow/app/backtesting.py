@@ -422,7 +422,15 @@ def report_lines(label: str, whole: Report | None, compared: Report | None, sure
     rows = [head, *(_judged_row(column, sure.get(column.column, {})) for column in compared.columns)]
     lines = table(rows, right={1, 2, 6, 7})
     immature = "" if whole.immature is None else f" {whole.immature:.1%} of what was served still waits."
-    lines.append(f"Intervals are 95 %, over resampled room-sessions.{immature}")
+    known = any(interval is not None for of_column in sure.values() for interval in of_column.values())
+    said = (
+        "Intervals are 95 %, over resampled room-sessions."
+        if known
+        else "There are no intervals of so few room-sessions."
+    )
+    lines.append(f"{said}{immature}")
+    if whole.final > whole.labels:
+        lines.append(f"Judged over the last {whole.labels:,} of {whole.final:,} final labels.")
     rest = whole.labels - compared.labels
     if rest:
         head = (f"over all {whole.labels:,} labels", *head[1:])
@@ -465,7 +473,7 @@ def _judged_row(judged: Judged, sure: Mapping[str, Interval | None]) -> tuple[st
         _figure(judged.precision, sure.get("precision")),
         _figure(judged.log_loss),
         _figure(judged.calibration_error),
-        "–" if ratio is None or ratio.value is None else _figure(ratio.value, (ratio.low, ratio.high)),
+        "–" if ratio is None else _figure(ratio.value, sure.get("ratio")),
     )
 
 

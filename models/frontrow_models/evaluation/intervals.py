@@ -55,4 +55,10 @@ def intervals(
         "roc_auc": of_rows(roc_auc),
         "pr_auc": of_rows(average_precision),
         "precision": bootstrap(precision, np.ones(len(keys)), known[first]),
+        "ratio": of_rows(_ratio),
     }
+
+
+def _ratio(scores: Numbers, outcomes: Numbers, weights: Numbers) -> float | None:
+    came = float((outcomes * weights).sum())
+    return float((scores * weights).sum()) / came if came > 0.0 else None

@@ -82,11 +82,14 @@ def judge(
         weights = None if weights is None else weights[good]
     keys, precision, _ = precision_at(k, scores, outcomes, groups, viewers)
     curve = reliability_curve(scores, outcomes, weights) if column.probability else []
+    positives = int(np.count_nonzero(outcomes))
+    known = causes[outcomes & (causes >= 0)]
+    different = len(np.unique(known)) + positives - len(known)  # one of no number is an outcome of its own
     return Judged(
         column=column.name,
         labels=len(scores),
         left_out=left_out,
-        positives=int(np.count_nonzero(outcomes)),
+        positives=positives,
         outcomes=len(np.unique(causes[causes >= 0])),
         roc_auc=roc_auc(scores, outcomes, weights),
         pr_auc=average_precision(scores, outcomes, weights),
@@ -95,6 +98,8 @@ def judge(
         log_loss=log_loss(scores, outcomes, weights) if column.probability else None,
         calibration_error=calibration_error(curve),
         debiased_calibration_error=debiased_calibration_error(curve),
-        ratio=calibration_ratio(scores, outcomes, weights) if column.probability else None,
+        ratio=calibration_ratio(scores, outcomes, weights, shared=positives / max(different, 1) or 1.0)
+        if column.probability
+        else None,
         curve=curve,
     )

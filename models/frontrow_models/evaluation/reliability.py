@@ -123,18 +123,19 @@ def debiased_calibration_error(curve: list[Bin]) -> float | None:
 
 
 def calibration_ratio(
-    probabilities: Numbers, outcomes: Numbers, weights: Numbers | None = None
+    probabilities: Numbers, outcomes: Numbers, weights: Numbers | None = None, *, shared: float = 1.0
 ) -> Ratio | None:
     """Return mean probability over mean outcome; None without rows.
 
-    The interval is Wilson's of the share of outcomes, turned over.
+    The interval is Wilson's of the share of outcomes, turned over. ``shared`` is how many rows have one outcome in common,
+    at least 1: as witnesses they are one.
     """
     p, y, w = _rows(probabilities, outcomes, weights)
     total = float(w.sum())
     if not total > 0.0:
         return None
     expected, came = float((p * w).sum()), float((y * w).sum())
-    low, high = wilson(np.array([came / total]), np.array([total * total / (w * w).sum()]))
+    low, high = wilson(np.array([came / total]), np.array([total * total / (w * w).sum() / shared]))
     return Ratio(
         expected=expected,
         came=came,

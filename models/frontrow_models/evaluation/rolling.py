@@ -71,25 +71,32 @@ class Report(Struct, frozen=True):
     ``reached`` judges those alone of whom sales had been told, where some of them were shown by chance: each weighs
     the inverse of its chance, so that they stand for all who might have been. For outcomes that only sales can tell
     (``outcome.won``) it is the one to read: whoever nobody was told of cannot have any. Empty without exploration.
+    ``labels`` are judged, the last of ``final`` ones.
     """
 
     labels: int
     immature: float | None
     columns: list[Judged]
     reached: list[Judged] = []
+    final: int = 0
 
 
-def report(columns: Sequence[Column], rows: Rows, *, shown: int = SHOWN, waiting: int = 0) -> Report:
-    """Judge every column of ``rows``; ``waiting`` snapshots were served besides and have not matured."""
+def report(
+    columns: Sequence[Column], rows: Rows, *, shown: int = SHOWN, waiting: int = 0, final: int | None = None
+) -> Report:
+    """Judge every column of ``rows``, the last of ``final`` labels (None: these are all); ``waiting`` snapshots were served besides
+    and have not matured."""
+    final = len(rows) if final is None else final
     told = np.flatnonzero(rows.reached > 0.0)
     explored = bool((rows.reached[told] < 1.0).any())
     return Report(
         labels=len(rows),
-        immature=waiting / (waiting + len(rows)) if waiting + len(rows) else None,
+        immature=waiting / (waiting + final) if waiting + final else None,
         columns=_judged(columns, rows, rows.weights, shown),
         reached=_judged(columns, rows.at(told), rows.weights[told] / rows.reached[told], shown)
         if explored
         else [],
+        final=final,
     )
 
 
@@ -141,6 +148,11 @@ class Rolling:
             viewers=np.zeros(labels, np.int64),
         )
 
+    @property
+    def seen(self) -> int:
+        """How many labels were taken, those that are forgotten too."""
+        return self._seen
+
     def add(self, rows: Rows) -> None:
         """Take mature labels, in order; however they are cut into calls, the window is the same."""
         if not len(rows):
@@ -162,7 +174,7 @@ class Rolling:
 
     def report(self, *, waiting: int = 0) -> Report:
         """Return :func:`report` of the window now."""
-        return report(self._columns, self.rows(), shown=self._shown, waiting=waiting)
+        return report(self._columns, self.rows(), shown=self._shown, waiting=waiting, final=self._seen)
 
     def image(self) -> Image:
         """Return a copy of the state."""
