@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import tomllib
+import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,25 @@ def test_a_replay_under_other_settings_is_compared(journal: RecordedJournal) -> 
     assert "points.hot_leave" in found._repr_html_()
     again = other.replay(settings=["points.hot=80", "points.hot_leave=75"])
     assert {change for change, told in journal.compare(again).moved.items() if told.leads} == {"same"}
+
+
+def test_lines_that_cannot_be_taken_are_counted_and_the_first_of_them_named(
+    stream: Path, tmp_path: Path
+) -> None:
+    lines = stream.read_text("utf-8").splitlines()
+    broken = tmp_path / "broken.ndjson"
+    broken.write_text(
+        "\n".join(line[:40] if place % 3 == 1 else line for place, line in enumerate(lines)), "utf-8"
+    )
+    found = open_journal(broken)
+    with pytest.warns(UserWarning, match=r"broken\.ndjson:2: ") as told:
+        found.snapshots()
+    assert f"{(len(lines) + 1) // 3:,} lines were left out" in str(told[0].message) and len(told) == 1
+    assert str(told[0].message).count("\n") == 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert found.rejected == found.replay(settings=["points.hot=90"]).rejected == (len(lines) + 1) // 3
+    assert f">{(len(lines) + 1) // 3:,}<" in found._repr_html_()
 
 
 def test_only_the_same_events_are_compared(journal: RecordedJournal, stream: Path, tmp_path: Path) -> None:

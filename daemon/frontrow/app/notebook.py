@@ -4,6 +4,7 @@ Fits :class:`frontrow_models.notebook.Journal`; ``frontrow_models.open_journal``
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,7 @@ from frontrow.core.errors import FrontrowError
 from frontrow.core.features import NAMES
 from frontrow.core.lessons import Ending, Lessons, Served, Stage
 from frontrow.core.scoring import sigmoid
+from frontrow_connectors.file import FileReject
 from frontrow_models.evaluation.judging import Judged
 from frontrow_models.evaluation.rolling import Report
 from frontrow_models.evaluation.verdict import Verdict
@@ -44,6 +46,7 @@ from frontrow_models.plots import Svg, lift_by_hour, lift_svg, reliability_svg
 from frontrow_models.served import LOGITS, SERVED
 from frontrow_models.tables import Table, table_html
 
+REJECTS = 10  # lines that are named of those that cannot be taken
 MOST = 500_000  # snapshots that are handed out at once; some 300 MB
 STAGES = ("waiting", "observed", "late", "mature", "withdrawn")
 _OF_STAGE = {Stage.OBSERVED: 1, Stage.LATE: 2, Stage.MATURE: 3, Stage.WITHDRAWN: 4}
@@ -69,9 +72,13 @@ class RecordedJournal:
         settings: tuple[str, ...],
         since: int | None,
         until: int | None,
+        rejected: list[FileReject],
     ) -> None:
-        """Take note of what is to be run; ``config`` None: the defaults. Raises ConfigError."""
-        self._inputs = inputs
+        """Take note of what is to be run; ``config`` None: the defaults. Raises ConfigError.
+
+        ``rejected`` is where ``inputs`` puts the first :data:`REJECTS` lines that it cannot take.
+        """
+        self._inputs, self._rejected = inputs, rejected
         self._path, self._settings = config, settings
         self.config: Config = configured(config, settings, os.environ)
         self._since, self._until = since, until
@@ -80,7 +87,19 @@ class RecordedJournal:
     def _run(self) -> tuple[Ran, "_Looks", "_Outcomes"]:
         looks, outcomes = _Looks(self._since, self._until), _Outcomes(self.config.outcome)
         ran = side_of(self._inputs, self.config, self.config.outcome, [looks, outcomes], sure=False)
+        if self._rejected:
+            first = "".join(f"\n  {each}" for each in self._rejected)
+            warnings.warn(
+                f"{self._inputs.rejected:,} lines were left out, the first of them:{first}", stacklevel=2
+            )
+            self._rejected.clear()  # whoever replays the same files has been told
         return ran, looks, outcomes
+
+    @property
+    def rejected(self) -> int:
+        """How many lines of the files could not be taken, and are left out of everything."""
+        self._run  # noqa: B018  # they are found when the files are read
+        return self._inputs.rejected
 
     def snapshots(self) -> Table:
         """Return every look at a viewer between ``since`` and ``until``.
@@ -138,6 +157,7 @@ class RecordedJournal:
             settings=(*before, *settings),
             since=self._since,
             until=self._until,
+            rejected=self._rejected,
         )
 
     def compare(self, other: "RecordedJournal") -> "Comparison":
@@ -163,11 +183,12 @@ class RecordedJournal:
     def _repr_html_(self) -> str:
         side, counts = self._run[0].side, self._run[0].counts
         rows = [
-            ["events", "leads", "of these known", "with an outcome", "labels learnt"],
+            ["events", "lines left out", "leads", "of these known", "with an outcome", "labels learnt"],
             [
                 f"{n:,}"
                 for n in (
                     counts.events,
+                    self._inputs.rejected,
                     side.turnout.leads,
                     side.turnout.known,
                     side.turnout.came,
@@ -193,7 +214,16 @@ def open_journal(
         OSError: A file is not there.
     """
     path = None if config is None else Path(config)
-    return RecordedJournal(Inputs(files), config=path, settings=tuple(settings), since=since, until=until)
+    rejected: list[FileReject] = []
+
+    def reject(each: FileReject) -> None:
+        if len(rejected) < REJECTS:
+            rejected.append(each)
+
+    inputs = Inputs(files, on_reject=reject)
+    return RecordedJournal(
+        inputs, config=path, settings=tuple(settings), since=since, until=until, rejected=rejected
+    )
 
 
 @dataclass(frozen=True)
