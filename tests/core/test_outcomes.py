@@ -56,6 +56,11 @@ CASES = {
         (paid(1, 500, "a"), paid(4, None, "a"), back(5, 500, "a")),
         [],
     ),
+    "what an order is worth says whoever knows it": ((paid(1, None, "a"), paid(4, 500, "a")), [(1, 500)]),
+    "an order that a form had named is an order all the same": (
+        (Heard(What.SUCCESS, START + 1, None, "a", of_order=False), paid(4, 500, "a"), back(5)),
+        [],
+    ),
 }
 
 
@@ -83,6 +88,37 @@ def test_what_stands_is_a_function_of_what_was_heard_and_not_of_its_order(
 ) -> None:
     one, other = both
     assert standing(*one) == standing(*other)
+
+
+def test_an_order_that_is_told_twice_keeps_the_number_that_it_was_first_known_by() -> None:
+    """Whoever counts outcomes has counted it; sales may tell of it later, and of an earlier time."""
+    ledger = Ledger(HOUR)
+    [first] = ledger.hear("v", paid(9, 500, "a"), START + 9)
+    [again] = ledger.hear("v", paid(1, None, "a"), START + 20)
+    assert (again.at, again.cause, again.value) == (START + 1, first.cause, 500)
+
+
+def test_what_was_heard_a_horizon_ago_is_known_and_what_was_heard_before_that_is_not() -> None:
+    ledger = Ledger(HOUR)
+    ledger.hear("v", paid(0, 500), START)
+    ledger.hear("other", paid(1, 500), START + 1)
+    ledger.hear("v", paid(7, 300), START + 7)
+    assert len(ledger.hear("v", back(8), START + HOUR)) == 2
+    ledger.hear("third", paid(9), START + HOUR + 1)
+    assert [line[0] for line in ledger.image()["lines"]] == ["other", "v", "third"], (
+        "who was heard of a horizon ago"
+    )
+    ledger.hear("third", paid(9), START + HOUR + 2)
+    assert [line[0] for line in ledger.image()["lines"]] == ["v", "third"]
+    assert len(ledger.hear("v", back(9), START + HOUR + 2)) == 1, "the later order, and what took it back"
+
+
+def test_whoever_heard_of_last_is_kept_whole_though_it_began_long_ago() -> None:
+    ledger = Ledger(HOUR)
+    ledger.hear("v", paid(0, 500), START)
+    ledger.hear("v", paid(5, 300), START + HOUR)
+    ledger.hear("other", paid(6), START + HOUR + 1)
+    assert [line[0] for line in ledger.image()["lines"]] == ["v", "other"]
 
 
 def test_whoever_is_told_of_without_end_is_bounded_and_that_is_counted(
