@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from frontrow_models.levels import HALF_LIFE_MS, ROOMS, C, K, RoomLevels
+from frontrow_models.levels import HALF_LIFE_MS, ROOMS, A, C, K, RoomLevels
 
 MINUTE_MS = 60_000
 
@@ -45,6 +45,18 @@ def test_a_level_fades_by_half_in_eight_minutes_and_who_reads_changes_nothing() 
     assert later == pytest.approx(C * np.log((20 + K) / (5 * 1.03 + K)), abs=0.02)
     assert later < begun
     assert levels.state() == before
+
+
+def test_what_all_rooms_sold_counts_half_after_an_hour_and_time_never_goes_back() -> None:
+    levels = RoomLevels()
+    room(levels, "sim/a", expected=1_000.0, came=3_000, at=1)
+    levels.fade(60 * MINUTE_MS + 1)
+    levels.fade(1)
+    levels.expect(["sim/b"], np.array([1_000.0]), np.array([60 * MINUTE_MS + 1]))
+    pace = (1_500 + A) / (500 + 1_000 + A)
+    assert levels.of(["sim/b"])[0] == pytest.approx(C * np.log(K / (1_000 * pace + K)), abs=1e-9)
+    levels.hear(["sim/b"] * 2, np.ones(2), np.full(2, 60 * MINUTE_MS + 1), np.full(2, 60 * MINUTE_MS + 1))
+    assert levels.state()["now"] == 60 * MINUTE_MS + 1
 
 
 def test_when_all_rooms_sell_twice_as_much_none_is_raised_for_long() -> None:
@@ -94,6 +106,10 @@ def test_it_goes_on_from_its_state_to_the_bit_and_follows_a_bounded_number_of_ro
     levels.expect(names, np.ones(len(names)), np.full(len(names), 2 * MINUTE_MS))
     assert len(levels.state()["rooms"]) == ROOMS
     assert levels.of(["sim/a", names[-1]])[0] == 0.0
+    kept, quiet = names[10], names[11]
+    levels.expect([kept, "sim/new"], np.ones(2), np.full(2, 3 * MINUTE_MS))
+    known = {each[0] for each in levels.state()["rooms"]}
+    assert kept in known and quiet not in known, "who was quiet for longest goes"
 
 
 def test_an_outcome_of_a_look_of_which_nothing_was_expected_is_left_out() -> None:

@@ -91,6 +91,45 @@ def test_delays_are_believed_only_when_enough_whole_cohorts_have_told_them() -> 
     assert policy.soon == pytest.approx(0.25, abs=0.01)
 
 
+def test_a_delay_of_just_the_window_is_within_it_and_each_look_counts_as_many_as_it_stands_for() -> None:
+    policy = DelayPolicy(window_ms=120_000)
+    delays = _mature([120_000, 120_001] * 60)
+    policy.see(replace(delays, weight=np.tile(np.array([3.0, 1.0], np.float32), 60)))
+    assert policy.soon == pytest.approx(0.75, abs=0.01)
+
+
+def test_no_look_that_stands_for_many_weighs_more_than_the_bound_of_three() -> None:
+    lessons = fresh_lessons(np.zeros((3, 1), np.float32), np.array([True, False, False]))
+    lessons = replace(lessons, weight=np.array([64.0, 64.0, 2.0], np.float32), within=np.ones(3, np.float32))
+    _, weights = DelayPolicy.steps(np.full(3, 0.1), lessons)
+    assert weights.tolist() == pytest.approx([3.0, 3.0, 2.0])
+
+
+def test_what_was_taken_back_is_undone_in_an_outage_too_and_is_no_outcome() -> None:
+    outage = Outage()
+    for number in range(60):
+        outage.look(100)
+        outage.learnable(np.array([number]))
+    outage.look(5_000)
+    assert outage.frozen
+    stage = np.array([Stage.WITHDRAWN, Stage.OBSERVED], np.uint8)
+    assert outage.learnable(np.array([-1, -1]), stage).tolist() == [True, False]
+    assert outage.learnable(np.array([7]), np.array([Stage.WITHDRAWN], np.uint8)).all() and outage.frozen
+
+
+def test_looks_of_an_outage_say_nothing_of_the_rate_of_outcomes() -> None:
+    outage = Outage()
+    for number in range(60):
+        outage.look(100)
+        outage.learnable(np.array([number]))
+    for _ in range(100):
+        outage.look(100)
+        outage.learnable(np.array([-1]))
+    outage.learnable(np.array([60]))
+    outage.look(1_000)
+    assert 7.0 < outage.missing < 11.0, "one in a hundred, by what came before it"
+
+
 def test_what_a_policy_knows_does_not_depend_on_how_lessons_were_cut_into_batches() -> None:
     delays = [int(each) for each in np.random.default_rng(5).exponential(400_000, 500)]
     whole, parts = DelayPolicy(120_000), DelayPolicy(120_000)
