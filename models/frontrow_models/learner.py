@@ -160,11 +160,14 @@ class Learner:
             soon = calibration.probabilities(hour, rooms) * (self._policy.soon or 0.0)
             levels = self._levels.expect(rooms, soon, at)
         # A model that is not shown to anybody promises nothing, and is not to be judged by it.
-        served[:, 0] = calibration.logits(logits, rooms, levels) if self.ready else np.nan
+        ready = self.ready
+        served[:, 0] = calibration.logits(logits, rooms, levels) if ready else np.nan
         served[:, 1] = logits
         served[:, 2] = self._base.rate
         served[:, 3] = points
         served[:, 4] = inputs[:, RECENT]
+        if ready:
+            self._hear(self._guard.served(served[:, 0]))
         return served
 
     def learn(self, lessons: Lessons) -> None:

@@ -167,6 +167,25 @@ def test_only_what_comes_within_the_shortest_window_tells_of_a_rooms_level(
     assert raised is counts
 
 
+def test_a_number_that_is_none_is_shown_to_nobody_and_the_last_good_model_serves_at_once() -> None:
+    """Also where the weights are sound: here the calibration is broken, as by a file that somebody wrote."""
+    world, learner = World(5), make()
+    for _ in range(1_000):
+        world.step(learner)
+    before, good = shown(learner), learner._good
+    assert good is not None and learner.alarms == []
+    learner._calibrator.load(learner._calibrator.state() | {"slope": float("nan")})
+    inputs = np.zeros((3, COUNT))
+
+    def served() -> np.ndarray[Any, Any]:
+        return learner.serve(inputs, [*ROOMS, "sim/c"], np.zeros(3, np.int64), np.full(3, world.now))[:, 0]
+
+    assert not np.isfinite(served()).any()
+    assert [(alarm.kind, alarm.roll_back) for alarm in learner.alarms] == [("not_finite", True)]
+    assert learner.rollbacks == 1
+    assert sigmoid(served().astype(np.float64)) == pytest.approx(before, rel=0.5)
+
+
 def test_where_outcomes_stop_arriving_in_all_rooms_none_is_worse_than_another() -> None:
     world, learner = World(6), make()
     for _ in range(600):

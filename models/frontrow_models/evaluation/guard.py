@@ -37,7 +37,6 @@ _COSTLIEST = -math.log(FLOOR)  # nats; ADWIN wants numbers within 0 and 1
 # What is said of a rise, and what a signal's 1 and 0 were before it was brought within 0 and 1: unit, zero.
 _SIGNALS = {
     "log_loss": ("the served log loss rose from {:.3f} to {:.3f} nats a label", _COSTLIEST, 0.0),
-    "mean_p": ("the mean served probability rose from {:.4f} to {:.4f}", 1.0, 0.0),
     "early_more": (
         "early outcomes beyond what was expected rose from {:.4f} to {:.4f} a snapshot",
         2.0,
@@ -100,9 +99,8 @@ class Guard:
         return []
 
     def served(self, probabilities: Numbers) -> list[Alarm]:
-        """Judge what was served, in the order of serving."""
-        alarms, good = _finite(probabilities)
-        return alarms + _in_order(self._watch("mean_p", probabilities[good]))
+        """Judge what was served, as probabilities or as logits."""
+        return _finite(probabilities)[0]
 
     def observed(self, probabilities: Numbers, outcomes: Numbers, shares: Numbers) -> list[Alarm]:
         """Judge outcomes known when each look's window ended; of its outcomes, ``shares`` are expected within it.
