@@ -78,8 +78,15 @@ class CalibrationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_field
     spread_room: Annotated[float, Meta(gt=0)] = 0.2
 
 
+_USUAL = CalibrationOptions()
+_SPREADS = _USUAL.spread_slope, _USUAL.spread_bias, _USUAL.spread_tail
+
+
+# The sums of w z² and their like, faded: 1e5 for labels that stand for one look each. Far below what rounding in three
+# steps of elimination could make of a sum of squares.
+MOST_KNOWN = 1e10
 Finite = Annotated[float, Meta(ge=-1e18, le=1e18)]  # which NaN is not
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 
 
 class CalibratorState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +105,28 @@ class CalibratorState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     # Older versions have neither, and go on as they were.
     tail: Annotated[float, Meta(ge=TAILS[0], le=TAILS[1])] = 0.0
     known_tail: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
+
+    @property
+    def wrong(self) -> str | None:
+        """Why no calibrator can have been in this state, as the end of a sentence; None: one can."""
+        if self.positives > self.labels:
+            return f"has {self.positives} positives among {self.labels} labels"
+        if self.slope + self.tail <= 0.0:
+            return "would give a higher number a lower probability"
+        k0, k1, k2 = self.known
+        t0, t1, t2 = self.known_tail
+        if max(map(abs, (*self.known, *self.known_tail))) > MOST_KNOWN or min(k0, k2, t2) < 0.0:
+            return "knows what no labels can have taught"
+        # A sum of w x xᵀ: with what is believed beforehand added, no pivot is below that belief. Half of it is left
+        # to rounding, so that the next step divides by nothing near 0.
+        slope, bias, tail = (spread**-2.0 for spread in _SPREADS)
+        d0 = k0 + slope
+        d1 = k2 + bias - k1 * k1 / d0
+        if d1 >= bias / 2.0:
+            l3 = (t1 - t0 * k1 / d0) / d1
+            if t2 + tail - t0 * t0 / d0 - l3 * l3 * d1 >= tail / 2.0:
+                return None
+        return "knows what no labels can have taught (its information is no sum of squares)"
 
 
 @dataclass(frozen=True, slots=True)

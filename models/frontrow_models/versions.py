@@ -13,6 +13,7 @@ River is what learns.
 Only linear models on the features are versions. Trees and forests in shadow are made anew from the journal.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ MAX_DEPTH = 8  # of what other modules keep in a version: options, label policy,
 MOST_WEIGHT = 100.0
 MOST_MEAN = 1_000.0
 MOST_VARIANCE = 1_000_000.0
-MOST_SUM = 1e18  # of a thousand per input, over more inputs than there will be
+MOST_SUM = 1e18  # of a thousand per input, over more inputs than there will be; of squared gradients, too
 
 _MINUTES = "until_end_min"  # what features of version 3 have in the place of the second one of these
 _ADDED = "same_words", "hour_left_pct"  # since version 2
@@ -306,6 +307,11 @@ def check_fit(version: Version, name: str = "the version") -> None:
                 msgspec.convert(values, kind)
         except msgspec.ValidationError as error:
             raise VersionRefused(f"{name}: its {part} is none of this build's ({_told(error)})") from error
+    warm_up = version.options.get("warm_up", ModelOptions().warm_up)
+    if version.scaler.count < warm_up:
+        raise VersionRefused(
+            f"{name}: its scaler is of {version.scaler.count} inputs, and by its options nothing is learnt before {warm_up}"
+        )
 
 
 def to_version(
@@ -427,12 +433,41 @@ def _check(version: Version) -> None:
             raise VersionRefused(f"has {len(numbers)} {column} for {len(names)} features")
     if any(abs(weight) > MOST_WEIGHT for weight in version.optimiser.slots.get(DESCENT, ())):
         raise VersionRefused(f"has a weight of the optimiser beyond {MOST_WEIGHT:g}")
+    if not all(0.0 <= square <= MOST_SUM for square in version.optimiser.slots.get(SLOT, ())):
+        raise VersionRefused(f"has sums of squares of the optimiser that are below 0 or beyond {MOST_SUM:g}")
+    if version.scaler.count == 0:
+        raise VersionRefused("has a scaler of no inputs")
+    if not any(version.scaler.variances):
+        raise VersionRefused("has a scaler that no feature has varied for")
+    wrong = _wrong(version)
+    if wrong is not None:
+        raise VersionRefused(wrong)
     if version.positives > version.labels:
         raise VersionRefused(f"has {version.positives} positives among {version.labels} labels")
     if version.created_at < version.journal.at:
         raise VersionRefused("was made before the end of the journal that it has learnt from")
     if has_control(version.card.text.replace("\t", " ").replace("\n", " ")):
         raise VersionRefused("has a control character in its card")
+
+
+def _wrong(version: Version) -> str | None:
+    """Return why the states of other modules cannot have been theirs; None: they can, or are another build's."""
+    with contextlib.suppress(msgspec.ValidationError):
+        wrong = (
+            None
+            if version.calibration is None
+            else msgspec.convert(version.calibration, CalibratorState).wrong
+        )
+        if wrong is not None:
+            return f"its calibration {wrong}"
+    with contextlib.suppress(msgspec.ValidationError):
+        delays = msgspec.convert(version.label_policy, DelayState)
+        if delays.within > delays.positives:
+            return (
+                f"its label policy has {delays.within:g} positives within the window"
+                f" among {delays.positives:g} positives"
+            )
+    return None
 
 
 def _told(error: Exception) -> str:

@@ -243,6 +243,93 @@ FORGERIES: dict[str, tuple[Callable[[Json], object], str]] = {
 }  # fmt: skip
 
 
+# What the types let pass and no model of ours can have come to.
+IMPOSSIBLE: dict[str, tuple[Callable[[Json], object], str]] = {
+    "a calibration that divides by nothing": (
+        lambda v: v["calibration"].update(known=[-1e18, 1e18, -1e18]),
+        "its calibration knows what no labels can have taught",
+    ),
+    "one of a slope that is known less than not at all": (
+        lambda v: v["calibration"].update(known=[-1.0, 0.0, 1.0]),
+        "its calibration knows what no labels can have taught",
+    ),
+    "one whose slope and bias agree more than fully": (
+        lambda v: v["calibration"].update(known=[100.0, 120.0, 100.0]),
+        "is no sum of squares",
+    ),
+    "one whose tail agrees more than fully": (
+        lambda v: v["calibration"].update(known=[100.0, 0.0, 100.0], known_tail=[0.0, 120.0, 100.0]),
+        "is no sum of squares",
+    ),
+    "one that knows more than rounding leaves": (
+        lambda v: v["calibration"].update(known=[1e18, 1e18, 1e18]),
+        "its calibration knows what no labels can have taught",
+    ),
+    "one of more positives than labels": (
+        lambda v: v["calibration"].update(labels=3, positives=4),
+        "its calibration has 4 positives among 3 labels",
+    ),
+    "one that turns the order round": (
+        lambda v: v["calibration"].update(slope=0.25, tail=-2.0),
+        "its calibration would give a higher number a lower probability",
+    ),
+    "more soon than ever": (
+        lambda v: v["label_policy"].update(within=3.5, positives=3.0),
+        "its label policy has 3.5 positives within the window among 3 positives",
+    ),
+    "a square below 0": (
+        lambda v: v["optimiser"]["slots"]["squares"].__setitem__(3, -0.5),
+        "squares of the optimiser that are below 0",
+    ),
+    "a square beyond all": (
+        lambda v: v["optimiser"]["slots"]["squares"].__setitem__(3, 1e300),
+        "squares of the optimiser that are below 0 or beyond 1e+18",
+    ),
+    "a scaler of nothing": (lambda v: v["scaler"].update(count=0), "a scaler of no inputs"),
+    "a scaler of what never varied": (
+        lambda v: v["scaler"].update(variances=[0.0] * COUNT),
+        "a scaler that no feature has varied for",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_a_state_that_no_model_can_come_to_is_refused_whatever_its_name(what: str) -> None:
+    change, words = IMPOSSIBLE[what]
+    text = forged(change)
+    name = name_of(text)
+    with pytest.raises(VersionRefused) as refused:
+        registry_with(text).read(name)
+    assert str(refused.value).startswith(f"{name}: ")
+    assert words in str(refused.value)
+
+
+def test_a_scaler_of_fewer_inputs_than_are_waited_for_is_not_computed_with() -> None:
+    text = forged(lambda v: v["scaler"].update(count=59))
+    with pytest.raises(VersionRefused, match="of 59 inputs, and by its options nothing is learnt before 60"):
+        registry_with(text).load(name_of(text))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    alike=st.booleans(),
+    weight=st.sampled_from([1.0, 0.2, 65_536.0]),
+    beyond=st.booleans(),
+)
+def test_whatever_a_calibrator_has_learnt_it_can_be_kept(
+    seed: int, alike: bool, weight: float, beyond: bool
+) -> None:
+    """Also where all numbers were the same, so that slope, bias and tail are known by one sum alone."""
+    random = np.random.default_rng(seed)
+    made, count = Calibrator(), 2_000
+    raw = np.full(count, random.normal()) if alike else random.normal(-3.0, 3.0, count)
+    raw = raw * (10.0 if beyond else 1.0)
+    made.learn(["r"] * count, raw, random.random(count) < random.random(), np.full(count, weight))
+    kept = encode(version(calibration=made.state()))
+    check_fit(decode(kept, name_of(kept)))
+
+
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forgery_under_its_own_right_name_is_refused_in_a_sentence(forgery: str) -> None:
     change, words = FORGERIES[forgery]
