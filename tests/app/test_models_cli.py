@@ -253,6 +253,46 @@ def test_beside_a_running_daemon_nothing_is_promoted_and_all_can_be_read(
     place.promote(names[0])
 
 
+def test_a_version_of_another_folder_is_beside_the_store_before_it_leads(
+    place: Place, names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A daemon looks nowhere else, and would not start without it."""
+    elsewhere = registry_beside(place.store, tmp_path / "elsewhere")
+    name = elsewhere.add(version(40))
+    place.promote(names[0])
+    assert place.run("promote", name, "--registry", str(tmp_path / "elsewhere")) == DONE
+    assert encode(place.registry.load(name)) == encode(elsewhere.load(name))
+    assert place.run("verify") == DONE
+    out = str(tmp_path / "out")
+    assert main(["replay", str(place.store), "--config", str(place.config), "--out", out]) == DONE
+    assert place.run("rollback", "--registry", str(tmp_path / "elsewhere")) == DONE
+    assert place.ledger().champion == names[0]
+    assert elsewhere.names() == [name]
+
+
+def test_a_damaged_version_of_another_folder_is_neither_copied_nor_promoted(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "elsewhere"
+    name = registry_beside(place.store, folder).add(version(40))
+    (folder / f"{name}.json").write_bytes(b"{}")
+    assert place.run("promote", name, "--registry", str(folder)) == FAILED
+    assert "another SHA-256" in capsys.readouterr().err
+    assert place.registry.names() == []
+    assert place.ledger().champion is None
+
+
+def test_a_version_that_cannot_be_copied_beside_the_store_is_not_promoted(
+    place: Place, tmp_path: Path
+) -> None:
+    elsewhere = registry_beside(place.store, tmp_path / "elsewhere")
+    name = elsewhere.add(version(40))
+    (tmp_path / "data" / "frontrow.db.models").write_bytes(b"no folder")
+    with pytest.raises(OSError, match=r"frontrow\.db\.models"):
+        promote(elsewhere, place.store, name, by="", reason="", clock=place.clock)
+    assert ledger_of(elsewhere, place.store).champion is None
+
+
 def test_the_lock_is_given_back_whatever_happens(
     place: Place, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,10 +63,13 @@ def ledger_of(registry: Registry, path: Path) -> Ledger:
 def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str, clock: Clock) -> Promotion:
     """Append to the journal that a version leads from here on, durably; return what was written.
 
+    The version of another ``registry`` than that beside the store is copied there first, where a daemon looks for it.
+
     Raises:
         VersionRefused: There is no such version, or this build cannot compute with it.
         PromotionRefused: It leads already, there is no store, or the reason is longer than ``MAX_REASON``.
         StoreLocked: A daemon works on the store.
+        OSError: The version cannot be copied, and nothing was promoted; or the ledger cannot be kept.
     """
 
     def named(_: Ledger) -> str:
@@ -139,7 +142,9 @@ def _promote(
             name = choose(ledger)
             if name == ledger.champion:
                 raise PromotionRefused(f"{name[:SHOWN]} leads already")
-            registry.load(name)
+            own = registry_beside(path)
+            # What led before may be beside the store alone. What is there already stays; a damaged file is mended.
+            own.add((registry if name in registry.names() else own).load(name))
             event = promotion_event(
                 number=len(ledger.promotions) + 1,
                 version=name,
