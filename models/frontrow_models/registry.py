@@ -56,13 +56,15 @@ class Ledger(Struct, forbid_unknown_fields=True):
     def former(self) -> str | None:
         """The version to roll back to: what led before the champion did, or None.
 
-        To go back is no step forward: after A, B, C and back to B, what is before B is A.
+        To go back is no step forward: after A, B, C and back to B, what is before B is A. To promote B once more on
+        purpose is one: what is before it is C. Journals of before do not tell these two apart, and there what led
+        before and leads again was gone back to.
         """
         led: list[str] = []
         for promotion in self.promotions:
             if promotion.replaces is not None:
                 led[-1:] = [promotion.replaces]  # what led had learnt on since it was promoted
-            if led[-2:-1] == [promotion.version]:
+            if promotion.back is not False and led[-2:-1] == [promotion.version]:
                 led.pop()
             else:
                 led.append(promotion.version)

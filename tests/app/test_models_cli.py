@@ -145,6 +145,18 @@ def test_promotions_follow_each_other_and_can_be_taken_back(place: Place, names:
     assert len(set(ids)) == len(ids)
 
 
+def test_what_is_promoted_once_more_on_purpose_is_taken_back_to_what_led_in_between(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (names[0], names[1], names[0]):
+        place.promote(name)
+    for expected in (names[1], names[0]):
+        assert place.run("rollback") == DONE
+        assert place.ledger().champion == expected
+    assert place.run("rollback") == FAILED
+    assert "nothing led before" in capsys.readouterr().err
+
+
 def test_nothing_of_a_journal_is_a_duplicate_to_the_engine_after_promotions_to_and_fro(
     place: Place, names: list[str]
 ) -> None:

@@ -113,6 +113,7 @@ async def test_a_promotion_is_durable_when_it_is_answered_and_obeyed_at_the_next
         "by": "Li",
         "reason": "better",
         "at": place.clock.at,
+        "back": False,
     }
     [promotion] = ledger_of(place.registry, place.daemon.store).promotions
     assert (promotion.number, promotion.version, promotion.by) == (1, place.names[0], "Li")
@@ -144,6 +145,19 @@ async def test_what_led_is_kept_with_what_it_has_learnt_since_and_can_be_gone_ba
     await place.pass_time()
     told = await place.told()
     assert (told["leads"], told["labels"]) == (second["replaces"], kept.labels)
+
+
+async def test_what_is_promoted_once_more_on_purpose_can_be_taken_back_step_by_step(place: Place) -> None:
+    await place.pass_time()
+    for name in (place.names[0], place.names[1], place.names[0]):
+        assert (await place.promote(name)).status_code == 200
+        await place.pass_time(HOUR_MS)
+    *_, second, third = ledger_of(place.registry, place.daemon.store).promotions
+    for expected in (third.replaces, second.replaces):
+        back = (await place.post("rollback")).json()
+        assert (back["version"], back["back"]) == (expected, True)
+        await place.pass_time()
+    assert "nothing led before" in (await place.post("rollback")).json()["detail"]
 
 
 async def test_a_promotion_can_be_taken_back_before_its_mark_has_come(place: Place) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from frontrow.core.contact import redact_text
 from frontrow.core.events import Event, decode_event, encode_event
 from frontrow.core.frames import Frame
 from frontrow.core.preparing import Preparer
-from frontrow.core.promotions import Promotion, promotion_event, promotions_of
+from frontrow.core.promotions import Promotion, Succession, promotion_event, promotions_of
 from frontrow.storage.frames import Blobs, checksum, pack, unpack
 from tests.support.preparing import prepare
 from tests.support.rooms import START, event, lexicon
@@ -31,7 +32,7 @@ def test_a_promotion_comes_back_from_json_and_from_the_journal() -> None:
     made = promotion()
     assert decode_event(encode_event(made)) == made
     stored = unpack(pack(frame(event("like", 0), made)), where="here")
-    expected = Promotion(number=3, version=NEW, replaces=OLD, by="Li", reason="better", at=START)
+    expected = Promotion(number=3, version=NEW, replaces=OLD, by="Li", reason="better", at=START, back=False)
     assert promotions_of(stored) == [(1, expected)]
 
 
@@ -40,6 +41,23 @@ def test_which_version_leads_outlives_the_words_of_people() -> None:
     destroyed = unpack(Blobs(blobs.facts, b"", checksum(blobs.facts, b"")), where="here")
     [(_, found)] = promotions_of(destroyed)
     assert (found.version, found.replaces, found.by, found.reason) == (NEW, OLD, "", "")
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_whether_it_is_a_rollback_outlives_the_words_of_people(back: bool) -> None:
+    blobs = pack(frame(promotion(back=back)))
+    destroyed = unpack(Blobs(blobs.facts, b"", checksum(blobs.facts, b"")), where="here")
+    [(_, found)] = promotions_of(destroyed)
+    assert found.back is back
+
+
+def test_a_promotion_of_before_does_not_tell_whether_it_is_a_rollback() -> None:
+    [(_, found)] = promotions_of(frame(msgspec.structs.replace(promotion(), outcome=None)))
+    assert found.back is None
+    succession = Succession()
+    made = {"number": 1, "version": NEW, "replaces": None, "by": "", "reason": "", "at": START}
+    succession.load({"made": [made], "obeyed": 1})  # of a snapshot of then
+    assert succession.made[0].back is None
 
 
 def test_versions_are_not_taken_for_telephone_numbers_where_events_are_masked() -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -740,13 +740,19 @@ def test_other_files_in_the_folder_are_no_versions(tmp_path: Path) -> None:
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 
 
-def ledger(*steps: tuple[str, str | None]) -> Ledger:
-    """A ledger of promotions, each (version, what it replaces), read from frames as they are stored."""
+def ledger(*steps: tuple[str, str | None], back: Sequence[bool] | None = None) -> Ledger:
+    """A ledger of promotions, each (version, what it replaces), read from frames as they are stored.
+
+    ``back`` says of each whether it is a rollback; None: they are of before, when a promotion did not tell.
+    """
     made = Ledger()
     for number, (leads, replaces) in enumerate(steps, 1):
         event = promotion_event(
-            number=number, version=leads, replaces=replaces, by="Li", reason="", at=START + number
-        )
+            number=number, version=leads, replaces=replaces, by="Li", reason="", at=START + number,
+            back=back is not None and back[number - 1],
+        )  # fmt: skip
+        if back is None:
+            event = msgspec.structs.replace(event, outcome=None)
         made.take(number, Frame.of([event], [0]))
     return made
 
@@ -766,7 +772,7 @@ def ledger(*steps: tuple[str, str | None]) -> Ledger:
         ([(A, None), (B, D), (D, C)], D, None),
     ],
 )
-def test_going_back_is_no_step_forward(
+def test_going_back_is_no_step_forward_also_in_journals_that_did_not_tell(
     steps: list[tuple[str, str | None]], champion: str | None, former: str | None
 ) -> None:
     made = ledger(*steps)
@@ -774,11 +780,32 @@ def test_going_back_is_no_step_forward(
     assert made.ever == {name for step in steps for name in step if name is not None}
 
 
+@pytest.mark.parametrize(
+    ("steps", "former"),
+    [
+        ([(A, None, False), (B, A, False), (A, B, False)], B),  # on purpose
+        ([(A, None, False), (B, A, False), (A, B, False), (B, A, True)], A),
+        ([(A, None, False), (B, A, False), (A, B, False), (B, A, True), (A, B, True)], None),
+        ([(A, None, False), (B, A, False), (A, B, True)], None),
+        ([(A, None, False), (B, A, False), (C, B, False), (B, C, True), (C, B, False)], B),
+        ([(A, None, False), (B, A, False), (C, B, False), (B, C, True), (C, B, False), (B, C, True)], A),
+        # Beside a daemon: what led is kept with all that it has learnt.
+        ([(A, None, False), (B, C, False), (A, D, False)], D),
+        ([(A, None, False), (B, C, False), (A, D, False), (D, A, True)], C),
+    ],
+)
+def test_what_is_promoted_once_more_on_purpose_is_no_rollback(
+    steps: list[tuple[str, str | None, bool]], former: str | None
+) -> None:
+    made = ledger(*((leads, replaces) for leads, replaces, _ in steps), back=[back for *_, back in steps])
+    assert made.former == former
+
+
 def test_a_ledger_comes_back_as_it_was_kept(registry: Registry) -> None:
     made = ledger((A, None), (B, A))
     registry.keep_ledger(made)
     assert registry.ledger() == made
-    assert registry.ledger().promotions[1] == Promotion(2, B, A, "Li", "", START + 2)
+    assert registry.ledger().promotions[1] == Promotion(2, B, A, "Li", "", START + 2, back=None)
 
 
 def test_ledgers_share_no_list() -> None:

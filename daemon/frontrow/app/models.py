@@ -90,7 +90,7 @@ def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Cl
             raise PromotionRefused("nothing led before that could be rolled back to")
         return ledger.former
 
-    return _promote(registry, path, former, by=by, reason=reason, clock=clock)
+    return _promote(registry, path, former, by=by, reason=reason, clock=clock, back=True)
 
 
 def back_up_versions(store: Path, to: Path) -> int:
@@ -126,7 +126,14 @@ def back_up_versions(store: Path, to: Path) -> int:
 
 
 def _promote(
-    registry: Registry, path: Path, choose: Callable[[Ledger], str], *, by: str, reason: str, clock: Clock
+    registry: Registry,
+    path: Path,
+    choose: Callable[[Ledger], str],
+    *,
+    by: str,
+    reason: str,
+    clock: Clock,
+    back: bool = False,
 ) -> Promotion:
     if len(reason) > MAX_REASON:
         raise PromotionRefused(f"the reason has {len(reason):,} characters; it may have {MAX_REASON}")
@@ -152,6 +159,7 @@ def _promote(
                 by=by,
                 reason=reason,
                 at=_end_of(store) or clock.now(),
+                back=back,
             )
             frame = Frame.of([event], [0])
             store.append([Commit(frame, (), (), clock.now())])

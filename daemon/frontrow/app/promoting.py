@@ -113,7 +113,7 @@ class Promoting:
         former = Ledger(promotions=moment.made).former
         if former is None:
             raise PromotionRefused("nothing led before that could be rolled back to")
-        return await self._put(former, moment, by=by, reason=reason)
+        return await self._put(former, moment, by=by, reason=reason, back=True)
 
     async def _find(self, prefix: str) -> str:
         registry, names = self._following.registry, self._learning.challengers
@@ -159,7 +159,9 @@ class Promoting:
             outgoing = None  # it has learnt nothing yet that one could want to go back to
         return _Moment(made, position, model.leads, outgoing)
 
-    async def _put(self, name: str, moment: _Moment, *, by: str, reason: str) -> Promotion:
+    async def _put(
+        self, name: str, moment: _Moment, *, by: str, reason: str, back: bool = False
+    ) -> Promotion:
         if name == moment.leads:
             raise PromotionRefused(f"{name} leads already")
         number = len(moment.made) + 1
@@ -173,7 +175,13 @@ class Promoting:
         except OSError as error:
             raise PromotionRefused(f"what leads now cannot be kept ({error.strerror or error})") from error
         event = promotion_event(
-            number=number, version=name, replaces=replaces, by=by, reason=reason, at=self._clock.now()
+            number=number,
+            version=name,
+            replaces=replaces,
+            by=by,
+            reason=reason,
+            at=self._clock.now(),
+            back=back,
         )
         receipt = await (await self._intake.put([event], feed=FEED))
         [promotion] = [each for each in self._engine.succession.made if each.number == number]

@@ -111,7 +111,7 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     campaign: Name | None = None
     lead: Name | None = None  # kinds of people
     seller: Name | None = None
-    outcome: Name | None = None
+    outcome: Name | None = None  # lead_outcome; model_change: promotion or rollback
     note: Text | None = None
     model: Name | None = None  # model_change: which version leads from here on
     replaces: Name | None = None  # and which one it replaces

@@ -1,7 +1,7 @@
 """A promotion as an event: which version of the model leads from here on, and which one it replaces.
 
 The journal is the only place where that is decided, so a replay changes models where the stream did. What replay needs
-(the two versions, each the SHA-256 of its content) lies in fields that are kept as facts; who asked for it and why are
+(the two versions, each the SHA-256 of its content, and whether it is a rollback) lies in fields that are kept as facts; who asked for it and why are
 for people to read, lie among the personal fields, and may be destroyed without changing a result. The content itself
 is in the registry (:mod:`frontrow_models.registry`), which never forgets a version that was promoted.
 
@@ -21,6 +21,9 @@ from frontrow.core.frames import Frame
 # Where promotions happen. No feed can write there: an event that names another room than its feed's is rejected.
 PLATFORM, ROOM, KIND = "frontrow", "models", "model_change"
 
+# What a promotion was asked for as: its event's ``outcome``, a fact. Those of before say neither.
+_STEPS = {"promotion": False, "rollback": True}
+
 MAX_REASON = 500  # characters of why, as a person gives it
 
 _ID = re.compile(r"promotion-([1-9][0-9]{0,8})")
@@ -33,7 +36,8 @@ class Promotion:
     """One promotion. ``number`` counts from 1 in each journal; ``at`` is UTC milliseconds of engine time.
 
     ``replaces`` is what led before, as it was then; None: a model that was never made a version. ``by`` and ``reason``
-    are empty where nobody said or where they were destroyed.
+    are empty where nobody said or where they were destroyed. ``back`` says that it is a rollback, to what led before;
+    None: it is of a journal that did not tell.
     """
 
     number: int
@@ -42,6 +46,7 @@ class Promotion:
     by: str
     reason: str
     at: int
+    back: bool | None = None
 
 
 class PromotionRefused(FrontrowError):
@@ -86,9 +91,9 @@ class Succession:
 
 
 def promotion_event(
-    *, number: int, version: str, replaces: str | None, by: str, reason: str, at: int
+    *, number: int, version: str, replaces: str | None, by: str, reason: str, at: int, back: bool = False
 ) -> Event:
-    """Return the event that makes a version lead; numbers and addresses in ``by`` and ``reason`` are masked, a token's id is not.
+    """Return the event that makes a version lead, ``back`` where it is what led before; numbers and addresses in ``by`` and ``reason`` are masked, a token's id is not.
 
     ``number`` is that of the promotion before, plus 1. It is in the event's id, so of two people who promote at once,
     knowing of the same promotions, one is told that his event is a duplicate.
@@ -105,6 +110,7 @@ def promotion_event(
         seen_at=at,
         name=(by if is_token(by) else redact_text(by))[:MAX_NAME],
         note=redact_text(reason)[:MAX_TEXT],
+        outcome="rollback" if back else "promotion",
         model=version,
         replaces=replaces,
     )
@@ -117,7 +123,8 @@ def promotions_of(frame: Frame) -> Sequence[tuple[int, Promotion]]:
     """Return the promotions in a frame, each with its position; events that only look like one are passed over."""
     if KIND not in frame.kinds:
         return []
-    models, former, notes = (frame.seldom.get(name, {}) for name in ("model", "replaces", "note"))
+    named = ("model", "replaces", "note", "outcome")
+    models, former, notes, steps = (frame.seldom.get(name, {}) for name in named)
     found: list[tuple[int, Promotion]] = []
     for position, kind in enumerate(frame.kinds):
         if kind != KIND or (frame.platforms[position], frame.rooms[position]) != (PLATFORM, ROOM):
@@ -136,6 +143,7 @@ def promotions_of(frame: Frame) -> Sequence[tuple[int, Promotion]]:
                 by=frame.names[position] or "",
                 reason=notes.get(position) or "",
                 at=frame.arrivals()[position],
+                back=_STEPS.get(steps.get(position, "")),
             ),
         ))  # fmt: skip
     return found
