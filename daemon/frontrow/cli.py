@@ -945,14 +945,19 @@ def promote_model(
     """Let a version lead: as an event of the journal, which the engine obeys at its next mark.
 
     A running daemon is asked, and keeps what led until then as a version too; that may be once an hour, and instead of
-    a version a challenger may be named. On a store that rests the event is written where the journal ends.
+    a version a challenger may be named. On a store that rests the event is written where the journal ends. A version
+    that predicts another outcome than the configured one is refused.
     """
     from frontrow.app import models as tools
+    from frontrow.app.parts import load_config, outcome_of
 
     by = by or _login()
     try:
         versions, store = _registry(config, registry)
-        done = tools.promote(versions, store, version, by=by, reason=reason, clock=SystemClock())
+        outcome = outcome_of(load_config(config, os.environ))
+        done = tools.promote(
+            versions, store, version, by=by, reason=reason, clock=SystemClock(), outcome=outcome
+        )
     except StoreLocked as locked:
         done = _ask(config, registry, locked, "promote", {"version": version, "by": by, "reason": reason})
     print(f"promotion {done.number}: {done.version} leads")

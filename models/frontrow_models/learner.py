@@ -33,7 +33,7 @@ from frontrow_models.online import NEUTRAL, ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
 from frontrow_models.reasons import Explanation, explain
 from frontrow_models.served import LOGITS, SERVED
-from frontrow_models.versions import Card, Position, Version, from_version, to_version
+from frontrow_models.versions import Card, Outcome, Position, Version, from_version, to_version
 
 KEPT_EVERY_MS = 600_000  # engine time between two states that may be gone back to
 KEPT = 64  # of them at most; then every second one goes
@@ -69,8 +69,19 @@ class Learner:
 
     columns = len(SERVED)
 
-    def __init__(self, options: ModelOptions, *, window_ms: int, versions: Versions = no_versions) -> None:
-        """``window_ms`` is the joiner's shortest window; ``versions`` are those that promotions name."""
+    def __init__(
+        self,
+        options: ModelOptions,
+        *,
+        window_ms: int,
+        versions: Versions = no_versions,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """``window_ms`` is the joiner's shortest window; ``versions`` are those that promotions name.
+
+        ``outcome`` is what lessons tell of, for the versions that it becomes; None: they do not say.
+        """
+        self._outcome = outcome
         self._window_ms = window_ms
         self._versions = versions
         self._online = OnlineModel(options)
@@ -209,6 +220,7 @@ class Learner:
             label_policy=self._policy.state(),
             calibration=None if uncalibrated else self._calibrator.state(),
             card=card,
+            outcome=self._outcome,
         )
 
     def report(self, *, waiting: int = 0) -> Report:

@@ -18,7 +18,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ from msgspec import Meta, Struct
 from frontrow.core.errors import FrontrowError
 from frontrow.core.events import Millis, has_control
 from frontrow.core.features import FEATURES_VERSION, NAMES, hour_left_pct
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.scoring import CLIP
 from frontrow_models.calibration import CalibratorState
 from frontrow_models.online import FLOOR, KIND, NEUTRAL, RIVER, ModelOptions, OnlineModel
@@ -104,17 +105,59 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     figures: Annotated[dict[Short, float], Meta(max_length=1_000)] = {}
 
 
-class Version(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a version was learnt for: that one of ``kinds`` follows within the horizon, or sales say one of ``won``.
+
+    ``refunds`` take it back, sales' ``lost`` settle that there is none; renewals count where ``renewals``. All names are
+    sorted, each once.
+    """
+
+    kinds: list[Short]
+    refunds: list[Short]
+    won: list[Short]
+    lost: list[Short]
+    renewals: bool
+    horizon_ms: Annotated[int, Meta(ge=1, le=1 << 53)]
+
+    @classmethod
+    def of(cls, rules: OutcomeRules, horizon_ms: int) -> Self:
+        """Return the outcome that an engine with these rules and this horizon teaches."""
+        return cls(
+            kinds=sorted(rules.kinds),
+            refunds=sorted(rules.refunds),
+            won=sorted(rules.won),
+            lost=sorted(rules.lost),
+            renewals=rules.renewals,
+            horizon_ms=horizon_ms,
+        )
+
+    def __str__(self) -> str:
+        """Tell it in words."""
+        minutes, rest = divmod(self.horizon_ms, 60_000)
+        count, unit = (self.horizon_ms / 1000.0, "second") if rest else (minutes, "minute")
+        named = " or ".join([*self.kinds, *(f"{said} (said by sales)" for said in self.won)])
+        parts = [f"{named} within {count:g} {unit}{'s' * (count != 1)} of a look at a viewer"]
+        if self.refunds:
+            parts.append(f"taken back by {' or '.join(self.refunds)}")
+        if self.lost:
+            parts.append(f"settled as none by {' or '.join(self.lost)} (said by sales)")
+        if self.renewals:
+            parts.append("renewals count")
+        return "; ".join(parts)
+
+
+class Version(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One version of a model. All arrays have one number per feature, in the order of ``features``.
 
     ``kind`` names the arithmetic. ``schema`` is the SHA-256 of the features' version and names. ``options``,
     ``label_policy`` and ``calibration`` are canonical states of the modules that own them, which also check them;
     calibration None: the raw probability is shown; label policy empty: it brings none. ``labels`` were learnt,
     ``positives`` of them positive. ``parents`` are the versions that it was made from, oldest first. ``created_at``
-    is engine time, UTC milliseconds: the same journal gives the same version, whenever it is read.
+    is engine time, UTC milliseconds: the same journal gives the same version, whenever it is read. ``outcome`` None:
+    a version of before, of which nobody knows what it predicts.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1]
     kind: Short
     features_version: Count
     features: Annotated[list[Short], Meta(min_length=1, max_length=4_096)]
@@ -134,6 +177,7 @@ class Version(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parents: Annotated[list[Sha256], Meta(max_length=16)]
     created_at: Millis
     card: Card
+    outcome: Outcome | None = None
 
 
 _decoder = msgspec.json.Decoder(Version)
@@ -314,6 +358,12 @@ def check_fit(version: Version, name: str = "the version") -> None:
         )
 
 
+def check_outcome(version: Version, outcome: Outcome, name: str) -> None:
+    """Refuse a version that was learnt for another outcome; one that does not tell is let pass. Raises VersionRefused."""
+    if version.outcome not in (None, outcome):
+        raise VersionRefused(f"{name}: predicts {version.outcome}. Here what is to be predicted is {outcome}")
+
+
 def to_version(
     model: OnlineModel,
     *,
@@ -322,8 +372,11 @@ def to_version(
     label_policy: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
     card: Card | None = None,
+    outcome: Outcome | None = None,
 ) -> Version:
     """Return the version that a model is now; ``journal`` says where, and its engine time is that of the version.
+
+    ``outcome`` is what it was learnt for; None: nobody says.
 
     Raises:
         VersionRefused: It has no scaler yet (before that it has learnt nothing), or it has gone out of bounds.
@@ -332,6 +385,7 @@ def to_version(
         raise VersionRefused("the model has no scaler yet, so it has learnt nothing that could be kept")
     state = model.state()
     version = Version(
+        format=1,
         kind=state["kind"],
         features_version=state["features_version"],
         features=state["features"],
@@ -363,11 +417,14 @@ def to_version(
         parents=list(parents),
         created_at=journal.at,
         card=card or Card(),
+        outcome=outcome,
     )
     return _decoder.decode(encode(version))
 
 
-def of_challenger(state: Mapping[str, Any], *, journal: Position, card: Card) -> Version:
+def of_challenger(
+    state: Mapping[str, Any], *, journal: Position, card: Card, outcome: Outcome | None = None
+) -> Version:
     """Return the version that a challenger's canonical state makes: without calibration, as it was judged.
 
     Raises:
@@ -377,7 +434,7 @@ def of_challenger(state: Mapping[str, Any], *, journal: Position, card: Card) ->
         raise VersionRefused("it is of a kind of which there are no versions")
     model = OnlineModel(msgspec.convert(state["options"], ModelOptions))
     model.take(dict(state))
-    return to_version(model, journal=journal, label_policy=state["label_policy"], card=card)
+    return to_version(model, journal=journal, label_policy=state["label_policy"], card=card, outcome=outcome)
 
 
 def from_version(version: Version) -> OnlineModel:
@@ -446,6 +503,10 @@ def _check(version: Version) -> None:
         raise VersionRefused(f"has {version.positives} positives among {version.labels} labels")
     if version.created_at < version.journal.at:
         raise VersionRefused("was made before the end of the journal that it has learnt from")
+    told = version.outcome
+    for names in () if told is None else (told.kinds, told.refunds, told.won, told.lost):
+        if names != sorted(set(names)):
+            raise VersionRefused("names what it predicts in another order than the sorted one")
     if has_control(version.card.text.replace("\t", " ").replace("\n", " ")):
         raise VersionRefused("has a control character in its card")
 

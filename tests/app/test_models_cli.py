@@ -9,15 +9,17 @@ import msgspec
 import pytest
 
 from frontrow.app.models import ledger_of, promote, registry_beside, roll_back
+from frontrow.app.parts import load_config, outcome_of
 from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
 from frontrow.core.errors import CommitFailed, StoreLocked
 from frontrow.core.features import NAMES
 from frontrow.core.frames import Frame
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.promotions import PromotionRefused, promotions_of
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import UNSEALED, Commit, Store
 from frontrow_models.registry import Ledger, Registry
-from frontrow_models.versions import VersionRefused, encode, name_of
+from frontrow_models.versions import Outcome, VersionRefused, encode, name_of
 from tests.support.clock import ManualClock
 from tests.support.daemons import write_config
 from tests.support.rooms import START, engine, event
@@ -263,6 +265,44 @@ def test_beside_a_running_daemon_nothing_is_promoted_and_all_can_be_read(
     finally:
         lock.release()
     place.promote(names[0])
+
+
+def test_a_version_of_another_outcome_is_neither_promoted_nor_compared_as_if_it_were_of_this_one(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured = outcome_of(load_config(place.config, {}))
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    fits, other = (
+        place.registry.add(version(40, outcome=outcome, figures={"auc": 0.9}))
+        for outcome in (configured, likes)
+    )
+    assert place.run("promote", other) == FAILED
+    err = capsys.readouterr().err
+    assert f"predicts {likes}. Here what is to be predicted is {configured}" in err
+    assert err.count("\n") == 1
+    assert place.run("promote", fits) == DONE
+    assert place.run("promote", names[0]) == DONE  # of before: nobody knows
+    capsys.readouterr()
+    assert place.run("compare", fits, other) == DONE
+    out = capsys.readouterr().out
+    assert ["auc", "0.9", "0.9", "–"] in [line.split() for line in out.splitlines()]
+    assert f"their figures cannot be compared: {fits[:12]} {configured},\nand {other[:12]} {likes}." in out
+    assert place.run("compare", fits, names[0]) == DONE
+    assert "cannot be compared" not in capsys.readouterr().out
+    assert place.run("show", other) == DONE
+    assert f"predicts   {likes}" in lines(capsys)
+
+
+def test_what_was_promoted_before_its_outcome_was_asked_for_is_still_followed(
+    place: Place, names: list[str], tmp_path: Path
+) -> None:
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    place.promote(place.registry.add(version(40, outcome=likes)))
+    place.promote(names[0])
+    out = str(tmp_path / "out")
+    assert main(["replay", str(place.store), "--config", str(place.config), "--out", out]) == DONE
+    assert place.run("verify") == DONE
+    assert place.run("rollback") == DONE  # it led here
 
 
 def test_a_version_of_another_folder_is_beside_the_store_before_it_leads(

@@ -12,14 +12,15 @@ from structlog.testing import capture_logs
 
 from frontrow.app.asking import ask
 from frontrow.app.models import ledger_of, registry_beside
-from frontrow.app.parts import load_config
+from frontrow.app.parts import load_config, outcome_of
 from frontrow.cli import DONE, LOCKED, main
 from frontrow.clock import SystemClock
 from frontrow.core.errors import StoreLocked
 from frontrow.core.events import encode_event
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.promotions import PromotionRefused
 from frontrow.runtime.access import Role
-from frontrow_models.versions import from_version
+from frontrow_models.versions import Outcome, from_version
 from tests.support.daemons import Running, running, write_config
 from tests.support.rooms import START, event
 from tests.support.versions import version
@@ -242,6 +243,26 @@ async def test_what_cannot_lead_is_refused_in_words_and_nothing_is_written(
     await place.promote(place.names[0])
     await place.pass_time(HOUR_MS)
     assert "leads already" in (await place.promote(place.names[0])).json()["detail"]
+
+
+async def test_a_version_of_another_outcome_does_not_lead_and_what_led_is_kept_with_its_own(
+    place: Place,
+) -> None:
+    configured = outcome_of(load_config(place.config, {}))
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    await place.pass_time()
+    other = place.registry.add(version(40, outcome=likes))
+    answer = await place.promote(other)
+    assert answer.status_code == 409
+    assert f"predicts {likes}. Here what is to be predicted is {configured}" in answer.json()["detail"]
+    assert ledger_of(place.registry, place.daemon.store).promotions == []
+    fits = place.registry.add(version(50, outcome=configured))
+    assert (await place.promote(fits)).status_code == 200
+    await place.pass_time(HOUR_MS)
+    await place.look(0)
+    kept = (await place.promote(place.names[0])).json()["replaces"]
+    assert kept != fits
+    assert place.registry.read(kept).outcome == configured
 
 
 async def test_only_an_administrator_of_all_rooms_lets_a_model_lead(place: Place) -> None:

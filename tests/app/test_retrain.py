@@ -13,6 +13,7 @@ import pytest
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
 from frontrow.app.offline import Final, options_of, run, shortest_window_of
+from frontrow.app.parts import outcome_of
 from frontrow.app.retraining import Retrained, _Recorder, figures_of, lines_of, online_of, retrain
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
@@ -104,6 +105,7 @@ def test_what_is_kept_is_what_a_replay_learns(learnt: Learnt, tmp_path: Path, re
     )
     assert (kept.calibration, kept.label_policy) == (model["calibration"], model["label_policy"])
     assert from_version(kept).version == model["version"]
+    assert kept.outcome == outcome_of(configured(None, [], {}))
 
 
 def test_the_card_has_the_reports_figures_beside_the_baselines(learnt: Learnt) -> None:

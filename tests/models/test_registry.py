@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from frontrow.core.features import COUNT, NAMES, hour_left_pct
 from frontrow.core.frames import Frame
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.promotions import Promotion, promotion_event
 from frontrow.storage.folder import DiskFolder
 from frontrow_models.calibration import Calibrator
@@ -36,10 +37,12 @@ from frontrow_models.versions import (
     MAX_BYTES,
     MOST_WEIGHT,
     Card,
+    Outcome,
     Position,
     Version,
     VersionRefused,
     check_fit,
+    check_outcome,
     decode,
     encode,
     from_version,
@@ -51,7 +54,10 @@ from tests.storage.folders import Content, Crash, MemoryFolder
 from tests.support.rooms import START
 from tests.support.versions import model, rows, teach, version
 
-VERSION = version(label_policy=DelayPolicy(120_000).state(), calibration=Calibrator().state())
+OUTCOME = Outcome.of(OutcomeRules(won=frozenset({"won"})), 3_600_000)
+VERSION = version(
+    label_policy=DelayPolicy(120_000).state(), calibration=Calibrator().state(), outcome=OUTCOME
+)
 TEXT = encode(VERSION)
 NAME = name_of(TEXT)
 AT = Position(seq=1, at=START)
@@ -106,10 +112,45 @@ def test_a_version_from_before_there_were_means_goes_on_from_its_own_weights() -
     assert taken.state()["intercept"] == taken.state()["descent"]["intercept"] == VERSION.intercept
 
 
+def test_a_version_from_before_they_told_what_they_predict_keeps_its_name_and_fits_any_outcome() -> None:
+    text = forged(lambda values: values.pop("outcome"))
+    old = decode(text, name_of(text))
+    assert encode(old) == text
+    assert old.outcome is None
+    check_outcome(old, OUTCOME, name_of(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kinds": ["like"]}, {"refunds": []}, {"won": []}, {"lost": []}, {"renewals": True}, {"horizon_ms": 90_000},
+    ],
+)  # fmt: skip
+def test_a_version_of_another_outcome_is_refused_and_both_are_named(change: Json) -> None:
+    other = msgspec.structs.replace(OUTCOME, **change)
+    check_outcome(VERSION, OUTCOME, NAME)
+    with pytest.raises(VersionRefused) as refused:
+        check_outcome(VERSION, other, NAME)
+    assert str(OUTCOME) != str(other)
+    assert str(refused.value) == f"{NAME}: predicts {OUTCOME}. Here what is to be predicted is {other}"
+
+
+def test_an_outcome_is_told_in_words() -> None:
+    assert str(OUTCOME) == (
+        "form_submit or order_paid or won (said by sales) within 60 minutes of a look at a viewer;"
+        " taken back by order_refunded; settled as none by not_interested (said by sales)"
+    )
+    none = frozenset[str]()
+    rules = OutcomeRules(kinds=frozenset({"like"}), refunds=none, lost=none, renewals=True)
+    assert str(Outcome.of(rules, 90_000)) == "like within 90 seconds of a look at a viewer; renewals count"
+    assert "within 1 minute of" in str(Outcome.of(rules, 60_000))
+
+
 def test_a_version_of_a_model_made_from_a_version_is_that_version() -> None:
     again = to_version(
         from_version(VERSION), journal=VERSION.journal, card=VERSION.card,
         label_policy=VERSION.label_policy, calibration=VERSION.calibration,
+        outcome=VERSION.outcome,
     )  # fmt: skip
     assert encode(again) == TEXT
 
@@ -217,6 +258,7 @@ FORGERIES: dict[str, tuple[Callable[[Json], object], str]] = {
     "an unknown field": (lambda v: v.update(code="os.system"), "unknown field `code`"),
     "an unknown field within": (lambda v: v["scaler"].update(step=1), "unknown field `step`"),
     "a missing field": (lambda v: v.pop("river"), "missing required field `river`"),
+    "no format": (lambda v: v.pop("format"), "missing required field `format`"),
     "another format": (lambda v: v.update(format=2), "not a version of this format"),
     "a weight out of bounds": (lambda v: v["weights"].__setitem__(3, 100.5), "<= 100"),
     "a weight out of bounds to go on from": (
@@ -238,6 +280,16 @@ FORGERIES: dict[str, tuple[Callable[[Json], object], str]] = {
     "one in another's state": (lambda v: v["options"].update({"a\x1b": 1}), "control character"),
     "a deep policy": (lambda v: v.update(label_policy={"a": [[[[[[[1]]]]]]]}), "more than 8 levels"),
     "a number that is too large": (lambda v: v.update(labels=1 << 60), "<= 9007199254740992"),
+    "an outcome in another order": (
+        lambda v: v["outcome"]["kinds"].reverse(),
+        "names what it predicts in another order",
+    ),
+    "an outcome twice": (
+        lambda v: v["outcome"].update(lost=["not_interested", "not_interested"]),
+        "names what it predicts in another order",
+    ),
+    "no outcome, as a word": (lambda v: v.update(outcome=None), "not written in the canonical way"),
+    "an outcome at once": (lambda v: v["outcome"].update(horizon_ms=0), ">= 1"),
     "a fraction of a label": (lambda v: v.update(labels=50.5), "Expected `int`, got `float`"),
     "a whole number": (lambda v: v.update(intercept=0), "not written in the canonical way"),
 }  # fmt: skip

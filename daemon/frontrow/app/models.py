@@ -32,7 +32,7 @@ from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_models.registry import Ledger, PinsDamaged, Registry, newest_last, weight_differences
-from frontrow_models.versions import Version, VersionRefused, check_fit
+from frontrow_models.versions import Outcome, Version, VersionRefused, check_fit, check_outcome
 
 SHOWN = 12  # digits of a version's name in tables; every command takes as many
 
@@ -60,13 +60,23 @@ def ledger_of(registry: Registry, path: Path) -> Ledger:
         store.close()
 
 
-def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str, clock: Clock) -> Promotion:
+def promote(
+    registry: Registry,
+    path: Path,
+    prefix: str,
+    *,
+    by: str,
+    reason: str,
+    clock: Clock,
+    outcome: Outcome | None = None,
+) -> Promotion:
     """Append to the journal that a version leads from here on, durably; return what was written.
 
     The version of another ``registry`` than that beside the store is copied there first, where a daemon looks for it.
+    ``outcome`` is what it is to predict; None: that is not asked.
 
     Raises:
-        VersionRefused: There is no such version, or this build cannot compute with it.
+        VersionRefused: There is no such version, this build cannot compute with it, or it predicts another outcome.
         PromotionRefused: It leads already, there is no store, or the reason is longer than ``MAX_REASON``.
         StoreLocked: A daemon works on the store.
         OSError: The version cannot be copied, and nothing was promoted; or the ledger cannot be kept.
@@ -79,11 +89,11 @@ def promote(registry: Registry, path: Path, prefix: str, *, by: str, reason: str
         except VersionRefused as refused:
             raise VersionRefused(f"{refused}; no daemon runs here, and so no challenger") from refused
 
-    return _promote(registry, path, named, by=by, reason=reason, clock=clock)
+    return _promote(registry, path, named, by=by, reason=reason, clock=clock, outcome=outcome)
 
 
 def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Clock) -> Promotion:
-    """Promote what led before the champion did. Raises as :func:`promote`; PromotionRefused where nothing did."""
+    """Promote what led before the champion did, whatever it predicts. Raises as :func:`promote`; PromotionRefused where nothing did."""
 
     def former(ledger: Ledger) -> str:
         if ledger.former is None:
@@ -133,6 +143,7 @@ def _promote(
     by: str,
     reason: str,
     clock: Clock,
+    outcome: Outcome | None = None,
     back: bool = False,
 ) -> Promotion:
     if len(reason) > MAX_REASON:
@@ -150,8 +161,11 @@ def _promote(
             if name == ledger.champion:
                 raise PromotionRefused(f"{name[:SHOWN]} leads already")
             own = registry_beside(path)
-            # What led before may be beside the store alone. What is there already stays; a damaged file is mended.
-            own.add((registry if name in registry.names() else own).load(name))
+            # What led before may be beside the store alone.
+            version = (registry if name in registry.names() else own).load(name)
+            if outcome is not None:
+                check_outcome(version, outcome, name)
+            own.add(version)  # what is there already stays; a damaged file is mended
             event = promotion_event(
                 number=len(ledger.promotions) + 1,
                 version=name,
@@ -319,6 +333,8 @@ def showing(registry: Registry, ledger: Ledger, name: str) -> list[str]:
     elif name in ledger.ever:
         lines.append("champion   once")
     steps = f"{version.optimiser.iterations:,} steps of {version.optimiser.name}"
+    if version.outcome is not None:
+        lines.append(f"predicts   {version.outcome}")
     lines += [
         f"made at    {_time(version.created_at)} of engine time, at frame {version.journal.seq:,}",
         f"learnt     {version.labels:,} labels, {version.positives:,} of them positive, in {steps}",
@@ -340,7 +356,10 @@ def showing(registry: Registry, ledger: Ledger, name: str) -> list[str]:
 
 
 def comparison(registry: Registry, one: str, other: str) -> list[str]:
-    """Return two versions side by side: their figures, then their weights, the largest difference first."""
+    """Return two versions side by side: their figures, then their weights, the largest difference first.
+
+    Where they predict different outcomes that is said, and figures have no difference.
+    """
     a, b = registry.read(one), registry.read(other)
     head = ("", one[:SHOWN], other[:SHOWN], "difference")
     figures: dict[str, tuple[float | None, float | None]] = {
@@ -349,7 +368,14 @@ def comparison(registry: Registry, one: str, other: str) -> list[str]:
     }
     for name in sorted({*a.card.figures, *b.card.figures}):
         figures[name] = (a.card.figures.get(name), b.card.figures.get(name))
-    lines = table([head, *((name, *_beside(*pair)) for name, pair in figures.items())], right={1, 2, 3})
+    alike = None in (a.outcome, b.outcome) or a.outcome == b.outcome
+    told = [(name, *_beside(*pair, alike=alike)) for name, pair in figures.items()]
+    lines = table([head, *told], right={1, 2, 3})
+    if not alike:
+        lines += [
+            f"They predict different outcomes, so their figures cannot be compared: {one[:SHOWN]} {a.outcome},",
+            f"and {other[:SHOWN]} {b.outcome}.",
+        ]
     rows = [(name, *_beside(*pair)) for name, *pair in weight_differences(a, b)]
     lines += ["", *table([("weight of", *head[1:]), *rows], right={1, 2, 3})]
     if (a.scaler.means, a.scaler.variances) != (b.scaler.means, b.scaler.variances):
@@ -383,8 +409,8 @@ def _unfit(name: str, version: Version, before: str) -> str:
     return ""
 
 
-def _beside(one: float | None, other: float | None) -> tuple[str, str, str]:
-    if one is None or other is None:
+def _beside(one: float | None, other: float | None, *, alike: bool = True) -> tuple[str, str, str]:
+    if one is None or other is None or not alike:
         return _number(one), _number(other), "–"
     return _number(one), _number(other), f"{other - one:+,.6g}"
 

@@ -23,6 +23,7 @@ from frontrow.packs import SHIPPED, path_of, read_pack
 from frontrow_models.challengers import CHALLENGERS
 from frontrow_models.learner import Learner, Versions, no_versions
 from frontrow_models.online import ModelOptions
+from frontrow_models.versions import Outcome
 
 Key = tuple[str, str]
 
@@ -95,6 +96,11 @@ def of_trade(config: Config) -> Config:
     return structs.replace(config, outcome=outcome, points=points)
 
 
+def outcome_of(config: Config) -> Outcome:
+    """Return the outcome that the model learns, as versions tell it."""
+    return Outcome.of(config.outcome.rules, config.outcome.horizon_s * 1000)
+
+
 def make_engine(
     config: Config,
     *,
@@ -139,6 +145,7 @@ def make_engine(
             ),
             window_ms=min(options.window_ms, options.horizon_ms),
             versions=versions,
+            outcome=outcome_of(config),
         )
     zones = {(room.platform, room.room): ZoneInfo(room.timezone) for room in config.rooms}
 

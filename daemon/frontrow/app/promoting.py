@@ -23,7 +23,7 @@ from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
 from frontrow_models.registry import Ledger, PinsDamaged, Proposal
-from frontrow_models.versions import Card, Position, Version, VersionRefused
+from frontrow_models.versions import Card, Outcome, Position, Version, VersionRefused, check_outcome
 
 LOOK_EVERY_S = 60.0  # at what is proposed; challengers tell once a minute
 LEAST_MS = 3_600_000  # between two promotions, so that each is judged by outcomes that it has had a part in
@@ -88,8 +88,8 @@ class Promoting:
         """Let a version of the registry lead, or a challenger as it is now; return the promotion once it is durable.
 
         Raises:
-            PromotionRefused: There is no such version, it cannot be used or leads already; somebody was faster; or the
-                last promotion was less than an hour ago.
+            PromotionRefused: There is no such version, it cannot be used, predicts another outcome or leads already;
+                somebody was faster; or the last promotion was less than an hour ago.
             NotStored: The journal cannot be written, and the daemon ends.
         """
         moment = await self._when_settled(self._moment)
@@ -108,7 +108,7 @@ class Promoting:
         return await self._put(name, moment, by=by, reason=reason)
 
     async def roll_back(self, *, by: str, reason: str) -> Promotion:
-        """Let lead again what led before the champion did, at any time. Raises as :meth:`promote`."""
+        """Let lead again what led before the champion did, at any time and whatever it predicts. Raises as :meth:`promote`."""
         moment = await self._when_settled(self._moment)
         former = Ledger(promotions=moment.made).former
         if former is None:
@@ -167,7 +167,10 @@ class Promoting:
         number = len(moment.made) + 1
         registry, replaces = self._following.registry, moment.leads
         try:
-            await asyncio.to_thread(self._following.hold, name)
+            version = await asyncio.to_thread(self._following.hold, name)
+            if not back:
+                options = self._engine.options
+                check_outcome(version, Outcome.of(options.outcome, options.horizon_ms), name)
             if moment.outgoing is not None:
                 replaces = await asyncio.to_thread(registry.add, moment.outgoing)
         except VersionRefused as refused:

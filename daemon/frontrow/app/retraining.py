@@ -31,6 +31,7 @@ from frontrow.app.offline import (
     run,
     shortest_window_of,
 )
+from frontrow.app.parts import outcome_of
 from frontrow.app.terminal import Bar
 from frontrow.config import Config
 from frontrow.core.engine import Effects, Engine
@@ -133,6 +134,7 @@ def retrain(
         label_policy=learner.state()["label_policy"],
         calibration=learner.state()["calibration"],
         card=card,
+        outcome=outcome_of(config),
     )
     name = registry.add(version)
     against = None if rival is None else rival.verdict()
