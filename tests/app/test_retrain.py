@@ -23,7 +23,7 @@ from frontrow_models.evaluation.reliability import log_loss
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
 from frontrow_models.registry import Registry
-from frontrow_models.search import RAW, WARM_UPS, WARMING, Record, progressive_loss, search
+from frontrow_models.search import RAW, WARM_UPS, WARMING, NothingToSearch, Record, progressive_loss, search
 from frontrow_models.versions import from_version
 from tests.support.clock import ManualClock
 from tests.support.streams import evening
@@ -182,6 +182,51 @@ def test_the_champion_is_judged_only_by_what_it_cannot_have_learnt(
     assert again.against.comparison.labels == 0
 
 
+def test_what_its_parent_may_have_learnt_from_does_not_judge_a_version(
+    learnt: Learnt, final: Lessons, config: Config, registry: Registry
+) -> None:
+    parent = learnt.of_half
+    found = retrain(Inputs([learnt.stream]), config, registry, start=parent.name)
+    after = int(np.count_nonzero(final.served_at > parent.version.created_at))
+    assert (found.report.labels, found.final) == (after, len(final))
+    assert 0 < after < len(final)
+    assert found.version.card.figures["judged.labels"] <= after
+    assert "Judged progressively on what was served after its parent was made" in found.version.card.text
+    assert f"{after:,} of {len(final):,} final labels" in "\n".join(lines_of(found))
+
+
+def test_where_a_parent_may_have_learnt_from_all_there_are_no_figures(
+    learnt: Learnt, final: Lessons, config: Config, registry: Registry
+) -> None:
+    parent = learnt.whole
+    found = retrain(Inputs([learnt.half]), config, registry, start=parent.name)
+    assert found.version.created_at == parent.version.created_at  # it knows what its parent knew
+    grandchild = retrain(Inputs([learnt.stream]), config, registry, start=found.name)
+    for each, labels in ((found, found.final), (grandchild, len(final))):
+        assert each.report.labels == 0 < labels
+        assert each.version.card.figures == {"judged.labels": 0.0}
+        sentence = (
+            f"There are no figures: none of the {labels:,} final labels was served after the parent was made"
+        )
+        assert sentence in each.version.card.text
+        assert "rogressively" not in each.version.card.text
+        assert "stands beside it" not in each.version.card.text
+        printed = "\n".join(lines_of(each))
+        assert sentence in printed
+        assert "log loss" not in printed
+
+
+def test_what_its_parent_may_have_learnt_from_does_not_prove_a_version_better_than_the_champion(
+    learnt: Learnt, tmp_path: Path, config: Config, registry: Registry
+) -> None:
+    store = str(config.storage.path)
+    assert main(["replay", str(learnt.half), "--out", str(tmp_path / "out"), "--journal", store]) == DONE
+    promote(registry, config.storage.path, learnt.of_half.name, by="", reason="", clock=ManualClock())
+    found = retrain(Inputs([learnt.stream]), config, registry, start=learnt.whole.name)
+    assert found.against is not None
+    assert found.against.comparison.labels == 0
+
+
 def test_too_little_to_learn_is_said_and_nothing_kept(
     stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,6 +333,36 @@ def test_what_was_searched_on_does_not_judge(
     assert found.searched is not None
     assert found.version.options["learning_rate"] == found.searched.learning_rate
     assert "searched on the first part" in found.version.card.text
+
+
+def test_where_all_that_is_final_was_searched_on_there_are_no_figures(
+    learnt: Learnt, config: Config, registry: Registry
+) -> None:
+    pytest.importorskip("optuna")
+    found = retrain(Inputs([learnt.half]), config, registry, trials=1)
+    assert found.report.labels == 0 < found.final
+    sentence = f"none of the {found.final:,} final labels was served after the part of the time that options were searched on"
+    printed = "\n".join(lines_of(found))
+    for text in (printed, found.version.card.text):
+        assert sentence in text
+    assert "judged on the rest" not in printed
+    assert "no label is final yet" not in printed
+
+
+def test_what_its_parent_may_have_learnt_from_is_not_searched_on(
+    learnt: Learnt, final: Lessons, config: Config, registry: Registry
+) -> None:
+    pytest.importorskip("optuna")
+    parent = learnt.of_half
+    found = retrain(Inputs([learnt.stream]), config, registry, start=parent.name, trials=1)
+    recorder = _Recorder(parent.version.created_at + 1)
+    run(Inputs([learnt.stream]), config, [recorder])
+    assert min(int(served.served_at[0]) for served, _ in recorder.record.served) > parent.version.created_at
+    resolved = np.sort(final.resolved_at[final.served_at > parent.version.created_at])
+    assert found.judged_from == recorder.record.split(0.6) == resolved[int(0.6 * (len(resolved) - 1))]
+    assert found.report.labels == int(np.count_nonzero(final.served_at >= found.judged_from))
+    with pytest.raises(NothingToSearch, match="after the parent was made"):
+        retrain(Inputs([learnt.half]), config, registry, start=learnt.whole.name, trials=1)
 
 
 def test_a_copy_of_a_learners_model_is_that_model() -> None:

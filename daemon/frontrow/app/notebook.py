@@ -30,7 +30,7 @@ from frontrow.app.backtesting import (
     side_of,
 )
 from frontrow.app.inputs import Inputs
-from frontrow.app.offline import Learning, Sessions, outcomes_of, rows_of
+from frontrow.app.offline import Learning, Sessions, outcomes_of, part_of, rows_of
 from frontrow.app.what_if import configured
 from frontrow.config import Config, OutcomeConfig
 from frontrow.core.engine import Effects, Engine
@@ -389,21 +389,7 @@ class _Looks:
             self._parts.clear()
             self._known.clear()
         elif len(which):
-            viewers = [served.viewers[place] for place in which.tolist()]
-            self._parts.append(
-                Served(
-                    snapshot=served.snapshot[which],
-                    served_at=served.served_at[which],
-                    session=served.session[which],
-                    rows=served.rows[which],
-                    rooms=[served.rooms[place] for place in which.tolist()],
-                    broadcasts=[served.broadcasts[place] for place in which.tolist()],
-                    viewers=viewers,
-                    inputs=served.inputs[which],
-                    served=served.served[which],
-                    weight=served.weight[which],
-                )
-            )
+            self._parts.append(part_of(served, which))
 
     def _resolve(self, lessons: Lessons) -> None:
         if self._too_many:

@@ -313,6 +313,23 @@ def outcomes_of(frame: Frame, rules: OutcomeRules) -> list[tuple[int, What]]:
 # ---------------------------------------------------------------------- what was served and resolved
 
 
+def part_of(served: Served, which: NDArray[np.intp]) -> Served:
+    """Return what was served at some places, in their order."""
+    places = which.tolist()
+    return Served(
+        snapshot=served.snapshot[which],
+        served_at=served.served_at[which],
+        session=served.session[which],
+        rows=served.rows[which],
+        rooms=[served.rooms[place] for place in places],
+        broadcasts=[served.broadcasts[place] for place in places],
+        viewers=[served.viewers[place] for place in places],
+        inputs=served.inputs[which],
+        served=served.served[which],
+        weight=served.weight[which],
+    )
+
+
 class Sessions:
     """Names of the sessions of which something was served, by the engine's number."""
 

@@ -1,8 +1,9 @@
 """``frontrow retrain``: learn an input as the daemon would have, judge it as it goes, and keep what it has become.
 
 Every probability is judged that was served before its outcome was known, so the whole input serves to learn and to
-judge by. Only a search is different: options are chosen on the first part of the time, and then the figures are of
-the rest.
+judge by. Two are different. What goes on from a version is judged, and searched, only by what was served after that
+one was made: the rest it may have learnt already. And options are chosen on the first part of the time, so after a
+search the figures are of the rest.
 
 The version is what the model is at the end. It holds no time but the input's own, so the same input gives the same
 name.
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,7 @@ from frontrow.app.offline import (
     Sessions,
     Watcher,
     options_of,
+    part_of,
     rows_of,
     run,
     shortest_window_of,
@@ -44,7 +47,7 @@ from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import Registry
-from frontrow_models.search import RAW, Record, load_optuna, search
+from frontrow_models.search import RAW, NothingToSearch, Record, load_optuna, search
 from frontrow_models.served import SERVED
 from frontrow_models.versions import Card, Position, Version, VersionRefused, from_version, to_version
 
@@ -62,7 +65,8 @@ class Retrained:
     """A version that was kept, and how it stands.
 
     ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything), ``compared`` the part of
-    it in which columns can be compared: the card's figures. ``searched``: the options that a search chose, None
+    it in which columns can be compared: the card's figures. ``final`` labels there were, whenever they were served, of
+    the last :data:`frontrow.app.offline.FINAL`. ``searched``: the options that a search chose, None
     without one. ``against`` compares it with the champion, None where none was promoted or the champion cannot be
     computed here; ``champion`` is its name.
     """
@@ -73,6 +77,7 @@ class Retrained:
     compared: Report
     intervals: Intervals
     judged_from: int
+    final: int
     searched: ModelOptions | None
     champion: str | None
     against: Verdict | None
@@ -91,7 +96,7 @@ def retrain(
     """Learn the input, from scratch or from a version, and add what came of it to the registry.
 
     ``start`` is a version's name, with its options; ``trials`` options are searched first. The champion is that of the
-    configured store's journal.
+    configured store's journal. A version's time is never before its parent's: it knows what that one knew.
 
     Raises:
         RetrainRefused: The model is switched off, or has seen too little to be kept.
@@ -103,15 +108,17 @@ def retrain(
     if not config.model.enabled:
         raise RetrainRefused("model.enabled is false: there is no model to learn")
     parent = None if start is None else registry.load(start)
-    options, judged_from = options_of(config) if parent is None else _options_in(parent), 0
+    options, judged_from = options_of(config), 0
+    if parent is not None:
+        options, judged_from = _options_in(parent), parent.created_at + 1
     searched: ModelOptions | None = None
     if trials:
-        searched, judged_from = _search(inputs, config, options, trials, progress, on_trial)
+        searched, judged_from = _search(inputs, config, options, judged_from, trials, progress, on_trial)
         options = searched
     learner = NotingLearner(options, window_ms=shortest_window_of(config))
     if parent is not None:
         begin_from(learner, parent, options)
-    name_of_champion, rival = _champion(registry, config)
+    name_of_champion, rival = _champion(registry, config, judged_from)
     counts, final = Counts(), Final()
     watchers: list[Watcher] = [counts, final, *([] if rival is None else [rival])]
     if progress is not None:
@@ -124,9 +131,10 @@ def retrain(
         )
     lessons = final.lessons
     judged = None if lessons is None else lessons.take(lessons.served_at >= judged_from)
-    told, sure = _judged(judged, waiting=len(engine.labels))
-    compared = compared_of(judged)
-    card = Card(text=card_text(counts, config, compared, judged_from, start), figures=figures_of(compared))
+    told, compared, sure = _judged(judged, waiting=len(engine.labels))
+    held = 0 if lessons is None else len(lessons)
+    text = card_text(counts, config, compared, start, searched=searched is not None, final=held)
+    card = Card(text=text, figures=figures_of(compared))
     version = to_version(
         model,
         journal=Position(seq=inputs.seq, at=engine.now),
@@ -136,9 +144,13 @@ def retrain(
         card=card,
         outcome=outcome_of(config),
     )
+    if parent is not None:
+        version = msgspec.structs.replace(version, created_at=max(version.created_at, parent.created_at))
     name = registry.add(version)
     against = None if rival is None else rival.verdict()
-    return Retrained(name, version, told, compared, sure, judged_from, searched, name_of_champion, against)
+    return Retrained(
+        name, version, told, compared, sure, judged_from, held, searched, name_of_champion, against
+    )
 
 
 def begin_from(learner: Learner, version: Version, options: ModelOptions) -> None:
@@ -181,23 +193,29 @@ def figures_of(told: Report) -> dict[str, float]:
     return found
 
 
-def card_text(counts: Counts, config: Config, told: Report, judged_from: int, start: str | None) -> str:
+def card_text(
+    counts: Counts, config: Config, told: Report, start: str | None, *, searched: bool, final: int
+) -> str:
     """Return the model card in words; it names no file and no viewer."""
     kinds = " or ".join(config.outcome.kinds)
     widest = max(told.columns, key=lambda column: column.labels, default=None)
-    labels, outcomes = (0, 0) if widest is None else (widest.labels, widest.outcomes)
-    judged = (
-        "Judged progressively: each probability was served before its outcome was known."
-        if not judged_from
-        else "Its options were searched on the first part of the time; the figures are of what was served after that."
-    )
+    after = "" if start is None else " after its parent was made"
+    if widest is None:
+        judged = _unjudged(final, child=start is not None, searched=searched)
+    else:
+        judged = (
+            f"Its options were searched on the first part of the time{after}; the figures are of what was served after that."
+            if searched
+            else f"Judged progressively{after and f' on what was served{after}'}: each probability was served before its outcome was known."
+        )
+        judged += f" {widest.labels:,} labels, {widest.outcomes:,} distinct outcomes."
     origin = "from scratch" if start is None else "on from its parent"
     hours = (counts.end - counts.begin) / 3_600_000
     lines = (
         f"Predicts {kinds} within {config.outcome.horizon_s // 60} minutes of a look at a viewer.",
         f"Learnt by frontrow retrain {origin}: {counts.events:,} events over {hours:.1f} hours.",
-        f"{judged} {labels:,} labels, {outcomes:,} distinct outcomes.",
-        "What it must beat stands beside it: base_rate, points, recency.",
+        judged,
+        *(["What it must beat stands beside it: base_rate, points, recency."] if widest is not None else []),
         "Orders viewers of rooms like these; says nothing of rooms, prices or seasons that it has not seen.",
     )
     return "\n".join(lines) + "\n"
@@ -210,29 +228,50 @@ def lines_of(found: Retrained) -> list[str]:
         options = found.searched
         lines.append(
             f"options found: learning_rate {options.learning_rate:.4g}, l2 {options.l2:.3g}, warm_up {options.warm_up}"
-            " (searched on the first part of the time, judged on the rest)"
+            f" (searched on the first part of the time{', judged on the rest' * bool(found.report.labels)})"
         )
-    lines += ["", *report_lines("progressively", found.report, found.compared, found.intervals), ""]
+    child = bool(found.version.parents)
+    if found.judged_from and found.final and not found.report.labels:
+        lines += ["", _unjudged(found.final, child=child, searched=found.searched is not None), ""]
+    else:
+        lines += ["", *report_lines("progressively", found.report, found.compared, found.intervals)]
+        if child and found.searched is None and found.report.labels:
+            lines.append(
+                f"Judged by {found.report.labels:,} of {found.final:,} final labels, those served after the parent was made."
+            )
+        lines.append("")
     if found.champion is None:
         lines.append("No version was promoted yet: there is no champion to compare it with.")
     elif found.against is None:
         lines.append(f"The champion {found.champion[:12]} cannot be computed here, so it is not compared.")
     else:
+        which = " and on what judges the new version" if found.judged_from else ""
         lines.append(
-            f"Against the champion {found.champion[:12]}, from its making on: {found.against.sentence}"
+            f"Against the champion {found.champion[:12]}, from its making on{which}: {found.against.sentence}"
         )
     lines.append(f"frontrow models show {found.name[:12]}    frontrow models promote {found.name[:12]}")
     return lines
 
 
+def _unjudged(final: int, *, child: bool, searched: bool) -> str:
+    """Say why there are no figures."""
+    if not final:
+        return "There are no figures: no label is final yet."
+    after = "after the part of the time that options were searched on"
+    if child and not searched:
+        after = "after the parent was made, which may have learnt from them"
+    return f"There are no figures: none of the {final:,} final labels was served {after}."
+
+
 class Rival:
     """The champion beside what is learnt now: from its making on it says what it thinks, and goes on learning.
 
-    What was served before its making it may have learnt from, so that is not compared.
+    What was served before its making it may have learnt from, so that is not compared; nor is what was served before
+    ``judged_from``, which the new model may know.
     """
 
-    def __init__(self, version: Version, *, window_ms: int) -> None:
-        self._since = version.created_at
+    def __init__(self, version: Version, *, window_ms: int, judged_from: int) -> None:
+        self._since, self._judged_from = version.created_at, judged_from
         self._model = from_version(version)
         self._policy = DelayPolicy(window_ms)
         self._said: dict[int, float] = {}
@@ -275,6 +314,7 @@ class Rival:
         if not len(lessons):
             return
         self._policy.see(lessons)
+        lessons = lessons.take(lessons.served_at >= self._judged_from)
         said = np.array([self._said[number] for number in lessons.snapshot.tolist()])
         rows, blocks = rows_of(lessons), lessons.session.astype(np.int64)
         self._judged.append((said, rows.served[:, RAW], rows.outcomes, blocks, rows.rooms, rows.causes))
@@ -291,37 +331,49 @@ class Rival:
 
 
 class _Recorder:
-    """Keeps what is served and resolved, for a search."""
+    """Keeps what is served at ``since`` or later, and how it resolves, for a search."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: int = 0) -> None:
         self.record = Record()
+        self._since = since
         self._sessions = Sessions()
 
     def see(self, engine: Engine, effects: Effects, learning: Learning) -> None:
         self._sessions.see(engine, effects, learning)
         for told in learning:
+            late = told.served_at >= self._since
+            if not late.any():
+                continue
             if isinstance(told, Served):
+                told = part_of(told, np.flatnonzero(late))
                 names = [self._sessions.name(number) for number in told.session.tolist()]
                 self.record.serve(told, [f"{platform}/{room}" for platform, room, _ in names])
             else:
-                self.record.learn(told)
+                self.record.learn(told.take(late))
 
 
 def _search(
     inputs: Inputs,
     config: Config,
     start: ModelOptions,
+    since: int,
     trials: int,
     progress: Bar | None,
     on_trial: Callable[[int, float], None],
 ) -> tuple[ModelOptions, int]:
-    """Return the options found, and the time from which on what is served may judge them."""
+    """Return the options found on what was served at ``since`` or later, and the time from which on what is served may
+    judge them.
+    """
     load_optuna()  # else its absence would be told only after all has been recorded
-    recorder = _Recorder()
+    recorder = _Recorder(since)
     if progress is not None:
         progress.begin("recording")
     run(inputs, config, [recorder], progress=progress)
     until = recorder.record.split(SEARCHED)
+    if since and not until:
+        raise NothingToSearch(
+            "nothing that was served after the parent was made is final: there is nothing to search by"
+        )
     found = search(
         recorder.record,
         start,
@@ -333,20 +385,24 @@ def _search(
     return found, until
 
 
-def _champion(registry: Registry, config: Config) -> tuple[str | None, Rival | None]:
+def _champion(registry: Registry, config: Config, judged_from: int) -> tuple[str | None, Rival | None]:
     name = ledger_of(registry, config.storage.path).champion
     if name is None:
         return None, None
     try:
-        return name, Rival(registry.load(name), window_ms=shortest_window_of(config))
+        version = registry.load(name)
+        return name, Rival(version, window_ms=shortest_window_of(config), judged_from=judged_from)
     except VersionRefused:
         return name, None
 
 
-def _judged(lessons: Lessons | None, *, waiting: int) -> tuple[Report, Intervals]:
+def _judged(lessons: Lessons | None, *, waiting: int) -> tuple[Report, Report, Intervals]:
     if lessons is None or not len(lessons):
-        return Report(labels=0, immature=None, columns=[]), {}
-    return report(SERVED, rows_of(lessons), waiting=waiting), intervals_of(lessons)
+        nothing = Report(labels=0, immature=None, columns=[])
+        return nothing, nothing, {}
+    return (
+        report(SERVED, rows_of(lessons), waiting=waiting), compared_of(lessons), intervals_of(lessons),
+    )  # fmt: skip
 
 
 def _options_in(version: Version) -> ModelOptions:
