@@ -203,12 +203,18 @@ class Learner:
         if found.calibration is not None:
             self._calibrator.load(found.calibration)
         self._as_it_is = found.calibration is None
-        # Of another window its share of outcomes that come within would be of something else.
-        if found.label_policy.get("window_ms") == self._window_ms:
+        if self.can_take_delays(found):
             self._policy.load(found.label_policy)
         self.leads = version
         self._begun = self._present()
         self._watch_anew(at)
+
+    def can_take_delays(self, version: Version) -> bool:
+        """Return whether a version's label policy is of this shortest window.
+
+        Of another its share of outcomes that come within would be of something else.
+        """
+        return version.label_policy.get("window_ms") == self._window_ms
 
     def as_version(self, journal: Position, *, card: Card | None = None) -> Version:
         """Return the version that it is now: a child of the one that it came from. Raises VersionRefused."""

@@ -14,7 +14,7 @@ from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
 from frontrow.app.offline import Final, options_of, run, shortest_window_of
 from frontrow.app.parts import outcome_of
-from frontrow.app.retraining import Retrained, _Recorder, figures_of, lines_of, online_of, retrain
+from frontrow.app.retraining import Retrained, _Recorder, begin_from, figures_of, lines_of, online_of, retrain
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
 from frontrow.config import Config
@@ -180,6 +180,15 @@ def test_the_champion_is_judged_only_by_what_it_cannot_have_learnt(
     again = retrain(Inputs([learnt.half]), config, registry)
     assert again.against is not None
     assert again.against.comparison.labels == 0
+
+
+def test_delays_of_its_parent_count_only_where_they_are_of_the_same_window(learnt: Learnt) -> None:
+    parent = learnt.whole.version
+    for window_ms, positives in ((120_000, parent.label_policy["positives"]), (600_000, 0.0)):
+        learner = Learner(ModelOptions(), window_ms=window_ms)
+        begin_from(learner, parent, ModelOptions())
+        policy = learner.state()["label_policy"]
+        assert (policy["window_ms"], policy["positives"]) == (window_ms, positives)
 
 
 def test_what_its_parent_may_have_learnt_from_does_not_judge_a_version(

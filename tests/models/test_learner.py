@@ -429,6 +429,22 @@ def test_a_version_without_a_calibration_is_shown_as_it_is_until_it_has_one() ->
         assert (learner.as_version(AT).calibration is None) is shown
 
 
+@pytest.mark.parametrize(("window_ms", "taken"), [(WINDOW, True), (600_000, False)])
+def test_delays_of_a_promoted_version_count_only_where_they_are_of_the_same_window(
+    window_ms: int, taken: bool
+) -> None:
+    world, taught = World(3), make()
+    for _ in range(300):
+        world.step(taught)
+    version = taught.as_version(AT)
+    assert version.label_policy["positives"] > 0.0
+    learner = Learner(OPTIONS, window_ms=window_ms, versions=lambda name: version)
+    learner.promote("a", world.now + 1)
+    found = learner.state()["label_policy"]
+    assert found["window_ms"] == window_ms
+    assert found["positives"] == (version.label_policy["positives"] if taken else 0.0)
+
+
 def test_a_promoted_version_that_breaks_begins_again_where_nothing_was_good_before() -> None:
     world, promoted = World(3), dict[str, Version]()
     taught = make()

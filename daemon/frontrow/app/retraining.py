@@ -154,10 +154,13 @@ def retrain(
 
 
 def begin_from(learner: Learner, version: Version, options: ModelOptions) -> None:
-    """Let a new learner go on from a version, with its own options: its weights, calibration and delays."""
+    """Let a new learner go on from a version, with its own options: its weights, calibration and delays.
+
+    Delays that were counted within another shortest window are left, as a promotion leaves them.
+    """
     images = learner.images()
     meta = dict(images["learner"].meta)
-    if set(version.label_policy) == set(meta["policy"]):
+    if learner.can_take_delays(version):
         meta["policy"] = version.label_policy
     if version.calibration is not None and set(version.calibration) == set(meta["calibrator"]):
         meta["calibrator"] = version.calibration
