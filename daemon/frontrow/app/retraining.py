@@ -211,7 +211,8 @@ def card_text(
             if searched
             else f"Judged progressively{after and f' on what was served{after}'}: each probability was served before its outcome was known."
         )
-        judged += f" {widest.labels:,} labels, {widest.outcomes:,} distinct outcomes."
+        last = f" (the last of {told.final:,})" if told.final > told.labels else ""
+        judged += f" {widest.labels:,} labels{last}, {widest.outcomes:,} distinct outcomes."
     origin = "from scratch" if start is None else "on from its parent"
     hours = (counts.end - counts.begin) / 3_600_000
     lines = (
