@@ -10,11 +10,21 @@ import msgspec
 import numpy as np
 import pytest
 
+from frontrow.app.backtesting import compared_of
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
-from frontrow.app.offline import Final, options_of, run, shortest_window_of
+from frontrow.app.offline import Counts, Final, options_of, run, shortest_window_of
 from frontrow.app.parts import outcome_of
-from frontrow.app.retraining import Retrained, _Recorder, begin_from, figures_of, lines_of, online_of, retrain
+from frontrow.app.retraining import (
+    Retrained,
+    _Recorder,
+    begin_from,
+    card_text,
+    figures_of,
+    lines_of,
+    online_of,
+    retrain,
+)
 from frontrow.app.what_if import configured
 from frontrow.cli import DONE, FAILED, WRONG, main
 from frontrow.config import Config
@@ -118,7 +128,18 @@ def test_the_card_has_the_reports_figures_beside_the_baselines(learnt: Learnt) -
         assert (figures[f"{name}.labels"], figures[f"{name}.outcomes"]) == (column.labels, column.outcomes)
     assert {"shown.roc_auc", "points.roc_auc", "recency.precision", "base_rate.log_loss"} <= set(figures)
     assert str(learnt.stream) not in found.version.card.text
-    assert "order_paid or form_submit within 60 minutes" in found.version.card.text
+    assert found.version.card.text.startswith(
+        "Predicts form_submit or order_paid or won (said by sales) within 60 minutes of a look at a viewer;"
+        " taken back by order_refunded; settled as none by "
+    )
+
+
+def test_the_card_tells_a_horizon_of_other_than_whole_minutes_in_seconds() -> None:
+    alone = ['outcome.kinds=["like"]', "outcome.refunds=[]", "outcome.lost=[]", "centre.enabled=false"]
+    for seconds, told in ((90, "90 seconds"), (120, "2 minutes"), (60, "1 minute")):
+        config = configured(None, [*alone, f"outcome.horizon_s={seconds}", "outcome.window_s=30"], {})
+        text = card_text(Counts(), config, compared_of(None), 0, None)
+        assert text.startswith(f"Predicts like within {told} of a look at a viewer.\n")
 
 
 def test_columns_are_compared_over_the_same_labels(learnt: Learnt) -> None:

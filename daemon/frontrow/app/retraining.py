@@ -200,7 +200,6 @@ def card_text(
     counts: Counts, config: Config, told: Report, start: str | None, *, searched: bool, final: int
 ) -> str:
     """Return the model card in words; it names no file and no viewer."""
-    kinds = " or ".join(config.outcome.kinds)
     widest = max(told.columns, key=lambda column: column.labels, default=None)
     after = "" if start is None else " after its parent was made"
     if widest is None:
@@ -216,7 +215,7 @@ def card_text(
     origin = "from scratch" if start is None else "on from its parent"
     hours = (counts.end - counts.begin) / 3_600_000
     lines = (
-        f"Predicts {kinds} within {config.outcome.horizon_s // 60} minutes of a look at a viewer.",
+        f"Predicts {outcome_of(config)}.",
         f"Learnt by frontrow retrain {origin}: {counts.events:,} events over {hours:.1f} hours.",
         judged,
         *(["What it must beat stands beside it: base_rate, points, recency."] if widest is not None else []),
