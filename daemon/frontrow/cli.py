@@ -289,7 +289,11 @@ def retrain(
     *files: str,
     config: MaybeConfigPath = None,
     start: Annotated[
-        str | None, Parameter(name="--from", help="The version to go on from; without it: from scratch.")
+        str | None,
+        Parameter(
+            name="--from",
+            help="The version to go on from, with its options of the model; without it: from scratch.",
+        ),
     ] = None,
     registry: RegistryPath = None,
     search: Annotated[int, Parameter(help="Options to try on the first part (extra frontrow[search]).")] = 0,
@@ -298,20 +302,26 @@ def retrain(
     """Learn files or one journal as the daemon would have, judge it as it goes, and keep what it has become as a version.
 
     With --search options are chosen on the first six tenths of the outcomes, and the figures are of what was served
-    later.
+    later. With --from they are of what was served after that version was made.
     """
     if search < 0:
         print("frontrow retrain: --search must be at least 1", file=sys.stderr)
         return WRONG
     from frontrow.app.inputs import Inputs
     from frontrow.app.models import registry_beside
+    from frontrow.app.offline import MODEL_OPTIONS
     from frontrow.app.retraining import lines_of
     from frontrow.app.retraining import retrain as run_retrain
     from frontrow.app.terminal import Bar
-    from frontrow.app.what_if import configured
+    from frontrow.app.what_if import configured, keys_of
     from frontrow.telemetry import logs
 
     loaded = configured(config, settings, os.environ)
+    overruled = [key for key in keys_of(settings) if key in {f"model.{name}" for name in MODEL_OPTIONS}]
+    if start is not None and overruled:
+        reason = "a version goes on with its own options of the model; --search finds others"
+        print(f"frontrow retrain: --set {overruled[0]} does nothing with --from: {reason}", file=sys.stderr)
+        return WRONG
     versions = registry_beside(loaded.storage.path, registry)
     logs.configure(level="warning", format="console")
     with Bar(sys.stderr, SystemClock()) as progress:

@@ -273,6 +273,22 @@ def test_too_little_to_learn_is_said_and_nothing_kept(
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("key", ["model.learning_rate", "model.min-labels", "MODEL.L2"])
+def test_an_option_that_a_version_overrules_is_refused(
+    key: str, learnt: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(learnt.versions, folder)
+    words = ["retrain", str(learnt.half), "--registry", str(folder), "--from", learnt.whole.name]
+    before = sorted(folder.iterdir())
+    value = {"model.learning_rate": "0.5", "model.min-labels": "300", "MODEL.L2": "0.1"}[key]
+    assert main([*words, "--set", f"{key}={value}"]) == WRONG
+    told = capsys.readouterr().err
+    assert "does nothing with --from: a version goes on with its own options" in told
+    assert sorted(folder.iterdir()) == before
+    assert main([*words, "--set", "model.snapshot_every_s=5"]) == DONE  # this one is of the looks
+
+
 def test_the_command_prints_the_name_and_how_it_stands(
     stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

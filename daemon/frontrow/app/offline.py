@@ -33,7 +33,8 @@ from frontrow_models.online import ModelOptions
 from frontrow_models.served import LOGITS
 
 FINAL = LABELS  # the last final outcomes that are held: those of the learner's own window
-
+# Options of ``[model]`` that are the model's own: a version has them, too, and goes on with these.
+MODEL_OPTIONS = ("learning_rate", "l2", "min_labels", "min_positives", "expected_rate")
 
 Learning = Sequence[Served | Lessons]
 
@@ -124,14 +125,7 @@ def run(
 
 def options_of(config: Config) -> ModelOptions:
     """Return the model's options as configured; a test holds them against the daemon's."""
-    model = config.model
-    return ModelOptions(
-        learning_rate=model.learning_rate,
-        l2=model.l2,
-        min_labels=model.min_labels,
-        min_positives=model.min_positives,
-        expected_rate=model.expected_rate,
-    )
+    return ModelOptions(**{name: getattr(config.model, name) for name in MODEL_OPTIONS})
 
 
 def shortest_window_of(config: Config) -> int:

@@ -31,6 +31,13 @@ def configured(path: Path | None, settings: Sequence[str], environ: Mapping[str,
         ) from None
 
 
+def keys_of(settings: Sequence[str]) -> list[str]:
+    """Return the dotted keys of settings, as a configuration file spells them. Raises ConfigError."""
+    return [
+        variable.removeprefix("FRONTROW__").replace("__", ".").lower() for variable in _variables(settings)
+    ]
+
+
 def _variables(settings: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return by variable the key as it was given, and the value."""
     found: dict[str, tuple[str, str]] = {}
