@@ -12,6 +12,7 @@ import getpass
 import os
 import random
 import secrets
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -72,7 +73,11 @@ RegistryPath = Annotated[
     Path | None, Parameter(name="--registry", help="The folder of versions; default: beside the store.")
 ]
 MaybeConfigPath = Annotated[
-    Path | None, Parameter(name="--config", help="Policy, rooms and model; default: built in.")
+    Path | None,
+    Parameter(
+        name="--config",
+        help="Policy, rooms and model; default: config.toml where there is one, else built in.",
+    ),
 ]
 Settings = Annotated[
     Sequence[str],
@@ -264,6 +269,7 @@ def backtest(
     from frontrow.app.what_if import configured
     from frontrow.telemetry import logs
 
+    config = _config_here(config)
     before = configured(config, (), os.environ)
     after = configured(against or config, settings, os.environ) if against or settings else None
     logs.configure(level="warning", format="console")
@@ -280,7 +286,7 @@ def backtest(
     except ValueError as error:  # no such challenger
         print(f"frontrow backtest: {error}", file=sys.stderr)
         return WRONG
-    print("\n".join(lines_of(found)))
+    print("\n".join([_configured_by(config), *lines_of(found)]))
     return DONE
 
 
@@ -308,21 +314,25 @@ def retrain(
         print("frontrow retrain: --search must be at least 1", file=sys.stderr)
         return WRONG
     from frontrow.app.inputs import Inputs
-    from frontrow.app.models import registry_beside
+    from frontrow.app.models import folder_beside, registry_beside
     from frontrow.app.offline import MODEL_OPTIONS
-    from frontrow.app.retraining import lines_of
+    from frontrow.app.retraining import lines_of, next_lines
     from frontrow.app.retraining import retrain as run_retrain
     from frontrow.app.terminal import Bar
     from frontrow.app.what_if import configured, keys_of
     from frontrow.telemetry import logs
 
+    config = _config_here(config)
     loaded = configured(config, settings, os.environ)
     overruled = [key for key in keys_of(settings) if key in {f"model.{name}" for name in MODEL_OPTIONS}]
     if start is not None and overruled:
         reason = "a version goes on with its own options of the model; --search finds others"
         print(f"frontrow retrain: --set {overruled[0]} does nothing with --from: {reason}", file=sys.stderr)
         return WRONG
-    versions = registry_beside(loaded.storage.path, registry)
+    # Where it would be looked for, as no other command takes a setting.
+    store = configured(config, (), os.environ).storage.path
+    folder = folder_beside(loaded.storage.path) if registry is None else registry
+    versions = registry_beside(loaded.storage.path, folder)
     logs.configure(level="warning", format="console")
     with Bar(sys.stderr, SystemClock()) as progress:
         found = run_retrain(
@@ -336,8 +346,22 @@ def retrain(
                 f"trial {number} of {search}, lowest log loss {best:.4f}"
             ),
         )
-    print("\n".join(lines_of(found)))
+    options = "" if config in (None, DEFAULT_CONFIG) else f" --config {shlex.quote(str(config))}"
+    options += "" if folder == folder_beside(store) else f" --registry {shlex.quote(str(folder))}"
+    told = [*lines_of(found), _configured_by(config), *next_lines(found.name, store, folder, options)]
+    print("\n".join(told))
     return DONE
+
+
+def _config_here(config: Path | None) -> Path | None:
+    """Return the configuration that was named, or the one that is here; None: there is none."""
+    return DEFAULT_CONFIG if config is None and DEFAULT_CONFIG.exists() else config
+
+
+def _configured_by(config: Path | None) -> str:
+    if config is None:
+        return f"Configured by what is built in: there is no {DEFAULT_CONFIG} here."
+    return f"Configured by {config}."
 
 
 class _Rejects:
@@ -1285,10 +1309,17 @@ def _list_numbers(what: str, numbers: list[str], name: str, config: Path) -> int
 
 
 def _registry(config: Path, folder: Path | None) -> "tuple[Registry, Path]":
-    """Return the registry and the path of the store whose journal says which version leads."""
-    from frontrow.app.models import registry_beside
-    from frontrow.app.parts import load_config
+    """Return the registry and the path of the store whose journal says which version leads.
 
+    Without a configuration here what is built in holds, where versions are: so it was for whoever retrained here.
+    """
+    from frontrow.app.models import folder_beside, registry_beside
+    from frontrow.app.parts import built_in, load_config
+
+    if config == DEFAULT_CONFIG and not config.exists():
+        store = built_in().storage.path
+        if (folder or folder_beside(store)).is_dir():
+            return registry_beside(store, folder), store
     store = load_config(config, os.environ).storage.path
     return registry_beside(store, folder), store
 

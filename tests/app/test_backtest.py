@@ -301,6 +301,21 @@ def test_a_challenger_alone_needs_no_other_side(
     assert f"slow: {summary['challengers']['slow']['sentence']}" in capsys.readouterr().out
 
 
+def test_the_configuration_that_is_here_is_the_one_that_is_compared_with(
+    stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text, told in (
+        (None, "what is built in: there is no config.toml here"),
+        ("hot = 62\n", "config.toml"),
+    ):
+        if text is not None:
+            (tmp_path / "config.toml").write_text(f"[points]\n{text}hot_leave = 55\n", "utf-8")
+        summary, _ = backtest(tmp_path / "out", stream, *LOWER)
+        assert summary["options"]["points.hot"][0] == (defaults().points.hot if text is None else 62)
+        assert f"Configured by {told}." in capsys.readouterr().out
+
+
 # ---------------------------------------------------------------------- refusals and the terminal
 
 

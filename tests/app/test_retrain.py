@@ -1,6 +1,7 @@
 """``frontrow retrain``: an input is learnt as the daemon would have, judged as it goes, and kept as a version."""
 
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def test_the_card_tells_a_horizon_of_other_than_whole_minutes_in_seconds() -> No
     alone = ['outcome.kinds=["like"]', "outcome.refunds=[]", "outcome.lost=[]", "centre.enabled=false"]
     for seconds, told in ((90, "90 seconds"), (120, "2 minutes"), (60, "1 minute")):
         config = configured(None, [*alone, f"outcome.horizon_s={seconds}", "outcome.window_s=30"], {})
-        text = card_text(Counts(), config, compared_of(None), 0, None)
+        text = card_text(Counts(), config, compared_of(None), None, searched=False, final=0)
         assert text.startswith(f"Predicts like within {told} of a look at a viewer.\n")
 
 
@@ -300,6 +301,56 @@ def test_the_command_prints_the_name_and_how_it_stands(
     assert printed.startswith(f"version {file.stem}\n")
     assert "there is no champion" in printed
     assert not store.exists()
+
+
+def test_what_is_retrained_by_the_configuration_here_is_found_by_the_commands_that_it_prints(
+    learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(
+        '[storage]\npath = "store/shop.db"\n[outcome]\nkinds = ["order_paid"]\n'
+    )
+    (tmp_path / "store").mkdir()
+    store = str(tmp_path / "store" / "shop.db")
+    assert main(["replay", str(learnt.half), "--out", "out", "--journal", store]) == DONE
+    capsys.readouterr()
+    assert main(["retrain", store]) == DONE
+    printed = capsys.readouterr().out
+    assert "Configured by config.toml." in printed
+    assert "Kept in store/shop.db.models." in printed
+    show, promote_it = (command.split()[1:] for command in printed.splitlines()[-1].split("    "))
+    assert main(show) == DONE
+    assert "Predicts order_paid within 60 minutes" in capsys.readouterr().out
+    assert main(promote_it) == DONE
+
+
+@pytest.mark.parametrize("registry", [[], ["--registry", "my versions"], ["--set", "storage.path=other.db"]])
+def test_where_there_is_no_configuration_the_command_that_is_printed_finds_the_version(
+    registry: list[str],
+    learnt: Learnt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["models", "list", *(registry if "storage.path=other.db" not in registry else [])]) == WRONG
+    capsys.readouterr()
+    assert main(["retrain", str(learnt.half), *registry]) == DONE
+    printed = capsys.readouterr().out
+    assert "Configured by what is built in: there is no config.toml here." in printed
+    assert "frontrow models promote" not in printed  # there is no journal that it could be written into
+    assert main(shlex.split(printed.splitlines()[-1])[1:]) == DONE
+    assert learnt.of_half.name in capsys.readouterr().out
+
+
+def test_a_configuration_that_was_named_is_named_in_the_command_that_is_printed(
+    learnt: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "a shop.toml"
+    config.write_text("", "utf-8")
+    assert main(["retrain", str(learnt.half), "--config", str(config)]) == DONE
+    assert main(shlex.split(capsys.readouterr().out.splitlines()[-1])[1:]) == DONE
+    assert learnt.of_half.name in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------- the search

@@ -39,7 +39,12 @@ SHOWN = 12  # digits of a version's name in tables; every command takes as many
 
 def registry_beside(store: Path, folder: Path | None = None) -> Registry:
     """Return the registry in ``folder``, or the one beside the store."""
-    return Registry(DiskFolder(folder or store.with_name(store.name + ".models")))
+    return Registry(DiskFolder(folder or folder_beside(store)))
+
+
+def folder_beside(store: Path) -> Path:
+    """Return the folder of the registry beside a store."""
+    return store.with_name(store.name + ".models")
 
 
 def ledger_of(registry: Registry, path: Path) -> Ledger:

@@ -12,6 +12,7 @@ name.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from frontrow.app.backtesting import Intervals, compared_of, intervals_of, report_lines
 from frontrow.app.inputs import Inputs
-from frontrow.app.models import ledger_of
+from frontrow.app.models import folder_beside, ledger_of
 from frontrow.app.offline import (
     Counts,
     Final,
@@ -252,8 +253,18 @@ def lines_of(found: Retrained) -> list[str]:
         lines.append(
             f"Against the champion {found.champion[:12]}, from its making on{which}: {found.against.sentence}"
         )
-    lines.append(f"frontrow models show {found.name[:12]}    frontrow models promote {found.name[:12]}")
     return lines
+
+
+def next_lines(name: str, store: Path, folder: Path, options: str) -> list[str]:
+    """Return where a version is kept and the commands that find it there; ``options`` are what they need.
+
+    Only a version beside a store can be promoted: a daemon follows those of its own store.
+    """
+    commands = [f"frontrow models show {name[:12]}{options}"]
+    if folder == folder_beside(store) and store.exists():
+        commands.append(f"frontrow models promote {name[:12]}{options}")
+    return [f"Kept in {folder}.", "    ".join(commands)]
 
 
 def _unjudged(final: int, *, child: bool, searched: bool) -> str:
