@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontrow.app.backtesting import differences_of, pair, report_lines, side_of
+from frontrow.app.backtesting import differences_of, pair, report_lines, side_of, span
 from frontrow.app.inputs import Inputs
 from frontrow.app.offline import Challenged, Final, LeadsFollowed, Watcher, run
 from frontrow.app.terminal import Bar, Progress
@@ -314,6 +314,29 @@ def test_the_configuration_that_is_here_is_the_one_that_is_compared_with(
         summary, _ = backtest(tmp_path / "out", stream, *LOWER)
         assert summary["options"]["points.hot"][0] == (defaults().points.hot if text is None else 62)
         assert f"Configured by {told}." in capsys.readouterr().out
+
+
+def test_a_window_beyond_the_horizon_is_told_to_end_with_it(
+    stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beyond = "outcome.window_s is {} and not {}: it ends with the horizon"
+    for settings, told in (
+        (["outcome.window_s=9999"], [("What if", beyond.format("3,600", "9,999"))]),
+        (["outcome.horizon_s=90"], [("What if", beyond.format("90", "120"))]),
+        (["outcome.window_s=3600"], []),
+    ):
+        backtest(tmp_path, stream, *(word for each in settings for word in ("--set", each)))
+        printed = capsys.readouterr().out
+        assert [f"{label}, {sentence}" in printed for label, sentence in told] == [True] * len(told)
+        assert printed.count("ends with the horizon") == len(told)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3_600, "60 minutes"), (60, "1 minute"), (90, "90 seconds"), (86_400, "1,440 minutes")],
+)
+def test_a_horizon_is_said_as_it_is(seconds: int, words: str) -> None:
+    assert span(seconds) == words
 
 
 # ---------------------------------------------------------------------- refusals and the terminal

@@ -374,12 +374,12 @@ def lines_of(found: Backtest) -> list[str]:
         f"{found.events:,} events from {_time(found.begin)} to {_time(found.end)}"
         + (f", {found.duplicates:,} duplicates" if found.duplicates else "")
         + (f", {found.rejected:,} lines rejected" if found.rejected else ""),
-        f"A lead turned out well if {kinds} followed within {found.outcome.horizon_s // 60} minutes; it is known after those.",
+        f"A lead turned out well if {kinds} followed within {span(found.outcome.horizon_s)}; it is known after that.",
     ]
     if found.options:
         rows = [("option", "as configured", "what if")]
         rows += [(name, _short(one), _short(other)) for name, (one, other) in found.options.items()]
-        lines += ["", *table(rows, right=set())]
+        lines += ["", *table(rows, right=set()), *_windows_cut(found)]
     lines += ["", *_leads_table(found)]
     if found.moved:
         head = ("leads", "", "known", "with outcome", "precision")
@@ -397,6 +397,12 @@ def lines_of(found: Backtest) -> list[str]:
     for name, told in found.challengers.items():
         lines += ["", f"{name}: {told.sentence}"]
     return lines
+
+
+def span(seconds: int) -> str:
+    """Return a time in words: in minutes where it is so many of them, else in seconds."""
+    count, unit = (seconds, "second") if seconds % 60 else (seconds // 60, "minute")
+    return f"{count:,} {unit}{'s' * (count != 1)}"
 
 
 def report_lines(label: str, whole: Report | None, compared: Report | None, sure: Intervals) -> list[str]:
@@ -439,6 +445,24 @@ def report_lines(label: str, whole: Report | None, compared: Report | None, sure
         lines.append(
             f"Of {rest:,} of these the model showed no probability yet: compare within a table only."
         )
+    return lines
+
+
+def _windows_cut(found: Backtest) -> list[str]:
+    """Say where of a window only the horizon runs, for who compares windows or horizons."""
+    names = ("outcome.window_s", "outcome.horizon_s")
+    if found.options.keys().isdisjoint(names):
+        return []
+    usual = (found.outcome.window_s, found.outcome.horizon_s)
+    lines = []
+    for place, label in enumerate(("As configured", "What if")):
+        window, horizon = (
+            found.options.get(name, (value, value))[place] for name, value in zip(names, usual, strict=True)
+        )
+        if window > horizon:
+            lines.append(
+                f"{label}, outcome.window_s is {horizon:,} and not {window:,}: it ends with the horizon (outcome.horizon_s)."
+            )
     return lines
 
 
