@@ -352,6 +352,11 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         ([str(stream), "--challenger", "nobody"], WRONG, "no challenger is called 'nobody'"),
         ([str(stream), "--set", "points.hot"], WRONG, "write section.key=value"),
         ([str(stream), "--set", "points.hott=50"], WRONG, "--set points.hott:"),
+        (
+            [str(stream), "--set", "points.hot=60"],
+            WRONG,
+            "--set points.hot: points.hot_leave: must not be above",
+        ),
         (["/dev/null", *LOWER], FAILED, "can be read more than once"),
         ([str(tmp_path / "none.ndjson"), *LOWER], FAILED, "none.ndjson"),
         ([*LOWER], FAILED, "at least one file"),
@@ -359,6 +364,21 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         assert main(["backtest", *words, *out]) == code, words
         assert sentence in capsys.readouterr().err.replace("\n", " "), words
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_that_a_setting_makes_with_the_file_is_named_by_the_setting(
+    stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "shop.toml"
+    config.write_text("[points]\nhot_leave = 70\n", "utf-8")
+    words = ["backtest", str(stream), "--out", str(tmp_path / "out"), "--config", str(config)]
+    settings = ["--set", "points.hot=60", "--set", "model.l2=0.1"]
+    assert main([*words, *settings]) == WRONG
+    told = capsys.readouterr().err
+    assert f"{config} with --set points.hot: points.hot_leave: must not be above hot (60)" in told
+    config.write_text("[points]\nhot_leave = 90\n", "utf-8")
+    assert main([*words, "--set", "model.l2=0.1"]) == WRONG
+    assert "--set" not in capsys.readouterr().err
 
 
 class Terminal(io.StringIO):

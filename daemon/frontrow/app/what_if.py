@@ -16,19 +16,46 @@ def configured(path: Path | None, settings: Sequence[str], environ: Mapping[str,
     with a file. A rule of points is named by its name: ``points.rules.question.points=20``.
 
     Raises:
-        ConfigError: With every mistake at once.
+        ConfigError: With every mistake at once, each named by the setting that makes it where one does.
     """
     given = _variables(settings)
     variables = {variable: value for variable, (_, value) in given.items()}
     try:
-        if path is None:
-            return built_in(variables)
-        return load_config(path, {**environ, **variables})
+        return _loaded(path, environ, variables)
     except ConfigError as error:
         told = {f"environment {variable}": f"--set {key}" for variable, (key, _) in given.items()}
+        alone = _mistakes_without(path, environ) if given else error.mistakes
         raise ConfigError(
-            [replace(mistake, file=told.get(mistake.file, mistake.file)) for mistake in error.mistakes]
+            [
+                replace(mistake, file=told[mistake.file])
+                if mistake.file in told
+                else mistake
+                if mistake in alone
+                else _by_setting(mistake, path, [key for key, _ in given.values()])
+                for mistake in error.mistakes
+            ]
         ) from None
+
+
+def _loaded(path: Path | None, environ: Mapping[str, str], variables: Mapping[str, str]) -> Config:
+    return built_in(variables) if path is None else load_config(path, {**environ, **variables})
+
+
+def _mistakes_without(path: Path | None, environ: Mapping[str, str]) -> list[Mistake]:
+    """Return the mistakes that there are without any setting."""
+    try:
+        _loaded(path, environ, {})
+    except ConfigError as error:
+        return error.mistakes
+    return []
+
+
+def _by_setting(mistake: Mistake, path: Path | None, keys: Sequence[str]) -> Mistake:
+    """Return a mistake in what was not set, named by the settings of its section: with them it does not go together."""
+    section = mistake.key.partition(".")[0].lower()
+    near = [key for key in keys if key.partition(".")[0].lower() == section] or keys
+    before = "" if path is None else f"{path} with "
+    return replace(mistake, file=f"{before}--set {', '.join(near)}", line=0, column=0)
 
 
 def keys_of(settings: Sequence[str]) -> list[str]:
