@@ -298,7 +298,16 @@ def test_a_challenger_alone_needs_no_other_side(
     summary, diff = backtest(tmp_path, stream, "--challenger", "slow")
     assert (summary["after"], diff, list(summary["challengers"])) == (None, [], ["slow"])
     assert (tmp_path / "diff.ndjson").stat().st_mode & 0o077 == 0  # it is for viewers' ids
-    assert f"slow: {summary['challengers']['slow']['sentence']}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"slow: {summary['challengers']['slow']['sentence']}" in printed
+    assert summary["challengers"]["slow"]["comparison"]["labels"] == 0 < summary["before"]["report"]["labels"]
+    assert "The champion had shown no probability yet of any of the" in printed
+    soon = tmp_path / "soon.toml"
+    soon.write_text("[model]\nmin_labels = 50\nmin_positives = 3\n[outcome]\nhorizon_s = 600\n", "utf-8")
+    summary, _ = backtest(tmp_path, stream, "--challenger", "slow", "--config", soon)
+    assert summary["before"]["report"]["columns"][0]["labels"] > 0
+    assert summary["challengers"]["slow"]["comparison"]["labels"] == 0
+    assert "once their room-session has been silent for an hour: none of the" in capsys.readouterr().out
 
 
 def test_the_configuration_that_is_here_is_the_one_that_is_compared_with(

@@ -232,6 +232,19 @@ def test_a_notebook_shows_tables_and_pictures(journal: RecordedJournal) -> None:
     assert "precision@10" in str(report)
 
 
+def test_a_picture_of_what_there_is_not_is_refused_in_a_sentence(journal: RecordedJournal) -> None:
+    report = journal.report()
+    told = "no column is called 'bogus'; there are shown, champion, base_rate, points, recency"
+    for draw in (report.reliability, report.lift):
+        with pytest.raises(ValueError, match=told):
+            draw("bogus")
+    with pytest.raises(ValueError, match="points is no probability"):
+        report.reliability("points")
+    with pytest.raises(ValueError, match="recency is no probability"):
+        report.reliability("recency")
+    assert "reliability of base_rate" in report.reliability("base_rate")
+
+
 def test_what_a_viewer_is_called_is_no_html() -> None:
     assert table_html([["viewer"], ["<script>alert(1)</script>"]]).count("<script>") == 0
 

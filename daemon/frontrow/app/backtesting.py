@@ -395,7 +395,7 @@ def lines_of(found: Backtest) -> list[str]:
     elif found.after is not None:
         lines += ["", f"The models are not compared label by label: {found.unpaired}."]
     for name, told in found.challengers.items():
-        lines += ["", f"{name}: {told.sentence}"]
+        lines += ["", f"{name}: {told.sentence}{_why_none(found.before.report, told)}"]
     return lines
 
 
@@ -464,6 +464,18 @@ def _windows_cut(found: Backtest) -> list[str]:
                 f"{label}, outcome.window_s is {horizon:,} and not {window:,}: it ends with the horizon (outcome.horizon_s)."
             )
     return lines
+
+
+def _why_none(whole: Report | None, told: Verdict) -> str:
+    """Say why a challenger was compared on no label, where some are final; else nothing."""
+    if whole is None or not whole.labels or told.comparison.labels:
+        return ""
+    if not any(column.column == SERVED[0].name and column.labels for column in whole.columns):
+        return f" The champion had shown no probability yet of any of the {whole.labels:,} final labels."
+    return (
+        " Labels count of which both had told a probability, once their room-session has been silent for an hour:"
+        f" none of the {whole.labels:,} final ones does."
+    )
 
 
 def _leads_table(found: Backtest) -> list[str]:

@@ -247,18 +247,29 @@ class Judgement:
         return "\n".join(report_lines("progressively", self.report, self.compared, sure))
 
     def reliability(self, column: str = "shown") -> Svg:
-        """Return the reliability curve of a served probability."""
-        [found] = [each for each in self.columns if each.column == column]
+        """Return the reliability curve of a served probability.
+
+        Raises:
+            ValueError: There is no such column, or what it holds is no probability.
+        """
+        if not SERVED[_place(column)].probability:
+            raise ValueError(f"{column} is no probability, so it has no reliability; see lift({column!r})")
+        found = next((each for each in self.columns if each.column == column), None)
+        if found is None:
+            return reliability_svg([], f"reliability of {column}, 0 labels")
         return reliability_svg(found.curve, f"reliability of {column}, {found.labels:,} labels")
 
     def lift(self, *columns: str) -> Svg:
-        """Return the lift of the ten shown by hour, of some columns (none: shown, points, recency)."""
-        names = [column.name for column in SERVED]
-        wanted = columns or ("shown", "points", "recency")
+        """Return the lift of the ten shown by hour, of some columns (none: shown, points, recency).
+
+        Raises:
+            ValueError: There is no such column.
+        """
+        wanted = {name: _place(name) for name in columns or ("shown", "points", "recency")}
         if self.lessons is None:
             return lift_svg({})
         rows = rows_of(self.lessons)
-        return lift_svg({name: lift_by_hour(rows, names.index(name)) for name in wanted})
+        return lift_svg({name: lift_by_hour(rows, place) for name, place in wanted.items()})
 
     def _repr_html_(self) -> str:
         head = [
@@ -405,6 +416,13 @@ class _Looks:
             strict=True,
         )
         self._known.update(zip(lessons.snapshot.tolist(), values, strict=True))
+
+
+def _place(column: str) -> int:
+    names = [each.name for each in SERVED]
+    if column not in names:
+        raise ValueError(f"no column is called {column!r}; there are {', '.join(names)}")
+    return names.index(column)
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
