@@ -298,7 +298,7 @@ def retrain(
         str | None,
         Parameter(
             name="--from",
-            help="The version to go on from, with its options of the model; without it: from scratch.",
+            help="The version to go on from, with its own options of the model, which --set cannot change; without it: from scratch.",
         ),
     ] = None,
     registry: RegistryPath = None,
