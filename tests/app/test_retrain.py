@@ -320,7 +320,7 @@ def test_what_is_retrained_by_the_configuration_here_is_found_by_the_commands_th
     assert "Kept in store/shop.db.models." in printed
     show, promote_it = (command.split()[1:] for command in printed.splitlines()[-1].split("    "))
     assert main(show) == DONE
-    assert "Predicts order_paid within 60 minutes" in capsys.readouterr().out
+    assert "Predicts order_paid or won (said by sales) within 60 minutes" in capsys.readouterr().out
     assert main(promote_it) == DONE
 
 
