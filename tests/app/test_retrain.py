@@ -274,6 +274,19 @@ def test_too_little_to_learn_is_said_and_nothing_kept(
     assert not folder.exists()
 
 
+def test_it_goes_on_from_no_version_that_predicts_something_else(
+    learnt: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(learnt.versions, folder)
+    before = sorted(folder.iterdir())
+    words = ["retrain", str(learnt.half), "--registry", str(folder), "--from", learnt.whole.name]
+    assert main([*words, "--set", "outcome.horizon_s=600"]) == FAILED
+    told = capsys.readouterr().err
+    assert "within 60 minutes" in told and "within 10 minutes" in told
+    assert sorted(folder.iterdir()) == before
+
+
 @pytest.mark.parametrize("key", ["model.learning_rate", "model.min-labels", "MODEL.L2"])
 def test_an_option_that_a_version_overrules_is_refused(
     key: str, learnt: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]

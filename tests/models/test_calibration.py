@@ -158,6 +158,7 @@ def test_the_order_of_a_room_never_turns_over_whatever_is_learnt() -> None:
         calibrator.learn(["p/r"] * 100, raw[part], raw[part] < 0)  # the worst model there is
         now = calibrator.calibration
         assert now.slope >= SLOPE[0] > 0 and abs(now.bias) <= BIAS and now.tail >= -FALLS * now.slope
+        assert (np.diff(now.logits(np.linspace(-8.0, 8.0, 81), ["p/r"] * 81)) > 0.0).all()
     assert now.slope < 1.01 * SLOPE[0]
     assert roc_auc(now.logits(raw, ["p/r"] * 4_000), raw > 0) == 1.0
 

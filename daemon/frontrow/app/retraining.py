@@ -50,7 +50,15 @@ from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import Registry
 from frontrow_models.search import RAW, NothingToSearch, Record, load_optuna, search
 from frontrow_models.served import SERVED
-from frontrow_models.versions import Card, Position, Version, VersionRefused, from_version, to_version
+from frontrow_models.versions import (
+    Card,
+    Position,
+    Version,
+    VersionRefused,
+    check_outcome,
+    from_version,
+    to_version,
+)
 
 SEARCHED = 0.6  # of the final outcomes, those that options are searched on: the first in time
 COMPARED = 200_000  # labels, the last ones, over which champion and new model are compared
@@ -101,7 +109,7 @@ def retrain(
 
     Raises:
         RetrainRefused: The model is switched off, or has seen too little to be kept.
-        VersionRefused: There is no such version, or this build cannot compute with it.
+        VersionRefused: There is no such version, this build cannot compute with it, or it predicts another outcome.
         OptunaMissing: A search needs the extra.
         NothingToSearch: There is too little to search on.
         OSError: A file cannot be read, or the version not be kept.
@@ -110,7 +118,8 @@ def retrain(
         raise RetrainRefused("model.enabled is false: there is no model to learn")
     parent = None if start is None else registry.load(start)
     options, judged_from = options_of(config), 0
-    if parent is not None:
+    if start is not None and parent is not None:
+        check_outcome(parent, outcome_of(config), start[:12])
         options, judged_from = _options_in(parent), parent.created_at + 1
     searched: ModelOptions | None = None
     if trials:
