@@ -105,6 +105,12 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     figures: Annotated[dict[Short, float], Meta(max_length=1_000)] = {}
 
 
+def span(seconds: float) -> str:
+    """Return a time in words: in minutes where it is so many of them, else in seconds."""
+    count, unit = (seconds, "second") if seconds % 60 else (seconds / 60, "minute")
+    return f"{count:,g} {unit}{'s' * (count != 1)}"
+
+
 class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a version was learnt for: that one of ``kinds`` follows within the horizon, or sales say one of ``won``.
 
@@ -133,10 +139,8 @@ class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         """Tell it in words."""
-        minutes, rest = divmod(self.horizon_ms, 60_000)
-        count, unit = (self.horizon_ms / 1000.0, "second") if rest else (minutes, "minute")
         named = " or ".join([*self.kinds, *(f"{said} (said by sales)" for said in self.won)])
-        parts = [f"{named} within {count:g} {unit}{'s' * (count != 1)} of a look at a viewer"]
+        parts = [f"{named} within {span(self.horizon_ms / 1000.0)} of a look at a viewer"]
         if self.refunds:
             parts.append(f"taken back by {' or '.join(self.refunds)}")
         if self.lost:

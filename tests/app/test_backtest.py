@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontrow.app.backtesting import differences_of, pair, report_lines, side_of, span
+from frontrow.app.backtesting import differences_of, pair, report_lines, side_of
 from frontrow.app.inputs import Inputs
 from frontrow.app.offline import Challenged, Final, LeadsFollowed, Watcher, run
 from frontrow.app.terminal import Bar, Progress
@@ -22,6 +22,7 @@ from frontrow.core.events import Event
 from frontrow.core.frames import Frame
 from frontrow.core.points import Policy, Rule
 from frontrow_models.evaluation.rolling import Report
+from frontrow_models.versions import span
 from tests.support.clock import ManualClock
 from tests.support.rooms import START, engine, event, facts_of
 from tests.support.streams import evening

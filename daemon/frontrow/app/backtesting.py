@@ -40,6 +40,7 @@ from frontrow_models.evaluation.rolling import Report, report
 from frontrow_models.evaluation.verdict import Verdict, compare, verdict
 from frontrow_models.private import open_private
 from frontrow_models.served import LOGITS, SERVED
+from frontrow_models.versions import span
 
 Change = Literal["gained", "lost", "earlier", "later", "same"]
 CHANGES: tuple[Change, ...] = ("gained", "lost", "earlier", "later", "same")
@@ -397,12 +398,6 @@ def lines_of(found: Backtest) -> list[str]:
     for name, told in found.challengers.items():
         lines += ["", f"{name}: {told.sentence}{_why_none(found.before.report, told)}"]
     return lines
-
-
-def span(seconds: int) -> str:
-    """Return a time in words: in minutes where it is so many of them, else in seconds."""
-    count, unit = (seconds, "second") if seconds % 60 else (seconds // 60, "minute")
-    return f"{count:,} {unit}{'s' * (count != 1)}"
 
 
 def report_lines(label: str, whole: Report | None, compared: Report | None, sure: Intervals) -> list[str]:
