@@ -335,6 +335,11 @@ def test_what_is_retrained_by_the_configuration_here_is_found_by_the_commands_th
     assert main(show) == DONE
     assert "Predicts order_paid or won (said by sales) within 60 minutes" in capsys.readouterr().out
     assert main(promote_it) == DONE
+    assert main(["retrain", store, "--registry", "elsewhere", "--set", "model.l2=0.01"]) == DONE
+    _, promote_other = capsys.readouterr().out.splitlines()[-1].split("    ")
+    assert main(shlex.split(promote_other)[1:]) == DONE, (
+        "a version of another folder is copied beside the store"
+    )
 
 
 @pytest.mark.parametrize("registry", [[], ["--registry", "my versions"], ["--set", "storage.path=other.db"]])

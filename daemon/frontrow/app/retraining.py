@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from frontrow.app.backtesting import Intervals, compared_of, intervals_of, report_lines
 from frontrow.app.inputs import Inputs
-from frontrow.app.models import folder_beside, ledger_of
+from frontrow.app.models import ledger_of
 from frontrow.app.offline import (
     Counts,
     Final,
@@ -268,10 +268,10 @@ def lines_of(found: Retrained) -> list[str]:
 def next_lines(name: str, store: Path, folder: Path, options: str) -> list[str]:
     """Return where a version is kept and the commands that find it there; ``options`` are what they need.
 
-    Only a version beside a store can be promoted: a daemon follows those of its own store.
+    Where there is no store there is no journal that a promotion could be written into.
     """
     commands = [f"frontrow models show {name[:12]}{options}"]
-    if folder == folder_beside(store) and store.exists():
+    if store.exists():
         commands.append(f"frontrow models promote {name[:12]}{options}")
     return [f"Kept in {folder}.", "    ".join(commands)]
 
