@@ -2,7 +2,7 @@
 
 Run: ``make bench``, or alone ``pytest -s -o addopts=--import-mode=importlib tests/benchmarks/bench_twitch.py``
 It skips where ``FRONTROW_RECORDINGS`` does not name a folder with the streams. With scikit-learn installed it also fits
-the offline regression; without it that line is missing. It takes about five minutes of processor time, most of it for the
+the offline regression; without it that line is missing. It takes about three minutes of processor time, most of it for the
 other orders.
 
 What is measured: see ``twitch.py`` for snapshots and labels, ``judging.py`` for the measures. The engine learns from

@@ -83,14 +83,16 @@ def judge(
     keys, precision, _ = precision_at(k, scores, outcomes, groups, viewers)
     curve = reliability_curve(scores, outcomes, weights) if column.probability else []
     positives = int(np.count_nonzero(outcomes))
-    known = causes[outcomes & (causes >= 0)]
-    different = len(np.unique(known)) + positives - len(known)  # one of no number is an outcome of its own
+    known = causes[causes >= 0]
+    different = len(np.unique(known))
+    # A positive of no number is an outcome of its own.
+    shared = max(1.0, positives / max(1, different + positives - len(known)))
     return Judged(
         column=column.name,
         labels=len(scores),
         left_out=left_out,
         positives=positives,
-        outcomes=len(np.unique(causes[causes >= 0])),
+        outcomes=different,
         roc_auc=roc_auc(scores, outcomes, weights),
         pr_auc=average_precision(scores, outcomes, weights),
         precision=float(precision.mean()) if len(keys) else None,
@@ -98,8 +100,6 @@ def judge(
         log_loss=log_loss(scores, outcomes, weights) if column.probability else None,
         calibration_error=calibration_error(curve),
         debiased_calibration_error=debiased_calibration_error(curve),
-        ratio=calibration_ratio(scores, outcomes, weights, shared=positives / max(different, 1) or 1.0)
-        if column.probability
-        else None,
+        ratio=calibration_ratio(scores, outcomes, weights, shared=shared) if column.probability else None,
         curve=curve,
     )
