@@ -81,7 +81,7 @@ class Learner:
 
         ``outcome`` is what lessons tell of, for the versions that it becomes; None: they do not say.
         """
-        self._outcome = outcome
+        self.outcome = outcome
         self._window_ms = window_ms
         self._versions = versions
         self._online = OnlineModel(options)
@@ -226,7 +226,7 @@ class Learner:
             label_policy=self._policy.state(),
             calibration=None if uncalibrated else self._calibrator.state(),
             card=card,
-            outcome=self._outcome,
+            outcome=self.outcome,
         )
 
     def report(self, *, waiting: int = 0) -> Report:

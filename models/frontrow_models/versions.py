@@ -362,9 +362,9 @@ def check_fit(version: Version, name: str = "the version") -> None:
         )
 
 
-def check_outcome(version: Version, outcome: Outcome, name: str) -> None:
-    """Refuse a version that was learnt for another outcome; one that does not tell is let pass. Raises VersionRefused."""
-    if version.outcome not in (None, outcome):
+def check_outcome(version: Version, outcome: Outcome | None, name: str) -> None:
+    """Refuse a version that was learnt for another outcome; None, on either side, is any. Raises VersionRefused."""
+    if outcome is not None and version.outcome not in (None, outcome):
         raise VersionRefused(f"{name}: predicts {version.outcome}. Here what is to be predicted is {outcome}")
 
 

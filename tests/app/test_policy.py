@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from frontrow.app.models import ledger_of, registry_beside
+from frontrow.app.parts import load_config, outcome_of
 from frontrow.cli import DONE, main
 from frontrow.clock import SystemClock
 from frontrow.core.events import encode_event
@@ -146,7 +147,9 @@ async def test_a_challenger_leads_by_policy_once_it_is_proven_and_can_be_taken_b
 
         [journalled] = ledger_of(registry, daemon.store).promotions
         assert (journalled.version, journalled.by) == (promotion["version"], "policy")
-        card = registry.load(promotion["version"]).card
+        leading = registry.load(promotion["version"])
+        assert leading.outcome == outcome_of(load_config(config, {}))
+        card = leading.card
         assert card.text.startswith("The challenger fast")
         looks = {each["column"]: each["labels"] for each in told["challengers"]["report"]["columns"]}
         assert looks["fast"] < looks["points"], "it was asked later than others, and says so"

@@ -129,6 +129,7 @@ def test_a_version_from_before_they_told_what_they_predict_keeps_its_name_and_fi
 def test_a_version_of_another_outcome_is_refused_and_both_are_named(change: Json) -> None:
     other = msgspec.structs.replace(OUTCOME, **change)
     check_outcome(VERSION, OUTCOME, NAME)
+    check_outcome(VERSION, None, NAME)  # whoever asks for none
     with pytest.raises(VersionRefused) as refused:
         check_outcome(VERSION, other, NAME)
     assert str(OUTCOME) != str(other)

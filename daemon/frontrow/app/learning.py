@@ -25,7 +25,7 @@ from frontrow_models.evaluation.rolling import Report
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
 from frontrow_models.reasons import Explanation
-from frontrow_models.versions import Card, Outcome, Position, Version, VersionRefused, of_challenger
+from frontrow_models.versions import Card, Position, Version, VersionRefused, of_challenger
 
 JUDGED_EVERY_S = 60.0
 FOLLOWED = 2_000  # leads of which the time from hot to outcome is told, the last ones
@@ -120,8 +120,8 @@ class Learning:
             "" if verdict is None else f"{verdict.sentence}\n"
         )
         figures = {key: value for key, value in self.figures().items() if key.startswith(f"{name}.")}
-        options = self._engine.options
-        outcome = Outcome.of(options.outcome, options.horizon_ms)
+        model = self._engine.model
+        outcome = model.outcome if isinstance(model, Learner) else None
         return of_challenger(state, journal=journal, card=Card(text=text, figures=figures), outcome=outcome)
 
     def quality(self) -> dict[tuple[str, str], float]:

@@ -168,8 +168,7 @@ def _promote(
             own = registry_beside(path)
             # What led before may be beside the store alone.
             version = (registry if name in registry.names() else own).load(name)
-            if outcome is not None:
-                check_outcome(version, outcome, name)
+            check_outcome(version, outcome, name)
             own.add(version)  # what is there already stays; a damaged file is mended
             event = promotion_event(
                 number=len(ledger.promotions) + 1,

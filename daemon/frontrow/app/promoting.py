@@ -40,6 +40,7 @@ class _Moment:
     position: Position
     leads: str | None
     outgoing: Version | None
+    outcome: Outcome | None  # what the engine teaches
 
 
 class Promoting:
@@ -152,12 +153,12 @@ class Promoting:
         if (
             waiting
         ):  # it leads from the next mark on, and what leads until then was kept when that was asked for
-            return _Moment(made, position, waiting[-1].version, None)
+            return _Moment(made, position, waiting[-1].version, None, model.outcome)
         try:
             outgoing = model.as_version(position, card=card)
         except VersionRefused:
             outgoing = None  # it has learnt nothing yet that one could want to go back to
-        return _Moment(made, position, model.leads, outgoing)
+        return _Moment(made, position, model.leads, outgoing, model.outcome)
 
     async def _put(
         self, name: str, moment: _Moment, *, by: str, reason: str, back: bool = False
@@ -169,8 +170,7 @@ class Promoting:
         try:
             version = await asyncio.to_thread(self._following.hold, name)
             if not back:
-                options = self._engine.options
-                check_outcome(version, Outcome.of(options.outcome, options.horizon_ms), name)
+                check_outcome(version, moment.outcome, name)
             if moment.outgoing is not None:
                 replaces = await asyncio.to_thread(registry.add, moment.outgoing)
         except VersionRefused as refused:
