@@ -983,12 +983,12 @@ def promote_model(
     that predicts another outcome than the configured one is refused.
     """
     from frontrow.app import models as tools
-    from frontrow.app.parts import load_config, outcome_of
+    from frontrow.app.parts import outcome_of
 
     by = by or _login()
     try:
         versions, store = _registry(config, registry)
-        outcome = outcome_of(load_config(config, os.environ))
+        outcome = outcome_of(_of_models(config, registry))
         done = tools.promote(
             versions, store, version, by=by, reason=reason, clock=SystemClock(), outcome=outcome
         )
@@ -1006,13 +1006,18 @@ def roll_back_model(
     config: ConfigPath = DEFAULT_CONFIG,
     registry: RegistryPath = None,
 ) -> int:
-    """Let lead again what led before the champion did. A running daemon is asked, at any time."""
+    """Let lead again what led before the champion did. A running daemon is asked, at any time.
+
+    What predicts another outcome than the configured one is refused.
+    """
     from frontrow.app import models as tools
+    from frontrow.app.parts import outcome_of
 
     by = by or _login()
     try:
         versions, store = _registry(config, registry)
-        done = tools.roll_back(versions, store, by=by, reason=reason, clock=SystemClock())
+        outcome = outcome_of(_of_models(config, registry))
+        done = tools.roll_back(versions, store, by=by, reason=reason, clock=SystemClock(), outcome=outcome)
     except StoreLocked as locked:
         done = _ask(config, registry, locked, "rollback", {"by": by, "reason": reason})
     print(f"promotion {done.number}: {done.version} leads again")
@@ -1309,19 +1314,26 @@ def _list_numbers(what: str, numbers: list[str], name: str, config: Path) -> int
 
 
 def _registry(config: Path, folder: Path | None) -> "tuple[Registry, Path]":
-    """Return the registry and the path of the store whose journal says which version leads.
+    """Return the registry and the path of the store whose journal says which version leads."""
+    from frontrow.app.models import registry_beside
+
+    store = _of_models(config, folder).storage.path
+    return registry_beside(store, folder), store
+
+
+def _of_models(config: Path, folder: Path | None) -> "Config":
+    """Return the configuration of what is done with versions.
 
     Without a configuration here what is built in holds, where versions are: so it was for whoever retrained here.
     """
-    from frontrow.app.models import folder_beside, registry_beside
+    from frontrow.app.models import folder_beside
     from frontrow.app.parts import built_in, load_config
 
     if config == DEFAULT_CONFIG and not config.exists():
-        store = built_in().storage.path
-        if (folder or folder_beside(store)).is_dir():
-            return registry_beside(store, folder), store
-    store = load_config(config, os.environ).storage.path
-    return registry_beside(store, folder), store
+        loaded = built_in()
+        if (folder or folder_beside(loaded.storage.path)).is_dir():
+            return loaded
+    return load_config(config, os.environ)
 
 
 def _login() -> str:

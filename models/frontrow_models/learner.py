@@ -6,7 +6,8 @@ when something breaks. All of it is computed from lessons in order, so a replay 
 figures.
 
 A promotion puts a version in the place of all that was learnt. From then on that is judged by what it has served
-itself, and what the guard goes back to is what served well before, whichever version that came from.
+itself, and what the guard goes back to is what served well before, whichever version that came from. A version of
+another outcome than the one that is taught has not served well before it has been judged by this one.
 
 Challengers are not here: they run beside (:mod:`frontrow_models.arena`) and cannot slow this down.
 """
@@ -33,7 +34,7 @@ from frontrow_models.online import NEUTRAL, ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy, Outage
 from frontrow_models.reasons import Explanation, explain
 from frontrow_models.served import LOGITS, SERVED
-from frontrow_models.versions import Card, Outcome, Position, Version, from_version, to_version
+from frontrow_models.versions import Card, Outcome, Position, Version, fits, from_version, to_version
 
 KEPT_EVERY_MS = 600_000  # engine time between two states that may be gone back to
 KEPT = 64  # of them at most; then every second one goes
@@ -95,7 +96,8 @@ class Learner:
         self.leads: str | None = None  # the version that all this has come from; None: it began by itself
         self.since = 0  # what was served before was said by another model; engine time, UTC ms
         self._as_it_is = False  # its raw number is shown until it is calibrated: the promoted version says so
-        self._begun: Good | None = None  # the last promoted version as it was then
+        # The last promoted version as it was then; None: there was none, or it was of another outcome.
+        self._begun: Good | None = None
         self._good: Good | None = None  # what is gone back to
         self._kept: list[tuple[int, Good]] = []  # what may become that, and since when (engine time)
         self._calm: list[int] = []  # when that was served at which the guard's last windows ended
@@ -196,7 +198,9 @@ class Learner:
         found = self._versions(version)
         if found is None:
             return
-        if self._good is None and self.ready:
+        # While nothing is good, what leads without having been put into _begun is of another outcome.
+        other = self.leads is not None and self._begun is None
+        if self._good is None and self.ready and not other:
             self._good = self._present()  # not proven, but it was shown until now, and no alarm was given
         self._online = from_version(found)
         self._calibrator = self._new_calibrator()
@@ -206,7 +210,7 @@ class Learner:
         if self.can_take_delays(found):
             self._policy.load(found.label_policy)
         self.leads = version
-        self._begun = self._present()
+        self._begun = self._present() if fits(found, self.outcome) else None
         self._watch_anew(at)
 
     def can_take_delays(self, version: Version) -> bool:
@@ -337,6 +341,7 @@ class Learner:
         else:
             if broken:
                 self._online = OnlineModel(self._online.options)  # and it never served well for long
+                self.leads = None
             # Else it only promises wrongly: it is shown again when it is calibrated anew.
             self._calibrator, self._as_it_is = self._new_calibrator(), False
         self._watch_anew(max(self.since, self._heard_at + 1))

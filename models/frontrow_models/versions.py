@@ -362,10 +362,18 @@ def check_fit(version: Version, name: str = "the version") -> None:
         )
 
 
-def check_outcome(version: Version, outcome: Outcome | None, name: str) -> None:
-    """Refuse a version that was learnt for another outcome; None, on either side, is any. Raises VersionRefused."""
-    if outcome is not None and version.outcome not in (None, outcome):
-        raise VersionRefused(f"{name}: predicts {version.outcome}. Here what is to be predicted is {outcome}")
+def fits(version: Version, outcome: Outcome | None) -> bool:
+    """Return whether a version was learnt for this outcome; None, on either side, is any."""
+    return None in (version.outcome, outcome) or version.outcome == outcome
+
+
+def check_outcome(version: Version, outcome: Outcome | None, name: str, *, back: bool = False) -> None:
+    """Refuse a version that was learnt for another outcome; ``back``: it was to be rolled back to. Raises VersionRefused."""
+    if not fits(version, outcome):
+        instead = "; promote another version instead (frontrow models list)" if back else ""
+        raise VersionRefused(
+            f"{name}: predicts {version.outcome}. Here what is to be predicted is {outcome}{instead}"
+        )
 
 
 def to_version(

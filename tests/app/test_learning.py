@@ -3,6 +3,7 @@
 import asyncio
 
 import numpy as np
+from structlog.testing import capture_logs
 
 from frontrow.app.learning import FOLLOWED, Learning
 from frontrow.config import OutcomeConfig
@@ -10,11 +11,14 @@ from frontrow.core.engine import Engine
 from frontrow.core.events import Event
 from frontrow.core.features import COUNT
 from frontrow.core.lessons import Stage
+from frontrow.core.outcomes import OutcomeRules
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions
+from frontrow_models.versions import Outcome
 from tests.support.clock import ManualClock
 from tests.support.lessons import fresh_lessons
 from tests.support.rooms import START, apply, engine, event
+from tests.support.versions import version
 
 MINUTE_S, HOUR_S = 60.0, 3_600.0
 WINDOW_MS = 120_000
@@ -70,6 +74,24 @@ def test_leads_are_followed_in_bounded_memory() -> None:
     learning._followed.keep(FOLLOWED)
     assert len(learning._followed.leads) == len(learning._followed._waiting) == FOLLOWED
     assert learning._followed.leads[-1].viewer == f"v{count - 1}"
+
+
+async def test_an_alarm_is_logged_with_the_version_that_leads_after_it() -> None:
+    """The guard may have gone back to what came from another version, or from none."""
+    other = version(outcome=Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000))
+    ours = Outcome.of(OutcomeRules(), 3_600_000)
+    model = Learner(ModelOptions(), window_ms=WINDOW_MS, versions=lambda name: other, outcome=ours)
+    model.promote("a" * 64, START)
+    learning = learning_of(engine(model=model))
+    lessons = fresh_lessons(np.zeros((2, COUNT), np.float32), np.array([True, False]))
+    model._online._regression.intercept = float("nan")
+    model._online._weights = None
+    model.learn(lessons)
+    assert model.rollbacks == 1
+    with capture_logs() as logs:
+        await learning._judge(model)
+    [told] = [each for each in logs if each["event"] == "model_alarm"]
+    assert (told["rolled_back"], told["leads"]) == (True, None)
 
 
 async def test_what_is_known_is_judged_at_once_after_a_restart() -> None:

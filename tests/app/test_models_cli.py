@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from frontrow.app.models import ledger_of, promote, registry_beside, roll_back
-from frontrow.app.parts import load_config, outcome_of
+from frontrow.app.parts import built_in, load_config, outcome_of
 from frontrow.cli import DONE, FAILED, LOCKED, WRONG, main
 from frontrow.core.errors import CommitFailed, StoreLocked
 from frontrow.core.features import NAMES
@@ -26,6 +26,11 @@ from tests.support.rooms import START, engine, event
 from tests.support.versions import version
 
 DAY_MS = 86_400_000
+LIKES = """
+[outcome]
+kinds = ["like"]
+horizon_s = 90
+"""
 
 
 class Place:
@@ -302,7 +307,42 @@ def test_what_was_promoted_before_its_outcome_was_asked_for_is_still_followed(
     out = str(tmp_path / "out")
     assert main(["replay", str(place.store), "--config", str(place.config), "--out", out]) == DONE
     assert place.run("verify") == DONE
-    assert place.run("rollback") == DONE  # it led here
+
+
+def test_what_led_before_and_predicts_something_else_is_not_rolled_back_to(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever rolls back wants what served well, and that was for another question."""
+    configured = outcome_of(load_config(place.config, {}))
+    likes = outcome_of(load_config(write_config(place.config.parent, LIKES), {}))
+    write_config(place.config.parent)
+    other = place.registry.add(version(40, outcome=likes))
+    place.promote(other)
+    place.promote(names[0])
+    assert place.run("rollback") == FAILED
+    err = capsys.readouterr().err
+    assert f"{other}: predicts {likes}. Here what is to be predicted is {configured}" in err
+    assert "promote another version instead (frontrow models list)" in err
+    assert err.count("\n") == 1
+    assert place.ledger().champion == names[0]
+    write_config(place.config.parent, LIKES)  # as it was then
+    assert place.run("rollback") == DONE
+    assert place.ledger().champion == other
+
+
+def test_without_a_configuration_what_is_built_in_says_what_is_to_be_predicted(
+    place: Place, names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    other = place.registry.add(version(40, outcome=likes))
+    place.config.unlink()
+    monkeypatch.chdir(place.store.parent.parent)
+    assert main(["models", "promote", other]) == FAILED
+    assert f"Here what is to be predicted is {outcome_of(built_in())}" in capsys.readouterr().err
+    for name in names[:2]:
+        assert main(["models", "promote", name]) == DONE
+    assert main(["models", "rollback"]) == DONE
+    assert place.ledger().champion == names[0]
 
 
 def test_a_version_of_another_folder_is_beside_the_store_before_it_leads(

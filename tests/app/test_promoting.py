@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from frontrow.app.asking import ask
-from frontrow.app.models import ledger_of, registry_beside
+from frontrow.app.models import ledger_of, promote, registry_beside
 from frontrow.app.parts import load_config, outcome_of
 from frontrow.cli import DONE, LOCKED, main
 from frontrow.clock import SystemClock
@@ -26,6 +26,7 @@ from tests.support.rooms import START, event
 from tests.support.versions import version
 
 HOUR_MS = 3_600_000
+LIKES = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
 
 # Looks at viewers are many and the scaler is taken over after 500 of them.
 MODEL = """
@@ -249,12 +250,11 @@ async def test_a_version_of_another_outcome_does_not_lead_and_what_led_is_kept_w
     place: Place,
 ) -> None:
     configured = outcome_of(load_config(place.config, {}))
-    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
     await place.pass_time()
-    other = place.registry.add(version(40, outcome=likes))
+    other = place.registry.add(version(40, outcome=LIKES))
     answer = await place.promote(other)
     assert answer.status_code == 409
-    assert f"predicts {likes}. Here what is to be predicted is {configured}" in answer.json()["detail"]
+    assert f"predicts {LIKES}. Here what is to be predicted is {configured}" in answer.json()["detail"]
     assert ledger_of(place.registry, place.daemon.store).promotions == []
     fits = place.registry.add(version(50, outcome=configured))
     assert (await place.promote(fits)).status_code == 200
@@ -263,6 +263,30 @@ async def test_a_version_of_another_outcome_does_not_lead_and_what_led_is_kept_w
     kept = (await place.promote(place.names[0])).json()["replaces"]
     assert kept != fits
     assert place.registry.read(kept).outcome == configured
+
+
+async def test_what_led_before_and_predicts_something_else_is_not_rolled_back_to(tmp_path: Path) -> None:
+    config, clock = write_config(tmp_path, MODEL), MovedClock()
+    configured = outcome_of(load_config(config, {}))
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        await place.pass_time()
+    # While another outcome was configured.
+    other = place.registry.add(version(40, outcome=LIKES))
+    for name in (other, place.names[0]):
+        promote(place.registry, daemon.store, name, by="", reason="", clock=clock)
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        await place.pass_time()
+        answer = await place.post("rollback")
+        assert answer.status_code == 409
+        assert answer.json()["detail"] == (
+            f"{other}: predicts {LIKES}. Here what is to be predicted is {configured};"
+            " promote another version instead (frontrow models list)"
+        )
+        await place.pass_time()
+        assert (await place.told())["leads"] == place.names[0]
+        assert len(ledger_of(place.registry, daemon.store).promotions) == 2
 
 
 async def test_only_an_administrator_of_all_rooms_lets_a_model_lead(place: Place) -> None:

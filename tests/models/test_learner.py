@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from frontrow.core.features import COUNT, NAMES
 from frontrow.core.lessons import Joiner, Lessons, Stage
-from frontrow.core.outcomes import Heard, What
+from frontrow.core.outcomes import Heard, OutcomeRules, What
 from frontrow.core.scoring import sigmoid
 from frontrow_models.evaluation.guard import GuardOptions
 from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
-from frontrow_models.versions import Position, Version
+from frontrow_models.versions import Outcome, Position, Version
 from tests.support.lessons import fresh_lessons
 
 ROOMS = "sim/a", "sim/b"
 HORIZON, WINDOW = 3_600_000, 120_000
+OUTCOME = Outcome.of(OutcomeRules(), HORIZON)
+OTHER = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), HORIZON)
 OPTIONS = ModelOptions(warm_up=200, min_labels=200, min_positives=20)
 
 AT = Position(seq=1, at=1_750_000_000_000)
@@ -78,6 +80,12 @@ def shown(learner: Learner) -> list[float]:
     logits = learner.weights().logits(np.zeros((1, COUNT)))
     found: list[float] = learner.probabilities(np.repeat(logits, 3), [*ROOMS, "sim/c"]).tolist()
     return found
+
+
+def break_weights(learner: Learner) -> None:
+    """Let its weights be no numbers any more."""
+    learner._online._regression.intercept = float("nan")
+    learner._online._weights = None
 
 
 def test_a_room_that_begins_to_sell_is_raised_within_minutes_and_the_reasons_add_up() -> None:
@@ -453,12 +461,59 @@ def test_a_promoted_version_that_breaks_begins_again_where_nothing_was_good_befo
     promoted["a"] = taught.as_version(AT)
     learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__)
     learner.promote("a", world.now + 1)
-    learner._online._regression.intercept = float("nan")
-    learner._online._weights = None
+    break_weights(learner)
     world.step(learner)
     assert (learner.rollbacks, learner.leads) == (1, "a")
     assert np.isfinite(learner.weights().intercept)
     assert learner.labels >= promoted["a"].labels
+
+
+def test_a_version_of_another_outcome_that_breaks_begins_from_nothing_and_not_again() -> None:
+    """What was asked for another outcome was never good for this one."""
+    world, taught = World(3), Learner(OPTIONS, window_ms=WINDOW, outcome=OTHER)
+    for _ in range(300):
+        world.step(taught)
+    version = taught.as_version(AT)
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=lambda name: version, outcome=OUTCOME)
+    learner.promote("a", world.now + 1)
+    break_weights(learner)
+    world.step(learner)
+    assert (learner.rollbacks, learner.leads, learner.ready) == (1, None, False)
+    assert [alarm.roll_back for alarm in learner.alarms] == [True]
+    assert np.isfinite(learner.weights().intercept)
+    assert learner.labels < version.labels
+
+
+def test_what_led_with_another_outcome_and_was_never_proven_is_not_gone_back_to() -> None:
+    world, promoted = World(3), dict[str, Version]()
+    taught = Learner(OPTIONS, window_ms=WINDOW, outcome=OTHER)
+    for _ in range(300):
+        world.step(taught)
+    promoted["other"] = taught.as_version(AT)
+    promoted["ours"] = msgspec.structs.replace(promoted["other"], outcome=OUTCOME)
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__, outcome=OUTCOME)
+    for name in ("other", "ours"):
+        learner.promote(name, world.now + 1)
+        assert learner.ready
+    break_weights(learner)
+    world.step(learner)
+    assert (learner.rollbacks, learner.leads) == (1, "ours")
+
+
+def test_what_was_good_before_a_version_of_another_outcome_led_is_gone_back_to() -> None:
+    world, promoted = World(5), dict[str, Version]()
+    learner = Learner(OPTIONS, window_ms=WINDOW, versions=promoted.__getitem__, outcome=OUTCOME)
+    for _ in range(400):
+        world.step(learner)
+    assert learner.ready
+    promoted["ours"] = learner.as_version(AT)
+    promoted["other"] = msgspec.structs.replace(promoted["ours"], outcome=OTHER)
+    learner.promote("ours", world.now + 1)
+    learner.promote("other", world.now + 2)
+    break_weights(learner)
+    world.step(learner)
+    assert (learner.rollbacks, learner.leads) == (1, None)  # what was shown before either led
+    assert learner.ready
 
 
 def test_what_a_promotion_has_changed_survives_a_restart_to_the_bit() -> None:

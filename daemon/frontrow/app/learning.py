@@ -200,7 +200,13 @@ class Learning:
         self.report = await asyncio.to_thread(judging)
         self._alike = await asyncio.to_thread(alike)
         for alarm in self._new_alarms(model):
-            log.warning("model_alarm", kind=alarm.kind, reason=alarm.sentence, rolled_back=alarm.roll_back)
+            log.warning(
+                "model_alarm",
+                kind=alarm.kind,
+                reason=alarm.sentence,
+                rolled_back=alarm.roll_back,
+                leads=model.leads,
+            )
         self._logged = model.alarmed
 
     def _new_alarms(self, model: Learner) -> Sequence[Alarm]:

@@ -97,15 +97,17 @@ def promote(
     return _promote(registry, path, named, by=by, reason=reason, clock=clock, outcome=outcome)
 
 
-def roll_back(registry: Registry, path: Path, *, by: str, reason: str, clock: Clock) -> Promotion:
-    """Promote what led before the champion did, whatever it predicts. Raises as :func:`promote`; PromotionRefused where nothing did."""
+def roll_back(
+    registry: Registry, path: Path, *, by: str, reason: str, clock: Clock, outcome: Outcome | None = None
+) -> Promotion:
+    """Promote what led before the champion did. Raises as :func:`promote`; PromotionRefused where nothing did."""
 
     def former(ledger: Ledger) -> str:
         if ledger.former is None:
             raise PromotionRefused("nothing led before that could be rolled back to")
         return ledger.former
 
-    return _promote(registry, path, former, by=by, reason=reason, clock=clock, back=True)
+    return _promote(registry, path, former, by=by, reason=reason, clock=clock, outcome=outcome, back=True)
 
 
 def back_up_versions(store: Path, to: Path) -> int:
@@ -168,7 +170,7 @@ def _promote(
             own = registry_beside(path)
             # What led before may be beside the store alone.
             version = (registry if name in registry.names() else own).load(name)
-            check_outcome(version, outcome, name)
+            check_outcome(version, outcome, name, back=back)
             own.add(version)  # what is there already stays; a damaged file is mended
             event = promotion_event(
                 number=len(ledger.promotions) + 1,

@@ -109,7 +109,7 @@ class Promoting:
         return await self._put(name, moment, by=by, reason=reason)
 
     async def roll_back(self, *, by: str, reason: str) -> Promotion:
-        """Let lead again what led before the champion did, at any time and whatever it predicts. Raises as :meth:`promote`."""
+        """Let lead again what led before the champion did, at any time. Raises as :meth:`promote`."""
         moment = await self._when_settled(self._moment)
         former = Ledger(promotions=moment.made).former
         if former is None:
@@ -169,8 +169,7 @@ class Promoting:
         registry, replaces = self._following.registry, moment.leads
         try:
             version = await asyncio.to_thread(self._following.hold, name)
-            if not back:
-                check_outcome(version, moment.outcome, name)
+            check_outcome(version, moment.outcome, name, back=back)
             if moment.outgoing is not None:
                 replaces = await asyncio.to_thread(registry.add, moment.outgoing)
         except VersionRefused as refused:
