@@ -936,10 +936,11 @@ def _age(milliseconds: int) -> str:
 def list_models(*, config: ConfigPath = DEFAULT_CONFIG, registry: RegistryPath = None) -> int:
     """List the versions, the newest first: which leads, what each has learnt, whose child it is; then the promotions."""
     from frontrow.app import models as tools
+    from frontrow.app.parts import outcome_of
 
     versions, store = _registry(config, registry)
-    ledger = tools.ledger_of(versions, store)
-    print("\n".join([*tools.listing(versions, ledger), *tools.history(ledger)]))
+    ledger, outcome = tools.ledger_of(versions, store), outcome_of(_of_models(config, registry))
+    print("\n".join([*tools.listing(versions, ledger, outcome), *tools.history(ledger)]))
     return DONE
 
 

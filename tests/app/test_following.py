@@ -18,6 +18,7 @@ from frontrow.config import Config
 from frontrow.core.engine import MARK_MS, Effects, Engine
 from frontrow.core.events import Event, encode_event
 from frontrow.core.frames import Frame
+from frontrow.core.outcomes import OutcomeRules
 from frontrow.core.ports import Clock
 from frontrow.core.preparing import Preparer
 from frontrow.core.promotions import promotion_event
@@ -25,9 +26,10 @@ from frontrow.storage.store import Commit, Store
 from frontrow_models.learner import Learner
 from frontrow_models.registry import Registry
 from frontrow_models.simulate import Scenario, simulate
-from frontrow_models.versions import Position, Version, encode, name_of
+from frontrow_models.versions import Outcome, Position, Version, encode, name_of
 from tests.support.clock import ManualClock
 from tests.support.daemons import running, write_config
+from tests.support.versions import version
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -304,6 +306,18 @@ def test_a_version_of_another_build_stops_a_replay_only_where_it_leads_in_the_en
     assert (
         json.loads((tmp_path / "out" / "model.json").read_bytes())["leads"] is None
     )  # its mark is still to come
+
+
+def test_a_version_says_what_it_predicts_whether_it_was_looked_at_or_not(tmp_path: Path) -> None:
+    """After a start from a snapshot nobody has looked at the one that leads."""
+    outcome = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    following = Following(registry_beside(tmp_path / "a.db"))
+    name = following.registry.add(version(outcome=outcome))
+    assert following.predicts(name) == outcome
+    following.hold(name)
+    (tmp_path / "a.db.models" / f"{name}.json").unlink()
+    assert following.predicts(name) == outcome
+    assert Following(following.registry).predicts(name) is None
 
 
 def test_events_in_a_file_promote_versions_of_the_registry_that_is_named(

@@ -330,6 +330,27 @@ def test_what_led_before_and_predicts_something_else_is_not_rolled_back_to(
     assert place.ledger().champion == other
 
 
+def test_the_list_marks_versions_of_another_outcome_and_says_what_to_do_where_one_leads(
+    place: Place, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured = outcome_of(load_config(place.config, {}))
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    fits, other = (place.registry.add(version(40, outcome=outcome)) for outcome in (configured, likes))
+    place.run("pin", other)
+    place.promote(other)
+    place.run("list")
+    listed = lines(capsys)
+    assert row_of(other, listed).endswith("pinned, of another outcome")
+    assert not any("another outcome" in row_of(name, listed) for name in (fits, names[0]))
+    [said] = [line for line in listed if line.startswith("The champion predicts")]
+    assert said.startswith(
+        f"The champion predicts {likes}. Here what is to be predicted is {configured}: promote"
+    )
+    place.promote(fits)
+    place.run("list")
+    assert not any(line.startswith("The champion predicts") for line in lines(capsys))
+
+
 def test_without_a_configuration_what_is_built_in_says_what_is_to_be_predicted(
     place: Place, names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

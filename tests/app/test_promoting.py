@@ -62,7 +62,6 @@ class Place:
         self.registry = registry_beside(daemon.store)
         self.names = [self.registry.add(version(learnt, seed=learnt)) for learnt in (10, 20, 30)]
         self.token = daemon.token(Role.ADMIN)
-        self._sent = 0
 
     async def post(self, what: str, token: str | None = None, **body: Any) -> httpx.Response:
         return await self.daemon.http.post(
@@ -77,8 +76,7 @@ class Place:
     async def pass_time(self, milliseconds: int = 1_000) -> None:
         """Let time pass, of which the journal hears by an event."""
         self.clock.at += milliseconds
-        self._sent += 1
-        body = encode_event(event("like", id=f"t{self._sent}", at=self.clock.at))
+        body = encode_event(event("like", id=f"t{self.clock.at}", at=self.clock.at))
         assert (await self.daemon.ingest(body, token=self.token)).status_code == 200
 
     async def look(self, number: int) -> None:
@@ -263,6 +261,40 @@ async def test_a_version_of_another_outcome_does_not_lead_and_what_led_is_kept_w
     kept = (await place.promote(place.names[0])).json()["replaces"]
     assert kept != fits
     assert place.registry.read(kept).outcome == configured
+
+
+async def test_a_daemon_whose_champion_predicts_something_else_says_so_until_another_leads(
+    tmp_path: Path,
+) -> None:
+    """Somebody has changed what counts as won: it goes on, and is not to be believed without a word."""
+    config, clock = write_config(tmp_path, MODEL), MovedClock()
+    configured = outcome_of(load_config(config, {}))
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        await place.pass_time()
+        assert (await place.told())["other_outcome"] is None
+    # While another outcome was configured.
+    other = place.registry.add(version(40, outcome=LIKES))
+    promote(place.registry, daemon.store, other, by="", reason="", clock=clock)
+    with capture_logs() as logs:
+        async with running(config, clock=clock) as daemon:
+            place = Place(daemon, clock, config)
+            await place.pass_time()
+            told = await place.told()
+            assert (told["leads"], told["outcome"], told["other_outcome"]) == (
+                other, str(configured), str(LIKES)
+            )  # fmt: skip
+            assert "\nfrontrow_model_other_outcome 1.0\n" in (await daemon.http.get("/metrics")).text
+            await place.pass_time(HOUR_MS)
+            assert (await place.promote(place.names[0])).status_code == 200
+            await place.pass_time()
+            told = await place.told()
+            assert (told["leads"], told["other_outcome"]) == (place.names[0], None)
+            assert "\nfrontrow_model_other_outcome 0.0\n" in (await daemon.http.get("/metrics")).text
+    [warned] = [each for each in logs if each["event"] == "champion_of_another_outcome"]
+    assert (warned["log_level"], warned["version"]) == ("warning", other)
+    assert (warned["predicts"], warned["configured"]) == (str(LIKES), str(configured))
+    assert "frontrow retrain" in warned["advice"]
 
 
 async def test_what_led_before_and_predicts_something_else_is_not_rolled_back_to(tmp_path: Path) -> None:

@@ -61,6 +61,23 @@ async def test_only_what_is_judged_over_the_same_outcomes_is_compared(
     await expect(page.locator("main")).to_contain_text("只有结果数相同的行可以直接相比")
 
 
+async def test_a_version_of_another_outcome_is_told_with_both_outcomes(
+    panel: PanelServer, browse: OpenPage
+) -> None:
+    answer = told(other_outcome="like within 90 seconds of a look at a viewer")
+    panel.model = lambda: (200, answer)
+    page = await browse(address(panel))
+    await expect(page.locator(".model-sentence").nth(1)).to_have_text(
+        "换上的版本原来学的不是现在配置的结果。请换上合适的版本、重新训练，或把结果配置改回去。"
+    )
+    for words in (answer["outcome"], answer["other_outcome"]):
+        await expect(page.locator(".model-facts [lang=en]", has_text=words)).to_have_count(1)
+    panel.model = lambda: (200, told())
+    await page.reload()
+    await expect(page.locator(".model-sentence")).to_have_count(1)
+    await expect(page.locator(".model-facts [lang=en]")).to_have_count(1)
+
+
 async def test_what_is_not_known_yet_says_so_in_words(panel: PanelServer, browse: OpenPage) -> None:
     panel.model = lambda: (200, told(**NEW))
     page = await browse(address(panel))

@@ -146,6 +146,7 @@ def told(rows: int = 20_000, **more: Any) -> Json:
     )  # fmt: skip
     standing = Standing(Report(rows, 0.04, [*judged.columns, trial]), {"slow": verdict(compared)}, missed=0)
     values = {"enabled": True, "version": "3f1c9a7be2d04a55", "ready": True, "labels": 21_400, "positives": 612, "frozen": False,
+              "outcome": "order_paid or form_submit within 60 minutes of a look at a viewer; taken back by order_refunded", "other_outcome": None,
               "rollbacks": 1, "alarms": [Alarm("calibration", "412 positives were expected and 180 came", True)],
               "report": judged, "challengers": standing, "hot_to_outcome": HotToOutcome(41, 9, 440.0, 0.22)}  # fmt: skip
     found: Json = msgspec.to_builtins(values | more)

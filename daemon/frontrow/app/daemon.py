@@ -252,6 +252,7 @@ class Daemon:
             window_ms=min(engine.options.window_ms, engine.options.horizon_ms),
             outcome=config.outcome,
             clock=clock,
+            predicts=following.predicts,
         )
 
         def notify() -> None:
@@ -688,6 +689,7 @@ class Daemon:
             model_frozen=learning.frozen,
             model_alarms=learning.alarms,
             model_rollbacks=learning.rollbacks,
+            model_other_outcome=learning.other_outcome is not None,
             model_quality=learning.quality(),
             challengers_dropped=learning.dropped,
             challengers_proposed=[(name, name in learning.proposed) for name in learning.challengers],

@@ -14,7 +14,7 @@ from frontrow.core.errors import FrontrowError
 from frontrow.core.promotions import KIND, Promotion, promotions_of
 from frontrow.storage.store import Store
 from frontrow_models.registry import Registry
-from frontrow_models.versions import Version, VersionRefused, check_fit
+from frontrow_models.versions import Outcome, Version, VersionRefused, check_fit
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,13 @@ class Following:
         """Load a version that is about to be promoted. Raises VersionRefused."""
         version = self._held[name] = self.registry.load(name)
         return version
+
+    def predicts(self, name: str) -> Outcome | None:
+        """Return what a version was learnt for; None: it does not tell, or cannot be read any more. May read the disk."""
+        try:
+            return (self._held.get(name) or self.registry.read(name)).outcome
+        except VersionRefused:
+            return None
 
     def _load(self, promotion: Promotion, *, last: bool) -> Version | None:
         name, told = promotion.version, f"promotion {promotion.number} of the journal cannot be followed"

@@ -6,11 +6,12 @@ milliseconds.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
+from frontrow.app.models import ADVICE
 from frontrow.app.offline import LeadsFollowed
 from frontrow.app.saying import Saying
 from frontrow.config import OutcomeConfig
@@ -25,7 +26,7 @@ from frontrow_models.evaluation.rolling import Report
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
 from frontrow_models.reasons import Explanation
-from frontrow_models.versions import Card, Position, Version, VersionRefused, of_challenger
+from frontrow_models.versions import Card, Outcome, Position, Version, VersionRefused, of_challenger
 
 JUDGED_EVERY_S = 60.0
 FOLLOWED = 2_000  # leads of which the time from hot to outcome is told, the last ones
@@ -45,10 +46,17 @@ class Learning:
         window_ms: int,
         outcome: OutcomeConfig,
         clock: Clock,
+        predicts: Callable[[str], Outcome | None] = lambda _version: None,
     ) -> None:
-        """Raises ValueError: There is no challenger of one of the names."""
+        """``predicts`` gives what a version was learnt for, None where nobody knows; it is called in a thread.
+
+        Raises:
+            ValueError: There is no challenger of one of the names.
+        """
         self._engine = engine
         self._clock = clock
+        self._predicts = predicts
+        self._predicted: dict[str, Outcome | None] = {}  # by versions that have led, each asked once
         self._challengers = tuple(challengers)
         self._saying = Saying()  # nothing, without challengers
         self._beside = Beside(challengers, window_ms=window_ms) if challengers else None
@@ -90,6 +98,18 @@ class Learning:
     def rollbacks(self) -> int:
         """How often the model went back to a good state since the journal's start."""
         return self._engine.model.rollbacks if isinstance(self._engine.model, Learner) else 0
+
+    @property
+    def other_outcome(self) -> Outcome | None:
+        """What the version that leads was learnt for, where that is another outcome than the configured one; else None.
+
+        None, too, where nobody knows, and for a minute after a promotion.
+        """
+        model = self._engine.model
+        if not isinstance(model, Learner) or model.outcome is None:
+            return None
+        found = self._predicted.get(self._leading(model) or "")
+        return None if found == model.outcome else found
 
     @property
     def proposed(self) -> dict[str, Verdict]:
@@ -187,11 +207,33 @@ class Learning:
         model = self._engine.model
         if not isinstance(model, Learner):
             return
+        await self._ask_champion(model)
         if model.final:  # after a restart there is something to tell
             await self._judge(model)
         while True:
             await self._clock.sleep(JUDGED_EVERY_S)
+            await self._ask_champion(model)
             await self._judge(model)
+
+    def _leading(self, model: Learner) -> str | None:
+        """Return the version that leads, or is to lead from the next mark on."""
+        waiting = self._engine.succession.waiting
+        return waiting[-1].version if waiting else model.leads
+
+    async def _ask_champion(self, model: Learner) -> None:
+        """Ask who leads what it was learnt for, once, and log it where that is not what is configured."""
+        name = self._leading(model)
+        if name is None or name in self._predicted:
+            return
+        self._predicted[name] = await asyncio.to_thread(self._predicts, name)
+        if self.other_outcome is not None:
+            log.warning(
+                "champion_of_another_outcome",
+                version=name,
+                predicts=str(self.other_outcome),
+                configured=str(model.outcome),
+                advice=ADVICE,
+            )
 
     async def _judge(self, model: Learner) -> None:
         judging = model.judging(waiting=len(self._engine.labels))
@@ -239,6 +281,8 @@ class Learning:
             "enabled": True,
             "version": model.version,
             "leads": model.leads,
+            "outcome": None if model.outcome is None else str(model.outcome),
+            "other_outcome": None if self.other_outcome is None else str(self.other_outcome),
             "promotions": self._engine.succession.made[-PROMOTIONS:],
             "ready": model.ready,
             "labels": model.labels,

@@ -32,8 +32,10 @@ from frontrow.storage.folder import DiskFolder
 from frontrow.storage.lock import StoreLock
 from frontrow.storage.store import Commit, Store
 from frontrow_models.registry import Ledger, PinsDamaged, Registry, newest_last, weight_differences
-from frontrow_models.versions import Outcome, Version, VersionRefused, check_fit, check_outcome
+from frontrow_models.versions import Outcome, Version, VersionRefused, check_fit, check_outcome, fits
 
+# What to do where the version that leads predicts another outcome than the configured one.
+ADVICE = "promote a version that predicts it, learn one (frontrow retrain), or configure that outcome again"
 SHOWN = 12  # digits of a version's name in tables; every command takes as many
 
 
@@ -289,10 +291,11 @@ def examined(found: Examination, registry: Registry) -> Examination:
     return replace(found, problems=[*found.problems, *wrong], notes=[*found.notes, *notes])
 
 
-def listing(registry: Registry, ledger: Ledger) -> list[str]:
+def listing(registry: Registry, ledger: Ledger, outcome: Outcome | None = None) -> list[str]:
     """Return a table of all versions, the newest first, and what is proposed.
 
-    Age is how many labels the newest has learnt beyond one.
+    Age is how many labels the newest has learnt beyond one. ``outcome`` is what they are to predict; None: that is not
+    asked.
     """
     versions = newest_last(registry)
     damaged: list[str] = []
@@ -312,7 +315,9 @@ def listing(registry: Registry, ledger: Ledger) -> list[str]:
             f"{version.positives:,}",
             f"{newest - version.labels:,}" if version.labels <= newest else "–",
             " ".join(parent[:SHOWN] for parent in version.parents) or "–",
-            "pinned" * (name in pins) + _unfit(name, version, ", " if name in pins else ""),
+            ", ".join(filter(None, (
+                "pinned" * (name in pins), _unfit(name, version), "of another outcome" * (not fits(version, outcome)),
+            ))),
         ))  # fmt: skip
     lines = table(rows, right={3, 4, 5, 6}) if versions else ["no versions"]
     lines += [str(found) for _, found in registry.all() if isinstance(found, VersionRefused)]
@@ -321,6 +326,12 @@ def listing(registry: Registry, ledger: Ledger) -> list[str]:
         lines.append("No version was promoted: the model that the daemon began with leads.")
     elif ledger.champion not in dict(versions):
         lines.append(f"{ledger.champion} leads, and is not among these.")
+    else:
+        champion = dict(versions)[ledger.champion]
+        if not fits(champion, outcome):
+            lines.append(
+                f"The champion predicts {champion.outcome}. Here what is to be predicted is {outcome}: {ADVICE}."
+            )
     for each in registry.proposals():
         challenger, sentence = _plain(each.challenger), _plain(each.sentence)
         lines.append(
@@ -351,7 +362,7 @@ def showing(registry: Registry, ledger: Ledger, name: str) -> list[str]:
         f"calibrated {'no' if version.calibration is None else _pairs(version.calibration)}",
         *(f"parent     {parent}" for parent in version.parents),
     ]
-    unfit = _unfit(name, version, "")
+    unfit = _unfit(name, version)
     if unfit:
         lines.append(f"           {unfit}")
     if version.card.figures:
@@ -407,11 +418,11 @@ def _plain(words: str) -> str:
     return "".join(character for character in words if not has_control(character)).strip()
 
 
-def _unfit(name: str, version: Version, before: str) -> str:
+def _unfit(name: str, version: Version) -> str:
     try:
         check_fit(version, name)
     except VersionRefused as refused:
-        return f"{before}not for this build: {str(refused).removeprefix(f'{name}: ')}"
+        return f"not for this build: {str(refused).removeprefix(f'{name}: ')}"
     return ""
 
 

@@ -51,6 +51,7 @@ class Gauges:
     model_frozen: bool
     model_alarms: int
     model_rollbacks: int
+    model_other_outcome: bool
     model_quality: dict[
         tuple[str, str], float
     ]  # (served column, metric) → value, of the last minute's judgement
@@ -383,6 +384,11 @@ class _AtScrape(Collector):
         )
         yield _gauge(
             "frontrow_model_rollbacks", "How often it went back to a good state.", now.model_rollbacks
+        )
+        yield _gauge(
+            "frontrow_model_other_outcome",
+            "1 while the version that leads was learnt for another outcome than the configured one.",
+            float(now.model_other_outcome),
         )
         yield _gauge(
             "frontrow_challengers_dropped",

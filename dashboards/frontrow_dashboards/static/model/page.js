@@ -111,6 +111,7 @@ function sentences(language, say, told) {
     texts.push([wins ? "good" : "warm", say(wins ? "readyBeats" : "readyLoses", values)]);
   }
   if (told.frozen) texts.push(["warm", say("frozen")]);
+  if (typeof told.other_outcome === "string") texts.push(["warm", say("otherOutcome")]);
   return texts.map(([tone, text]) => el("p", { class: "model-sentence", "data-tone": tone }, text));
 }
 
@@ -131,6 +132,10 @@ function facts(language, say, told) {
   const rows = [
     [say("version"), el("code", {}, told.version)],
     [say("leads"), typeof told.leads === "string" ? el("code", {}, told.leads.slice(0, 16)) : say("leadsNone")],
+    // The daemon's own words, as with alarms: English in every language.
+    ...[["outcome", told.outcome], ["otherLearnt", told.other_outcome]]
+      .filter(([, words]) => typeof words === "string")
+      .map(([key, words]) => [say(key), el("span", { lang: "en" }, words)]),
     [say("learnt"), say("learntFrom", { n: told.labels, positives: told.positives })],
     [say("judged"), report === null ? say("notJudged") : say("judgedOver", { n: report.labels })],
     [say("immature"), report === null || report.immature === null ? say("notEnough") : share(language, report.immature)],
