@@ -308,7 +308,7 @@ def retrain(
     """Learn files or one journal as the daemon would have, judge it as it goes, and keep what it has become as a version.
 
     With --search options are chosen on the first six tenths of the outcomes, and the figures are of what was served
-    later. With --from they are of what was served after that version was made.
+    later. With --from they are of what was served after that version was made, and each trial goes on from it.
     """
     if search < 0:
         print("frontrow retrain: --search must be at least 1", file=sys.stderr)

@@ -33,6 +33,10 @@ POINTS = [column.name for column in SERVED].index("points")
 RATES, PENALTIES, WARM_UPS = (0.001, 0.2), (1e-6, 1e-2), (100, 2_000)
 
 
+# Lets a new learner with these options go on from something that has learnt before.
+Begin = Callable[[Learner, ModelOptions], None]
+
+
 class OptunaMissing(FrontrowError):
     """Optuna is not installed."""
 
@@ -81,14 +85,19 @@ class Record:
         return int(times[int(share * (len(times) - 1))]) if len(times) else 0
 
 
-def progressive_loss(record: Record, options: ModelOptions, *, window_ms: int, until: int) -> float | None:
+def progressive_loss(
+    record: Record, options: ModelOptions, *, window_ms: int, until: int, begin: Begin | None = None
+) -> float | None:
     """Return the log loss that a learner with these options would have had on what was final before ``until``.
 
-    Of its champion, raw, on the later half of them. None: there was no outcome, or nothing else.
+    Of its champion, raw, on the later half of them. ``begin`` lets it go on from something, None: from nothing. None:
+    there was no outcome, or nothing else.
     """
     if not record.served:
         return None
     learner = Learner(options, window_ms=window_ms)
+    if begin is not None:
+        begin(learner, options)
     first = int(record.served[0][0].snapshot[0])
     inputs = np.concatenate([each.inputs for each, _ in record.served])
     said = np.zeros((len(inputs), len(SERVED)), np.float32)
@@ -141,11 +150,13 @@ def search(
     window_ms: int,
     until: int,
     trials: int,
+    begin: Begin | None = None,
     on_trial: Callable[[int, float], None] = lambda _number, _best: None,
 ) -> ModelOptions:
     """Return the best of so many options by :func:`progressive_loss` before ``until``; ``start`` is tried first, within the
     bounds of the search.
 
+    With ``begin`` each trial goes on from that, and ``warm_up`` stays as it is in ``start``: what goes on has a scaler.
     The same record gives the same options. ``on_trial`` is told each trial's number and the lowest loss so far.
 
     Raises:
@@ -154,7 +165,7 @@ def search(
     """
     optuna = load_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if progressive_loss(record, start, window_ms=window_ms, until=until) is None:
+    if progressive_loss(record, start, window_ms=window_ms, until=until, begin=begin) is None:
         raise NothingToSearch("too little is final in the first part of the input to search by")
 
     def options_of(values: dict[str, Any]) -> ModelOptions:
@@ -164,17 +175,20 @@ def search(
         values = {
             "learning_rate": trial.suggest_float("learning_rate", *RATES, log=True),
             "l2": trial.suggest_float("l2", *PENALTIES, log=True),
-            "warm_up": trial.suggest_int("warm_up", *WARM_UPS, log=True),
         }
-        loss = progressive_loss(record, options_of(values), window_ms=window_ms, until=until)
+        if begin is None:
+            values["warm_up"] = trial.suggest_int("warm_up", *WARM_UPS, log=True)
+        loss = progressive_loss(record, options_of(values), window_ms=window_ms, until=until, begin=begin)
         return float("inf") if loss is None else loss
 
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED), direction="minimize")
-    study.enqueue_trial({
+    first: dict[str, Any] = {
         "learning_rate": min(max(start.learning_rate, RATES[0]), RATES[1]),
         "l2": min(max(start.l2, PENALTIES[0]), PENALTIES[1]),
-        "warm_up": min(max(start.warm_up, WARM_UPS[0]), WARM_UPS[1]),
-    })  # fmt: skip
+    }
+    if begin is None:
+        first["warm_up"] = min(max(start.warm_up, WARM_UPS[0]), WARM_UPS[1])
+    study.enqueue_trial(first)
     study.optimize(
         objective,
         n_trials=trials,

@@ -14,7 +14,7 @@ import pytest
 from frontrow.app.backtesting import compared_of
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import promote, registry_beside
-from frontrow.app.offline import Counts, Final, options_of, run, shortest_window_of
+from frontrow.app.offline import Counts, Final, NotingLearner, options_of, run, shortest_window_of
 from frontrow.app.parts import outcome_of
 from frontrow.app.retraining import (
     Retrained,
@@ -478,6 +478,67 @@ def test_what_its_parent_may_have_learnt_from_is_not_searched_on(
     assert found.report.labels == int(np.count_nonzero(final.served_at >= found.judged_from))
     with pytest.raises(NothingToSearch, match="after the parent was made"):
         retrain(Inputs([learnt.half]), config, registry, start=learnt.whole.name, trials=1)
+
+
+def test_a_trial_that_goes_on_from_a_version_loses_what_the_engine_lost_that_did(
+    learnt: Learnt, tmp_path: Path
+) -> None:
+    """Options that are best from nothing need not be best for what has learnt already: such steps come to rest."""
+    rest = tmp_path / "rest.ndjson"
+    lines = learnt.stream.read_bytes().splitlines(keepends=True)
+    rest.write_bytes(b"".join(lines[len(lines) // 2 :]))
+    config, version = configured(None, [], {}), learnt.of_half.version
+    options, window_ms = options_of(config), shortest_window_of(config)
+
+    def begin(learner: Learner, options: ModelOptions) -> None:
+        begin_from(learner, version, options)
+
+    learner, recorder, final = NotingLearner(options, window_ms=window_ms), _Recorder(), Final()
+    begin(learner, options)
+    run(Inputs([rest]), config, [recorder, final], learner=learner)
+    assert final.lessons is not None
+    record, until = recorder.record, int(np.max(final.lessons.resolved_at)) + 1
+    judged = final.lessons.take(final.lessons.resolved_at >= record.split(WARMING, until))
+    logits = judged.served[:, RAW].astype(np.float64)
+    expected = log_loss(1.0 / (1.0 + np.exp(-logits)), judged.outcome)
+    assert expected is not None
+    found = progressive_loss(record, options, window_ms=window_ms, until=until, begin=begin)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert progressive_loss(record, options, window_ms=window_ms, until=until) != pytest.approx(
+        expected, rel=1e-3
+    )
+
+
+def test_a_search_from_a_version_tries_its_options_on_what_goes_on_from_it(
+    learnt: Learnt, config: Config, registry: Registry
+) -> None:
+    pytest.importorskip("optuna")
+    parent = learnt.of_half
+    options = ModelOptions(**parent.version.options)
+    recorder = _Recorder(parent.version.created_at + 1)
+    run(Inputs([learnt.stream]), config, [recorder])
+    expected = progressive_loss(
+        recorder.record,
+        options,
+        window_ms=shortest_window_of(config),
+        until=recorder.record.split(0.6),
+        begin=lambda learner, tried: begin_from(learner, parent.version, tried),
+    )
+    told: list[float] = []
+    found = retrain(
+        Inputs([learnt.stream]),
+        config,
+        registry,
+        start=parent.name,
+        trials=3,
+        on_trial=lambda _, best: told.append(best),
+    )
+    assert told[0] == expected  # its own options are tried first
+    assert found.searched is not None
+    # It has its scaler already: after how many looks one is first made says nothing of it.
+    assert found.searched.warm_up == options.warm_up
+    [line] = [line for line in lines_of(found) if line.startswith("options found")]
+    assert "warm_up" not in line
 
 
 def test_a_copy_of_a_learners_model_is_that_model() -> None:

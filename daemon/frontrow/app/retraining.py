@@ -48,7 +48,7 @@ from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import Registry
-from frontrow_models.search import RAW, NothingToSearch, Record, load_optuna, search
+from frontrow_models.search import RAW, Begin, NothingToSearch, Record, load_optuna, search
 from frontrow_models.served import SERVED
 from frontrow_models.versions import (
     Card,
@@ -123,7 +123,9 @@ def retrain(
         options, judged_from = _options_in(parent), parent.created_at + 1
     searched: ModelOptions | None = None
     if trials:
-        searched, judged_from = _search(inputs, config, options, judged_from, trials, progress, on_trial)
+        searched, judged_from = _search(
+            inputs, config, options, parent, judged_from, trials, progress, on_trial
+        )
         options = searched
     learner = NotingLearner(options, window_ms=shortest_window_of(config))
     if parent is not None:
@@ -159,7 +161,16 @@ def retrain(
     name = registry.add(version)
     against = None if rival is None else rival.verdict()
     return Retrained(
-        name, version, told, compared, sure, judged_from, held, searched, name_of_champion, against
+        name,
+        version,
+        told,
+        compared,
+        sure,
+        judged_from,
+        held,
+        searched,
+        name_of_champion,
+        against,
     )
 
 
@@ -237,13 +248,14 @@ def card_text(
 def lines_of(found: Retrained) -> list[str]:
     """Return what was learnt as a person reads it."""
     lines = [f"version {found.name}"]
+    child = bool(found.version.parents)
     if found.searched is not None:
         options = found.searched
+        warm_up = "" if child else f", warm_up {options.warm_up}"
         lines.append(
-            f"options found: learning_rate {options.learning_rate:.4g}, l2 {options.l2:.3g}, warm_up {options.warm_up}"
+            f"options found: learning_rate {options.learning_rate:.4g}, l2 {options.l2:.3g}{warm_up}"
             f" (searched on the first part of the time{', judged on the rest' * bool(found.report.labels)})"
         )
-    child = bool(found.version.parents)
     if found.judged_from and found.final and not found.report.labels:
         lines += ["", _unjudged(found.final, child=child, searched=found.searched is not None), ""]
     else:
@@ -379,6 +391,7 @@ def _search(
     inputs: Inputs,
     config: Config,
     start: ModelOptions,
+    parent: Version | None,
     since: int,
     trials: int,
     progress: Bar | None,
@@ -386,6 +399,8 @@ def _search(
 ) -> tuple[ModelOptions, int]:
     """Return the options found on what was served at ``since`` or later, and the time from which on what is served may
     judge them.
+
+    Each trial goes on from ``parent``, as what is learnt with them will.
     """
     load_optuna()  # else its absence would be told only after all has been recorded
     recorder = _Recorder(since)
@@ -403,9 +418,14 @@ def _search(
         window_ms=shortest_window_of(config),
         until=until,
         trials=trials,
+        begin=None if parent is None else _going_on_from(parent),
         on_trial=on_trial,
     )
     return found, until
+
+
+def _going_on_from(parent: Version) -> Begin:
+    return lambda learner, options: begin_from(learner, parent, options)
 
 
 def _champion(registry: Registry, config: Config, judged_from: int) -> tuple[str | None, Rival | None]:
