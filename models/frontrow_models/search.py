@@ -33,6 +33,8 @@ POINTS = [column.name for column in SERVED].index("points")
 RATES, PENALTIES, WARM_UPS = (0.001, 0.2), (1e-6, 1e-2), (100, 2_000)
 
 
+SEARCHABLE = frozenset({"learning_rate", "l2", "warm_up"})
+
 # Lets a new learner with these options go on from something that has learnt before.
 Begin = Callable[[Learner, ModelOptions], None]
 

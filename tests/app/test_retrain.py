@@ -303,6 +303,33 @@ def test_an_option_that_a_version_overrules_is_refused(
     assert main([*words, "--set", "model.snapshot_every_s=5"]) == DONE  # this one is of the looks
 
 
+def test_options_of_a_configuration_that_a_version_overrules_are_named_with_both_values(
+    learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """config.toml is read without being asked for, so that is no mistake, and not to be left unsaid."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(learnt.versions, tmp_path / "models")
+    words = ["retrain", str(learnt.half), "--registry", "models"]
+    on = ["--from", learnt.whole.name]
+    own = ModelOptions()
+    for text, said in (
+        ("snapshot_every_s = 10", ""),  # no option that a version has
+        (
+            f"learning_rate = 0.5\nmin_labels = {own.min_labels}\nmin_positives = 30",
+            (
+                "Its parent's options of the model hold, and not the configured ones: learning_rate"
+                f" {own.learning_rate:g} (configured 0.5), min_positives {own.min_positives} (configured 30)."
+            ),
+        ),
+    ):
+        (tmp_path / "config.toml").write_text(f"[model]\n{text}\n")
+        assert main([*words, *on]) == DONE
+        printed = [line for line in capsys.readouterr().out.splitlines() if "options of the model" in line]
+        assert printed == ([said] if said else [])
+    assert main(words) == DONE
+    assert "options of the model" not in capsys.readouterr().out
+
+
 def test_the_command_prints_the_name_and_how_it_stands(
     stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -525,9 +552,10 @@ def test_a_search_from_a_version_tries_its_options_on_what_goes_on_from_it(
         begin=lambda learner, tried: begin_from(learner, parent.version, tried),
     )
     told: list[float] = []
+    settings = [f"storage.path={config.storage.path}", "model.learning_rate=0.5", "model.min_positives=30"]
     found = retrain(
         Inputs([learnt.stream]),
-        config,
+        configured(None, settings, {}),
         registry,
         start=parent.name,
         trials=3,
@@ -537,6 +565,7 @@ def test_a_search_from_a_version_tries_its_options_on_what_goes_on_from_it(
     assert found.searched is not None
     # It has its scaler already: after how many looks one is first made says nothing of it.
     assert found.searched.warm_up == options.warm_up
+    assert found.overruled == {"min_positives": (options.min_positives, 30)}, "the others are told as found"
     [line] = [line for line in lines_of(found) if line.startswith("options found")]
     assert "warm_up" not in line
 

@@ -10,7 +10,7 @@ name.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from frontrow.app.backtesting import Intervals, compared_of, intervals_of, repor
 from frontrow.app.inputs import Inputs
 from frontrow.app.models import ledger_of
 from frontrow.app.offline import (
+    MODEL_OPTIONS,
     Counts,
     Final,
     Learning,
@@ -48,7 +49,7 @@ from frontrow_models.learner import Learner
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.policies import DelayPolicy
 from frontrow_models.registry import Registry
-from frontrow_models.search import RAW, Begin, NothingToSearch, Record, load_optuna, search
+from frontrow_models.search import RAW, SEARCHABLE, Begin, NothingToSearch, Record, load_optuna, search
 from frontrow_models.served import SERVED
 from frontrow_models.versions import (
     Card,
@@ -76,7 +77,8 @@ class Retrained:
     ``report`` is of what was served at or after ``judged_from`` (UTC ms; 0: of everything), ``compared`` the part of
     it in which columns can be compared: the card's figures. ``final`` labels there were, whenever they were served, of
     the last :data:`frontrow.app.offline.FINAL`. ``searched``: the options that a search chose, None
-    without one. ``against`` compares it with the champion, None where none was promoted or the champion cannot be
+    without one. ``overruled``: of its parent's options those that are configured otherwise, each as (the parent's,
+    the configured). ``against`` compares it with the champion, None where none was promoted or the champion cannot be
     computed here; ``champion`` is its name.
     """
 
@@ -88,6 +90,7 @@ class Retrained:
     judged_from: int
     final: int
     searched: ModelOptions | None
+    overruled: Mapping[str, tuple[float, float]]
     champion: str | None
     against: Verdict | None
 
@@ -169,6 +172,7 @@ def retrain(
         judged_from,
         held,
         searched,
+        {} if parent is None else _overruled(options, config, searched=searched is not None),
         name_of_champion,
         against,
     )
@@ -249,6 +253,14 @@ def lines_of(found: Retrained) -> list[str]:
     """Return what was learnt as a person reads it."""
     lines = [f"version {found.name}"]
     child = bool(found.version.parents)
+    if found.overruled:
+        told = (
+            f"{name} {own:g} (configured {configured:g})"
+            for name, (own, configured) in found.overruled.items()
+        )
+        lines.append(
+            f"Its parent's options of the model hold, and not the configured ones: {', '.join(told)}."
+        )
     if found.searched is not None:
         options = found.searched
         warm_up = "" if child else f", warm_up {options.warm_up}"
@@ -446,6 +458,17 @@ def _judged(lessons: Lessons | None, *, waiting: int) -> tuple[Report, Report, I
     return (
         report(SERVED, rows_of(lessons), waiting=waiting), compared_of(lessons), intervals_of(lessons),
     )  # fmt: skip
+
+
+def _overruled(options: ModelOptions, config: Config, *, searched: bool) -> Mapping[str, tuple[float, float]]:
+    """Return by name the options that are configured otherwise; what was searched is told as found."""
+    configured = options_of(config)
+    both = {name: (getattr(options, name), getattr(configured, name)) for name in MODEL_OPTIONS}
+    return {
+        name: pair
+        for name, pair in both.items()
+        if pair[0] != pair[1] and not (searched and name in SEARCHABLE)
+    }
 
 
 def _options_in(version: Version) -> ModelOptions:
