@@ -190,9 +190,7 @@ def check(*, config: ConfigPath = DEFAULT_CONFIG, show: bool = False) -> int:
 def replay(
     *files: str,
     out: Path,
-    config: Annotated[
-        Path | None, Parameter(name="--config", help="Policy, rooms and model; default: built in.")
-    ] = None,
+    config: MaybeConfigPath = None,
     no_model: Annotated[bool, Parameter(negative="", help="Points only.")] = False,
     journal: Annotated[Path | None, Parameter(help="Also write a durable journal there.")] = None,
     registry: Annotated[
@@ -204,7 +202,7 @@ def replay(
     """Run the whole engine over canonical events (.ndjson, .gz, .zst, - for standard input) or over one journal.
 
     Several files are merged by event time. Writes leads.ndjson, viewers.ndjson, model.json and summary.json into the
-    folder OUT. The same input gives the same bytes, but for elapsed_s and events_per_s.
+    folder OUT. The same input under the same configuration gives the same bytes, but for elapsed_s and events_per_s.
     """
     if not files:
         print("frontrow replay: name at least one file, or - for standard input", file=sys.stderr)
@@ -215,11 +213,13 @@ def replay(
     import msgspec
     import orjson
 
-    from frontrow.app.parts import built_in, load_config
     from frontrow.app.replaying import replay as run_replay
+    from frontrow.app.what_if import configured
     from frontrow.telemetry import logs
 
-    loaded = built_in() if config is None else load_config(config, os.environ)
+    config = _config_here(config)
+    loaded = configured(config, (), os.environ)
+    print(_configured_by(config), file=sys.stderr)  # standard output is the summary, for machines
     logs.configure(level="warning", format="console")
     rejected = 0
 

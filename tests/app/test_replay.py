@@ -121,6 +121,29 @@ def test_without_a_model_points_are_the_same_and_probability_is_unknown(
     assert json.loads((tmp_path / "model.json").read_bytes()) == {"enabled": False}
 
 
+def test_it_runs_under_the_configuration_that_is_here_as_the_daemon_does_and_says_which(
+    stream: Path, summary: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Else a replay of the daemon's own journal tells of other leads than the daemon did."""
+    monkeypatch.chdir(tmp_path)
+    digests = {}
+    for text, which in (
+        (None, "Configured by what is built in: there is no config.toml here."),
+        ("[points]\nhot = 62\nhot_leave = 55\n", "Configured by config.toml."),
+    ):
+        if text is not None:
+            (tmp_path / "config.toml").write_text(text)
+        digests[which] = run(tmp_path / "out", stream)["digest"]
+        told = capsys.readouterr()
+        assert told.err.splitlines() == [which]
+        assert json.loads(told.out)["digest"] == digests[which], "what is printed is to be read by machines"
+    built_in, here = digests.values()
+    assert built_in == summary["digest"] != here
+    (tmp_path / "config.toml").rename(tmp_path / "named.toml")
+    assert run(tmp_path / "out", stream, "--config", "named.toml")["digest"] == here
+
+
 def test_the_lines_are_sorted_and_their_reasons_add_up(written: Path) -> None:
     model = json.loads((written / "model.json").read_bytes())
     assert model["labels"] > 0
