@@ -6,6 +6,7 @@ import json
 import sys
 import tomllib
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,27 @@ def test_lines_that_cannot_be_taken_are_counted_and_the_first_of_them_named(
         warnings.simplefilter("error")
         assert found.rejected == found.replay(settings=["points.hot=90"]).rejected == (len(lines) + 1) // 3
     assert f">{(len(lines) + 1) // 3:,}<" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda found: found.snapshots(),
+        lambda found: found.rejected,
+        lambda found: found.replay(settings=["points.hot=90"]).compare(found),
+    ],
+    ids=["a table", "a number", "a comparison"],
+)
+def test_a_warning_points_at_the_notebooks_own_line(
+    ask: Callable[[RecordedJournal], object], stream: Path, tmp_path: Path
+) -> None:
+    """Of several journals in a notebook the line tells which; one of ours tells nobody anything."""
+    broken = tmp_path / "broken.ndjson"
+    broken.write_bytes(b"{\n" + b"".join(stream.read_bytes().splitlines(keepends=True)[:50]))
+    with pytest.warns(UserWarning, match=r"broken\.ndjson:1: ") as told:
+        ask(open_journal(broken))
+    code = ask.__code__
+    assert [(each.filename, each.lineno) for each in told] == [(__file__, code.co_firstlineno)]
 
 
 def test_only_the_same_events_are_compared(journal: RecordedJournal, stream: Path, tmp_path: Path) -> None:

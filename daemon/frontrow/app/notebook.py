@@ -3,7 +3,9 @@
 Fits :class:`frontrow_models.notebook.Journal`; ``frontrow_models.open_journal`` finds it by its entry point.
 """
 
+import functools
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +92,8 @@ class RecordedJournal:
         if self._rejected:
             first = "".join(f"\n  {each}" for each in self._rejected)
             warnings.warn(
-                f"{self._inputs.rejected:,} lines were left out, the first of them:{first}", stacklevel=2
+                f"{self._inputs.rejected:,} lines were left out, the first of them:{first}",
+                stacklevel=_levels_to_caller(),
             )
             self._rejected.clear()  # whoever replays the same files has been told
         return ran, looks, outcomes
@@ -416,6 +419,18 @@ class _Looks:
             strict=True,
         )
         self._known.update(zip(lessons.snapshot.tolist(), values, strict=True))
+
+
+def _levels_to_caller() -> int:
+    """Return how many calls up the notebook's own line is, as ``warnings.warn`` counts from whoever asks this.
+
+    From there to here it depends on what was asked for; Python 3.12 would skip our files by itself.
+    """
+    ours, level = {__file__, functools.__file__}, 1
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename in ours and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _place(column: str) -> int:
