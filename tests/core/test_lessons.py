@@ -105,6 +105,24 @@ def test_windows_are_drawn_as_outcomes_are_believed_to_come(span: int) -> None:
     assert again.tolist() == windows[7:9].tolist(), "by their numbers, whoever is served beside them"
 
 
+@pytest.mark.parametrize(
+    ("horizon", "mean"), [(24 * HORIZON, 1_200_000), (2 * HORIZON, 1_200_000), (900_000, 300_000)]
+)
+def test_outcomes_are_believed_to_come_after_a_third_of_the_horizon_and_twenty_minutes_at_most(
+    horizon: int, mean: int
+) -> None:
+    """Whoever gives an order a day's time is still to learn of most looks within the hour."""
+    numbers = np.arange(50_000)
+    windows, within = window_of(
+        numbers, np.full(len(numbers), horizon), shortest_ms=1_000, horizon_ms=horizon
+    )
+    whole = -np.expm1(-horizon / mean)
+    for time in (mean // 4, mean, 2 * mean):
+        assert np.mean(windows <= time) == pytest.approx(-np.expm1(-time / mean) / whole, abs=0.01)
+    expected = -np.expm1(-windows[:200].astype(np.float64) / mean) / whole
+    assert within[:200] == pytest.approx(expected, abs=1e-4)
+
+
 def test_where_windows_are_as_long_as_the_horizon_all_is_known_when_a_look_is_told() -> None:
     windows, within = window_of(np.arange(9), np.full(9, HORIZON), shortest_ms=HORIZON, horizon_ms=HORIZON)
     assert set(windows.tolist()) == {HORIZON}
@@ -193,6 +211,84 @@ def test_an_outcome_that_is_heard_of_when_its_snapshot_is_mature_is_counted_and_
     assert order(joiner, 5, at=2_000, now=1_001 + HORIZON) == 0
     assert joiner.too_late == 1
     assert [line[2] for line in told(joiner.resolve(1_001 + HORIZON))] == [False, False]
+
+
+LATE_BY_ONE = 1_001 + HORIZON
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "now", "late"),
+    [
+        ("an order", 1_000, LATE_BY_ONE, 1),
+        ("an order", 1_000 + HORIZON, LATE_BY_ONE, 1),
+        ("an order", 1_000, LATE_BY_ONE - 1, 0),  # in time, just
+        ("an order", 999, LATE_BY_ONE, 0),  # of before the look, so none of its outcomes
+        ("an order", LATE_BY_ONE, LATE_BY_ONE, 0),  # nor one of after its horizon
+        ("a refund", 1_000, LATE_BY_ONE, 0),
+        ("not interested", 1_000, LATE_BY_ONE, 0),
+    ],
+)
+def test_only_an_outcome_of_a_final_snapshot_is_too_late_and_one_is_counted_once(
+    what: str, at: int, now: int, late: int
+) -> None:
+    say = {"an order": order, "a refund": refund, "not interested": decline}[what]
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    serve(joiner, 1_000, 6)
+    assert order(joiner, 6, at=1_500, now=1_500) == 1
+    say(joiner, 5, at=at, now=now)
+    assert joiner.too_late == late
+    say(joiner, 6, at=at, now=now)
+    assert joiner.too_late == late, "it had one, and that in time: another changes nothing"
+    again = make()
+    again.load(joiner.image(64))
+    assert again.too_late == late
+
+
+def test_an_outcome_that_is_too_late_for_several_looks_is_one_and_for_later_looks_it_counts() -> None:
+    joiner = make()
+    for at in (1_000, 1_100, 900_000):
+        serve(joiner, at, 5)
+    assert order(joiner, 5, at=950_000, now=1_200 + HORIZON) == 1
+    assert joiner.too_late == 1
+
+
+def test_an_outcome_is_too_late_also_where_older_looks_had_none_to_expect() -> None:
+    joiner = make()
+    serve(joiner, 1_000, 5)
+    serve(joiner, 500_000, 5)
+    assert order(joiner, 5, at=1_001 + HORIZON, now=500_001 + HORIZON) == 0
+    assert joiner.too_late == 1
+
+
+def test_only_a_look_of_the_moment_in_which_sales_are_told_is_one_of_whom_they_were() -> None:
+    """An older look is judged as one that sales had no part in: they heard of the viewer after it."""
+    joiner = make()
+    serve(joiner, 1_000, 5, 6)
+    joiner.reach(5, 0.25, 2_000)
+    joiner.reach(6, 0.5, 1_000)
+    assert [joiner.reach_of(row) for row in (5, 6, 7)] == [0.25, 0.5, 0.0]
+    serve(joiner, 3_000, 5, 6)
+    joiner.reach(5, 1.0)  # whenever that is
+    again = make()
+    again.load(joiner.image(64))
+    serve(again, 4_000, 5, 6)
+    lessons = again.resolve(4_001 + HORIZON)
+    final = lessons.take(lessons.stage == Stage.MATURE)
+    found = zip(final.served_at.tolist(), final.inputs[:, 0].tolist(), final.reached.tolist(), strict=True)
+    assert list(found) == [
+        (1_000, 5, 0.0), (1_000, 6, 0.5), (3_000, 5, 0.25), (3_000, 6, 0.5), (4_000, 5, 1.0), (4_000, 6, 0.5)
+    ]  # fmt: skip
+    again.reach(6, 0.75, 4_000)  # its look of that time is gone
+    assert again.reach_of(6) == 0.75
+
+
+def test_that_sales_are_told_of_somebody_who_was_never_looked_at_changes_no_look() -> None:
+    joiner = make()
+    joiner.grow(5_000)
+    serve(joiner, 1_000, *range(4_096))  # as many as there is room for
+    joiner.reach(4_500, 1.0, 1_000)
+    assert joiner.resolve(1_001 + HORIZON).reached.max() == 0.0
 
 
 def test_only_the_first_outcome_of_a_snapshot_is_its_outcome() -> None:

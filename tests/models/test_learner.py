@@ -13,10 +13,11 @@ from frontrow.core.lessons import Joiner, Lessons, Stage
 from frontrow.core.outcomes import Heard, OutcomeRules, What
 from frontrow.core.scoring import sigmoid
 from frontrow_models.evaluation.guard import GuardOptions
-from frontrow_models.learner import Learner
+from frontrow_models.learner import Learner, Versions, no_versions
 from frontrow_models.online import ModelOptions, OnlineModel
 from frontrow_models.versions import Outcome, Position, Version
 from tests.support.lessons import fresh_lessons
+from tests.support.versions import version
 
 ROOMS = "sim/a", "sim/b"
 HORIZON, WINDOW = 3_600_000, 120_000
@@ -209,6 +210,157 @@ def test_where_outcomes_stop_arriving_in_all_rooms_none_is_worse_than_another() 
     assert learner.frozen
     a, b, _ = shown(learner)
     assert 0.8 < b / a < 1.25
+
+
+def test_in_an_outage_no_room_has_a_level_and_what_was_served_in_it_makes_none_afterwards() -> None:
+    """Nothing was expected of those looks: each of their outcomes would seem one more than there should be."""
+    world, learner = World(6), make()
+    for _ in range(600):
+        world.step(learner)
+    inputs = np.zeros((1, COUNT))
+
+    def levels() -> list[float]:
+        """What is added to the logit in each room, beside what the calibration says."""
+        logits = np.repeat(learner.weights().logits(inputs), 2)
+        alone = learner._calibrator.calibration.probabilities(logits, ROOMS)
+        shown = learner.probabilities(logits, ROOMS)
+        found: list[float] = (np.log(shown / (1.0 - shown)) - np.log(alone / (1.0 - alone))).tolist()
+        return found
+
+    def hear_of(served_at: int, first_cause: int) -> None:
+        """Hear now of forty outcomes of the second room's looks."""
+        count = 40
+        lessons = fresh_lessons(np.zeros((count, COUNT), np.float32), np.ones(count, np.bool_))
+        learner.learn(
+            replace(
+                lessons,
+                room=np.full(count, ROOMS[1], np.object_),
+                served_at=np.full(count, served_at),
+                resolved_at=np.full(count, world.now),
+                cause=first_cause + np.arange(count),
+            )
+        )
+
+    assert max(map(abs, levels())) > 1e-3
+    world.base = -30.0
+    while not learner.frozen:
+        world.step(learner)
+    world.step(learner)
+    assert levels() == pytest.approx([0.0, 0.0], abs=1e-9)
+    hear_of(world.now, 1_000_000)
+    assert not learner.frozen
+    assert levels() == pytest.approx([0.0, 0.0], abs=1e-9)
+    hear_of(world.now, 2_000_000)
+    assert levels() == pytest.approx([0.0, 0.0], abs=1e-9)
+    world.step(learner)
+    hear_of(world.now, 3_000_000)
+    assert levels()[1] > 0.3, "of these looks something was expected"
+
+
+def test_looks_that_share_an_outcome_are_one_witness_of_what_a_number_is_worth() -> None:
+    """Counted in full, two buyers at whom one had looked ten times each moved what all are told."""
+
+    def moved(looks: int) -> tuple[float, float]:
+        """The model's logit, and by how much the calibration moves it, where so many looks share an outcome."""
+        learner = Learner(ModelOptions(warm_up=2, min_positives=5), window_ms=WINDOW)
+        learner.serve(
+            np.random.default_rng(1).random((2, COUNT)), ROOMS, np.zeros(2, np.int64), np.zeros(2, np.int64)
+        )
+        nothing = np.zeros((200, COUNT), np.float32)
+        came = np.arange(200) % 2 == 0
+        causes = np.where(came, np.arange(200) // (2 * looks), -1)
+        learner.learn(fresh_lessons(nothing, came, cause=causes))
+        outcomes = np.arange(40) % 4 > 0
+        learner.learn(fresh_lessons(nothing[:40], outcomes, stage=np.full(40, Stage.MATURE, np.uint8)))
+        [raw] = learner.weights().logits(np.zeros((1, COUNT))).tolist()
+        [shown] = learner.probabilities(np.array([raw]), ["sim/c"]).tolist()
+        return raw, float(np.log(shown / (1.0 - shown))) - raw
+
+    (raw, alone), (same, shared) = moved(1), moved(10)
+    assert raw == same, "what is learnt is the same"
+    assert alone > shared + 0.2, "more came than was promised"
+
+
+class Watched:
+    """A learner that is judged every five minutes, by a window of the guard each time, and learns ten labels after each."""
+
+    def __init__(self, versions: Versions = no_versions) -> None:
+        self.learner = Learner(
+            ModelOptions(warm_up=2, min_labels=10_000), window_ms=WINDOW, versions=versions
+        )
+        self.learner.serve(
+            np.random.default_rng(1).random((2, COUNT)), ROOMS, np.zeros(2, np.int64), np.array([0, 0])
+        )
+        self.count = 0
+
+    def judge(self, every_ms: int = 300_000) -> None:
+        """Let twenty labels become final, half of them positive, as was promised, and learn ten labels before it."""
+        taught = fresh_lessons(np.zeros((10, COUNT), np.float32), np.arange(10) % 2 == 0)
+        self.learner.learn(taught)
+        served_at = np.full(20, self.count * every_ms)
+        outcomes = np.arange(20) >= 10
+        final = fresh_lessons(np.zeros((20, COUNT), np.float32), outcomes)
+        self.learner.learn(
+            replace(
+                final,
+                served_at=served_at,
+                resolved_at=served_at + HORIZON,
+                stage=np.full(20, Stage.MATURE, np.uint8),
+                cause=np.where(outcomes, self.count * 20 + np.arange(20), -1),
+            )
+        )
+        self.count += 1
+
+    def labels_after_a_fault(self) -> int:
+        """Break the weights, and return how many labels the model has learnt that serves instead."""
+        break_weights(self.learner)
+        # Its numbers are none, so nothing is learnt of it.
+        self.learner.learn(fresh_lessons(np.full((1, COUNT), np.nan, np.float32), np.zeros(1, np.bool_)))
+        assert self.learner.rollbacks == 1
+        return self.learner.labels
+
+
+@pytest.mark.parametrize(("windows", "good"), [(4, False), (5, True)])
+def test_a_state_is_good_once_two_windows_that_were_wholly_served_since_have_been_calm(
+    windows: int, good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sooner, what a fault has already changed would be gone back to; later, what has served well would be lost."""
+    monkeypatch.setattr("frontrow_models.learner.GUARD", GuardOptions(outcomes=10))
+    watched = Watched()
+    # Every half hour: the first state is kept when the first labels are final, after an hour; the third window's looks
+    # are the first since, and the fourth and the fifth window are wholly of looks after those.
+    for _ in range(windows):
+        watched.judge(every_ms=HORIZON // 2)
+    assert watched.learner.alarms == []
+    assert watched.labels_after_a_fault() == (10 if good else 0)
+
+
+def test_what_a_former_model_was_is_not_good_by_what_a_promoted_one_has_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("frontrow_models.learner.GUARD", GuardOptions(outcomes=10))
+    promoted = version(50)
+    watched = Watched(lambda _name: promoted)
+    for _ in range(4):  # one more, and what it was at first would be good
+        watched.judge(every_ms=HORIZON // 2)
+    watched.learner.promote("a", 3 * HORIZON // 2 + 1)
+    watched.judge(every_ms=HORIZON // 2)
+    assert watched.learner.alarms == []
+    assert watched.labels_after_a_fault() == 50
+    assert watched.learner.leads == "a"
+
+
+@pytest.mark.parametrize(("windows", "labels"), [(16, 10), (17, 30), (18, 30), (19, 50)])
+def test_states_that_may_be_gone_back_to_lie_ten_minutes_apart(
+    windows: int, labels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what is gone back to has not lost more than ten minutes, and an hour of them fits into memory."""
+    monkeypatch.setattr("frontrow_models.learner.GUARD", GuardOptions(outcomes=10))
+    watched = Watched()
+    for _ in range(windows):
+        watched.judge()
+    assert watched.learner.alarms == []
+    assert watched.labels_after_a_fault() == labels
 
 
 def make() -> Learner:

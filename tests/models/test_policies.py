@@ -223,6 +223,18 @@ def test_how_many_looks_share_an_outcome_is_counted_where_outcomes_are_heard_of(
     assert whole.state() == policy.state()
 
 
+def test_before_outcomes_are_heard_of_five_looks_are_believed_to_share_one_as_if_five_had_said_so() -> None:
+    """Counted in full, a room with two orders was believed to be a hot one."""
+    policy = DelayPolicy(window_ms=120_000)
+    assert policy.shared == 5.0
+    looks = fresh_lessons(np.zeros((20, 1), np.float32), np.ones(20, np.bool_), cause=np.zeros(20, np.int64))
+    policy.hear(looks)
+    assert policy.shared == (5 * 5 + 20) / (5 + 1)
+    for number in range(1, 5):
+        policy.hear(replace(looks, cause=np.full(20, number)))
+    assert policy.shared == pytest.approx((5 + 20) / 2, rel=0.01), "half of what was believed is left"
+
+
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("cut", [1, 7, 20])
 def test_looks_at_two_buyers_that_are_told_of_in_turn_are_two_outcomes(first: int, cut: int) -> None:
