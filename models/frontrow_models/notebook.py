@@ -65,10 +65,10 @@ def open_journal(
 ) -> Journal:
     """Open a journal, or files of canonical events, to look at with the daemon's own code. Reads nothing yet.
 
-    ``config`` is a configuration file. None: the defaults, and not the ``config.toml`` by which a daemon may have written
-    the journal, so that a notebook gives the same wherever it is run; name that file to see what the daemon saw.
-    ``settings`` are options set otherwise, as ``"model.learning_rate=0.05"``. Only snapshots served from ``since`` on and before ``until`` (UTC ms) are handed
-    out; all events are run.
+    ``config`` is a configuration file. None: the defaults, and not the ``config.toml`` by which a daemon may have
+    written the journal, so that a notebook gives the same wherever it is run; name that file to see what the daemon
+    saw. ``settings`` are options set otherwise, as ``"model.learning_rate=0.05"``. Only snapshots served from
+    ``since`` on and before ``until`` (UTC ms) are handed out; all events are run.
 
     Raises:
         NotebookMissing: The daemon's package is not installed, or was before it had this entry point.

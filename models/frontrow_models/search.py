@@ -33,6 +33,7 @@ POINTS = [column.name for column in SERVED].index("points")
 RATES, PENALTIES, WARM_UPS = (0.001, 0.2), (1e-6, 1e-2), (100, 2_000)
 
 
+# What a search may choose; whoever tells of options tells of these as found.
 SEARCHABLE = frozenset({"learning_rate", "l2", "warm_up"})
 
 # Lets a new learner with these options go on from something that has learnt before.
