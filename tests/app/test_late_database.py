@@ -260,6 +260,9 @@ async def test_an_erasure_that_the_database_was_away_for_is_finished_when_it_is_
             assert "erasure" in " ".join(examine(daemon.store).lines())
             await asyncio.to_thread(server.start)
             await erased_by(daemon)
+            async with asyncio.timeout(20):  # it is said a moment later
+                while "person_erased" not in [each["event"] for each in logs]:
+                    await asyncio.sleep(0.02)
             assert (await li.get(f"/api/v1/leads/{lead}")).json()["name"] is None
     told = [each["event"] for each in logs]
     assert (told.count("erasure_waits"), told.count("person_erased")) == (1, 1)

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.support.panel_server import PanelServer, panel_server
+
+PATIENCE_MS = 10_000  # of whoever waits for a page, on a machine that is busy with others
 
 # Without these Chromium looks its maker's hosts up at every start, on machines that may have no network.
 QUIET_ARGUMENTS = [
@@ -37,6 +39,7 @@ def find_chromium() -> str | None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     path = find_chromium()
     if path is None:
         pytest.skip("no Chromium on this machine (set FRONTROW_CHROMIUM, or install the package chromium)")
@@ -108,7 +111,7 @@ async def browse(chromium: Browser) -> AsyncIterator[OpenPage]:
         context = await chromium.new_context(
             viewport={"width": width, "height": height}, timezone_id="Asia/Shanghai", **(device or {})
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         watched = Watched(url, expects=expects)
         watched.watch(page)

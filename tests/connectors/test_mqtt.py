@@ -623,7 +623,7 @@ async def test_a_broker_that_leaves_or_talks_nonsense_is_left_with_a_sentence(
 async def test_every_answer_of_a_broker_becomes_a_state_and_a_sentence(
     connack: bytes, suback: bytes, state: FeedState, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_client, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(mqtt_client, "TIMEOUT_S", 1.0)
     intake = RecordingIntake()
     async with scripted_broker(listen, connack=connack, suback=suback) as port:
         feed = Playing(port, intake, ManualClock())

@@ -369,7 +369,7 @@ async def test_a_server_whose_answers_to_pings_we_do_not_read_is_not_taken_for_d
     intake.free.clear()
     async with (
         sockets.running(),
-        running(feed(sockets.url, intake, ping_interval_s=0.02, ping_timeout_s=0.02)),
+        running(feed(sockets.url, intake, ping_interval_s=0.02, ping_timeout_s=0.3)),
     ):
         await intake.until_state(FeedState.CONNECTED)
         await asyncio.sleep(0.5)  # in real time, as the pings are

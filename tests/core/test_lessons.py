@@ -589,7 +589,7 @@ def test_columns_tell_what_plain_objects_tell_each_thing_once_and_in_order(
     steps: list[tuple[str, int, int, int]],
 ) -> None:
     joiner, plainly = make(), _Plainly()
-    now = 1_000_000
+    now, heard_at = 1_000_000, 0
     got: list[Line] = []
     say = {"outcome": order, "refund": refund, "decline": decline}
 
@@ -603,12 +603,14 @@ def test_columns_tell_what_plain_objects_tell_each_thing_once_and_in_order(
     for what, row, step, behind in steps:
         now += step
         if what == "serve":
+            now += now == heard_at  # what is served at a time comes before what is heard then
             serve(joiner, now, row, span=behind)
             number = np.array([len(plainly.snapshots)])
             spans = np.array([max(1, behind)])
             window, within = window_of(number, spans, shortest_ms=WINDOW, horizon_ms=HORIZON)
             plainly.snapshots.append(_Snapshot(row, now, int(window[0]), float(within[0])))
         elif what in say:
+            heard_at = now
             say[what](joiner, row, at=now - behind // 4, now=now)
             plainly.hear(what, row, now - behind // 4, now)
         elif what == "resolve":

@@ -77,7 +77,7 @@ CASES: dict[str, Case] = {
         receipt="7001=285",
     ),
     "apprise": Case(
-        lambda url: {"url": f"{url.replace('http', 'json')}/{SECRET}?rto=0.3&cto=0.3"},
+        lambda url: {"url": f"{url.replace('http', 'json')}/{SECRET}?rto=3&cto=3"},
         Reply(200),
         exempt={
             "retry-after": "Apprise says only that it was not taken",

@@ -21,7 +21,7 @@ OK = Reply(body=b'{"errcode":0,"errmsg":"ok"}')
 def sink(server: ScriptedServer, context: SinkContext) -> Sink:
     server.otherwise = OK
     return wecom.SINK.open(
-        WeComOptions(key=KEY, url=f"{server.url}/cgi-bin/webhook/send", timeout_s=0.3), context
+        WeComOptions(key=KEY, url=f"{server.url}/cgi-bin/webhook/send", timeout_s=1.0), context
     )
 
 

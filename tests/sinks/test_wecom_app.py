@@ -55,7 +55,7 @@ def company(server: ScriptedServer) -> Company:
 
 @pytest.fixture
 def make(server: ScriptedServer, context: SinkContext) -> Callable[[], Sink]:
-    options = WeComAppOptions(corp_id="ww1", agent_id=7, secret="S3cret", url=server.url, timeout_s=0.3)
+    options = WeComAppOptions(corp_id="ww1", agent_id=7, secret="S3cret", url=server.url, timeout_s=3.0)
     return lambda: wecom_app.SINK.open(options, context)
 
 

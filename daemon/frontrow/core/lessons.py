@@ -297,7 +297,8 @@ class Joiner:
         served: NDArray[np.float32],
         spans: NDArray[np.int64] | None = None,
     ) -> NDArray[np.int64]:
-        """Keep what was served of different rows, each at its engine time ``at``; times never fall, nor from call to call.
+        """Keep what was served of different rows, each at its engine time ``at``; times never fall, nor from call to call,
+        and lie after all that was heard before.
 
         ``spans`` is how long an outcome of each can be expected to come, in ms; None: for the whole horizon. Return
         the places of those that were kept; they got the next numbers, in this order.
