@@ -186,7 +186,7 @@ def test_what_waiting_for_labels_costs(which: str, request: pytest.FixtureReques
     blocks = np.unique(room)
     drawn = draws(len(blocks), DRAWS)
     sums = {
-        name: np.array([_divergence(truth, p)[room == block].sum() for block in blocks])
+        name: np.array([divergence(truth, p)[room == block].sum() for block in blocks])
         for name, p in said.items()
     }
     count = np.array([np.count_nonzero(room == block) for block in blocks])
@@ -259,7 +259,7 @@ def _near(found: Shop, score: Floats, where: Flags) -> float:
     return right / pairs
 
 
-def _divergence(truth: Floats, said: Floats) -> Floats:
+def divergence(truth: Floats, said: Floats) -> Floats:
     """Return the Kullback-Leibler divergence of each probability from the truth, in nats."""
     p = np.clip(said, 1e-9, 1.0 - 1e-9)
     q = np.clip(truth, 1e-12, 1.0 - 1e-12)

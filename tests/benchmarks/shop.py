@@ -30,6 +30,7 @@ from tests.benchmarks.judging import Field
 
 FRAME_EVENTS = 4_096
 HOUR_MS = 3_600_000
+SHIPPED = ModelOptions()
 LEFT = NAMES.index("hour_left_pct")
 PLACE = {column.name: place for place, column in enumerate(SERVED)}
 
@@ -55,7 +56,7 @@ class Shop:
     calls: list[Call]
 
 
-class _Kept(Learner):
+class Kept(Learner):
     """The shipped learner, which keeps what it was told."""
 
     def __init__(self, options: ModelOptions, *, window_ms: int) -> None:
@@ -134,7 +135,7 @@ def shop(scenario: Scenario) -> Shop:
     lexicons = make_lexicons(config)
     preparer = Preparer(lexicons.of_room, lexicons.default, config.intents.phone_region)
     engine = make_engine(config, report_learning=True)
-    model = engine.model = _Kept(ModelOptions(), window_ms=config.outcome.window_s * 1000)
+    model = engine.model = Kept(ModelOptions(), window_ms=config.outcome.window_s * 1000)
     rooms: list[str] = []
     viewers: list[str] = []
     moments: list[NDArray[np.int64]] = []
@@ -173,9 +174,22 @@ def shop(scenario: Scenario) -> Shop:
     )
 
 
-def waits(found: Shop) -> Matrix:
+def anew(found: Shop, options: ModelOptions, *, window_ms: int) -> Matrix:
+    """Return what the shipped learner had shown under other options; NaN where nothing. Shape (snapshots,)."""
+    learner, said = Learner(options, window_ms=window_ms), list[Matrix]()
+    for call in found.calls:
+        if isinstance(call, Lessons):
+            learner.learn(call)
+        else:
+            inputs, rooms, at = call
+            served = learner.serve(inputs, rooms, np.zeros(len(inputs), np.int64), at)
+            said.append(sigmoid(served[:, PLACE["shown"]].astype(np.float64)))
+    return np.concatenate(said)
+
+
+def waits(found: Shop, options: ModelOptions = SHIPPED) -> Matrix:
     """Return what a model had said that learns each snapshot once, when its outcome is final."""
-    other, said = Other(ModelOptions()), list[Matrix]()
+    other, said = Other(options), list[Matrix]()
     for call in found.calls:
         if isinstance(call, Lessons):
             mature = other.calibrate(call)
@@ -185,9 +199,9 @@ def waits(found: Shop) -> Matrix:
     return np.concatenate(said)
 
 
-def at_once(found: Shop) -> Matrix:
+def at_once(found: Shop, options: ModelOptions = SHIPPED) -> Matrix:
     """Return what a model had said that learns each snapshot's outcome as soon as it is served: no joiner can."""
-    other, said, count = Other(ModelOptions()), list[Matrix](), 0
+    other, said, count = Other(options), list[Matrix](), 0
     fresh: list[Matrix] = []
     for call in found.calls:
         if isinstance(call, Lessons):
