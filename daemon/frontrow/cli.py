@@ -360,7 +360,7 @@ def _config_here(config: Path | None) -> Path | None:
 
 def _configured_by(config: Path | None) -> str:
     if config is None:
-        return f"Configured by what is built in: there is no {DEFAULT_CONFIG} here."
+        return f"Configured by what is built in, without the environment: there is no {DEFAULT_CONFIG} here."
     return f"Configured by {config}."
 
 

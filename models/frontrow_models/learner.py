@@ -94,6 +94,8 @@ class Learner:
         self._rolling = Rolling(SERVED)
         self._guard = Guard(GUARD)
         self.leads: str | None = None  # the version that all this has come from; None: it began by itself
+        # What leads was learnt for another outcome, and no calm windows of this one have judged it yet.
+        self.foreign = False
         self.since = 0  # what was served before was said by another model; engine time, UTC ms
         self._as_it_is = False  # its raw number is shown until it is calibrated: the promoted version says so
         # The last promoted version as it was then; None: there was none, or it was of another outcome.
@@ -198,9 +200,7 @@ class Learner:
         found = self._versions(version)
         if found is None:
             return
-        # While nothing is good, what leads without having been put into _begun is of another outcome.
-        other = self.leads is not None and self._begun is None
-        if self._good is None and self.ready and not other:
+        if self._good is None and self.ready and not self.foreign:
             self._good = self._present()  # not proven, but it was shown until now, and no alarm was given
         self._online = from_version(found)
         self._calibrator = self._new_calibrator()
@@ -209,8 +209,8 @@ class Learner:
         self._as_it_is = found.calibration is None
         if self.can_take_delays(found):
             self._policy.load(found.label_policy)
-        self.leads = version
-        self._begun = self._present() if fits(found, self.outcome) else None
+        self.leads, self.foreign = version, not fits(found.outcome, self.outcome)
+        self._begun = None if self.foreign else self._present()
         self._watch_anew(at)
 
     def can_take_delays(self, version: Version) -> bool:
@@ -322,7 +322,8 @@ class Learner:
             self._calm = [*self._calm, served_at][-PROVEN_AFTER - 1 :]
             if len(self._calm) > PROVEN_AFTER:
                 proven = [good for since, good in self._kept if since <= self._calm[0]]
-                self._good = proven[-1] if proven else self._good
+                if proven:
+                    self._good, self.foreign = proven[-1], False
                 self._kept = self._kept[max(0, len(proven) - 1) :]
         if not self._kept or now >= self._kept[-1][0] + KEPT_EVERY_MS:
             self._kept.append((now, self._present()))
@@ -341,7 +342,7 @@ class Learner:
         else:
             if broken:
                 self._online = OnlineModel(self._online.options)  # and it never served well for long
-                self.leads = None
+                self.leads, self.foreign = None, False
             # Else it only promises wrongly: it is shown again when it is calibrated anew.
             self._calibrator, self._as_it_is = self._new_calibrator(), False
         self._watch_anew(max(self.since, self._heard_at + 1))
@@ -353,7 +354,7 @@ class Learner:
         self._online = OnlineModel.of(to.online)
         self._calibrator = self._new_calibrator()
         self._calibrator.load(to.calibrator)
-        self.leads, self._as_it_is = to.leads, to.as_it_is
+        self.leads, self._as_it_is, self.foreign = to.leads, to.as_it_is, False
 
     def _watch_anew(self, since: int) -> None:
         """Judge from now on only what is served at ``since`` or later: the rest was said by another model."""
@@ -375,6 +376,7 @@ class Learner:
                 "levels": self._levels.state(),
                 "base": self._base.state(),
                 "leads": self.leads,
+                "foreign": self.foreign,
                 "since": self.since,
                 "as_it_is": self._as_it_is,
                 "calm": list(self._calm),
@@ -409,7 +411,8 @@ class Learner:
         self._calibrator.load(meta["calibrator"])
         self._levels.load(meta["levels"])
         self._base.load(meta["base"])
-        self.leads, self.since, self._as_it_is = meta["leads"], meta["since"], meta["as_it_is"]
+        self.leads, self.foreign = meta["leads"], meta["foreign"]
+        self.since, self._as_it_is = meta["since"], meta["as_it_is"]
         self._calm, self._windows, self.rollbacks = list(meta["calm"]), meta["windows"], meta["rollbacks"]
         self.alarmed = meta["alarmed"]
         self.alarms = msgspec.convert(meta["alarms"], list[Alarm])

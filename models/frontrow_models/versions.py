@@ -362,14 +362,14 @@ def check_fit(version: Version, name: str = "the version") -> None:
         )
 
 
-def fits(version: Version, outcome: Outcome | None) -> bool:
-    """Return whether a version was learnt for this outcome; None, on either side, is any."""
-    return None in (version.outcome, outcome) or version.outcome == outcome
+def fits(predicts: Outcome | None, outcome: Outcome | None) -> bool:
+    """Return whether what was learnt for the first predicts the second; None, on either side, is any."""
+    return None in (predicts, outcome) or predicts == outcome
 
 
 def check_outcome(version: Version, outcome: Outcome | None, name: str, *, back: bool = False) -> None:
     """Refuse a version that was learnt for another outcome; ``back``: it was to be rolled back to. Raises VersionRefused."""
-    if not fits(version, outcome):
+    if not fits(version.outcome, outcome):
         instead = "; promote another version instead (frontrow models list)" if back else ""
         raise VersionRefused(
             f"{name}: predicts {version.outcome}. Here what is to be predicted is {outcome}{instead}"

@@ -321,6 +321,35 @@ async def test_what_led_before_and_predicts_something_else_is_not_rolled_back_to
         assert len(ledger_of(place.registry, daemon.store).promotions) == 2
 
 
+async def test_what_was_learnt_for_something_else_is_not_taken_for_what_is_predicted_now(
+    tmp_path: Path,
+) -> None:
+    """What it has learnt here since is too little to say so. And nobody is to wait where nothing can be gone back to."""
+    config, clock = write_config(tmp_path, MODEL), MovedClock()
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        await place.pass_time()
+    # While another outcome was configured.
+    other = place.registry.add(version(40, outcome=LIKES))
+    promote(place.registry, daemon.store, other, by="", reason="", clock=clock)
+    async with running(config, clock=clock) as daemon:
+        place = Place(daemon, clock, config)
+        for number in range(3):
+            await place.look(number)
+        assert (await place.told())["labels"] > 40
+        await place.pass_time(HOUR_MS)
+        assert (await place.promote(place.names[0])).status_code == 200
+        [_, second] = ledger_of(place.registry, daemon.store).promotions
+        assert second.replaces == other
+        assert (await place.post("rollback")).status_code == 409
+        answer = await place.promote(place.names[1])
+        assert answer.status_code == 200, answer.text
+        await place.pass_time()
+        assert (await place.told())["leads"] == place.names[1]
+        early = await place.promote(place.names[2])
+        assert early.status_code == 429, "what led before fits, so that it can be gone back to"
+
+
 async def test_only_an_administrator_of_all_rooms_lets_a_model_lead(place: Place) -> None:
     for role, room in ((Role.MANAGER, None), (Role.INGEST, None), (Role.ADMIN, "demo")):
         answer = await place.post("promote", place.daemon.token(role, room), version=place.names[0])

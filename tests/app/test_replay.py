@@ -129,7 +129,7 @@ def test_it_runs_under_the_configuration_that_is_here_as_the_daemon_does_and_say
     monkeypatch.chdir(tmp_path)
     digests = {}
     for text, which in (
-        (None, "Configured by what is built in: there is no config.toml here."),
+        (None, "Configured by what is built in, without the environment: there is no config.toml here."),
         ("[points]\nhot = 62\nhot_leave = 55\n", "Configured by config.toml."),
     ):
         if text is not None:

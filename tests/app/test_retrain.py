@@ -247,6 +247,24 @@ def test_where_a_parent_may_have_learnt_from_all_there_are_no_figures(
         assert "log loss" not in printed
 
 
+def test_a_champion_of_another_outcome_is_compared_with_that_said(
+    learnt: Learnt, tmp_path: Path, config: Config, registry: Registry
+) -> None:
+    predicts, store = learnt.of_half.version.outcome, str(config.storage.path)
+    assert predicts is not None
+    assert main(["replay", str(learnt.half), "--out", str(tmp_path / "out"), "--journal", store]) == DONE
+    other = msgspec.structs.replace(predicts, kinds=["like"])
+    for outcome, said in ((other, True), (None, False), (predicts, False)):
+        champion = registry.add(msgspec.structs.replace(learnt.of_half.version, outcome=outcome))
+        promote(registry, config.storage.path, champion, by="", reason="", clock=ManualClock())
+        found = retrain(Inputs([learnt.stream]), config, registry)
+        lines = lines_of(found)
+        assert found.champion == champion
+        assert any(line.startswith("Against the champion") for line in lines)
+        told = f"But the champion was learnt for another outcome, by which it is not judged here: {other}."
+        assert (told in lines) is said
+
+
 def test_what_its_parent_may_have_learnt_from_does_not_prove_a_version_better_than_the_champion(
     learnt: Learnt, tmp_path: Path, config: Config, registry: Registry
 ) -> None:
@@ -382,7 +400,7 @@ def test_where_there_is_no_configuration_the_command_that_is_printed_finds_the_v
     capsys.readouterr()
     assert main(["retrain", str(learnt.half), *registry]) == DONE
     printed = capsys.readouterr().out
-    assert "Configured by what is built in: there is no config.toml here." in printed
+    assert "Configured by what is built in, without the environment: there is no config.toml here." in printed
     assert "frontrow models promote" not in printed  # there is no journal that it could be written into
     assert main(shlex.split(printed.splitlines()[-1])[1:]) == DONE
     assert learnt.of_half.name in capsys.readouterr().out

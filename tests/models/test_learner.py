@@ -284,9 +284,9 @@ def test_looks_that_share_an_outcome_are_one_witness_of_what_a_number_is_worth()
 class Watched:
     """A learner that is judged every five minutes, by a window of the guard each time, and learns ten labels after each."""
 
-    def __init__(self, versions: Versions = no_versions) -> None:
+    def __init__(self, versions: Versions = no_versions, outcome: Outcome | None = None) -> None:
         self.learner = Learner(
-            ModelOptions(warm_up=2, min_labels=10_000), window_ms=WINDOW, versions=versions
+            ModelOptions(warm_up=2, min_labels=10_000), window_ms=WINDOW, versions=versions, outcome=outcome
         )
         self.learner.serve(
             np.random.default_rng(1).random((2, COUNT)), ROOMS, np.zeros(2, np.int64), np.array([0, 0])
@@ -631,6 +631,7 @@ def test_a_version_of_another_outcome_that_breaks_begins_from_nothing_and_not_ag
     break_weights(learner)
     world.step(learner)
     assert (learner.rollbacks, learner.leads, learner.ready) == (1, None, False)
+    assert not learner.foreign
     assert [alarm.roll_back for alarm in learner.alarms] == [True]
     assert np.isfinite(learner.weights().intercept)
     assert learner.labels < version.labels
@@ -666,6 +667,33 @@ def test_what_was_good_before_a_version_of_another_outcome_led_is_gone_back_to()
     world.step(learner)
     assert (learner.rollbacks, learner.leads) == (1, None)  # what was shown before either led
     assert learner.ready
+
+
+@pytest.mark.parametrize(("windows", "foreign"), [(4, True), (5, False)])
+def test_a_version_of_another_outcome_is_foreign_until_calm_windows_of_this_one_have_judged_it(
+    windows: int, foreign: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frontrow_models.learner.GUARD", GuardOptions(outcomes=10))
+    found = {
+        "other": version(50, outcome=OTHER),
+        "ours": version(50, outcome=OUTCOME),
+        "of before": version(50),
+    }
+    watched = Watched(found.__getitem__, outcome=OUTCOME)
+    for name in ("ours", "of before"):
+        watched.learner.promote(name, 0)
+        assert not watched.learner.foreign
+    watched.learner.promote("other", 0)
+    for _ in range(windows):
+        assert watched.learner.foreign
+        watched.judge(every_ms=HORIZON // 2)
+    assert watched.learner.alarms == []
+    assert watched.learner.foreign is foreign
+    again = Watched(found.__getitem__, outcome=OUTCOME)
+    again.learner.load(watched.learner.images())
+    assert again.learner.foreign is foreign
+    watched.learner.promote("ours", 10 * HORIZON)
+    assert not watched.learner.foreign
 
 
 def test_what_a_promotion_has_changed_survives_a_restart_to_the_bit() -> None:

@@ -103,10 +103,12 @@ class Learning:
     def other_outcome(self) -> Outcome | None:
         """What the version that leads was learnt for, where that is another outcome than the configured one; else None.
 
-        None, too, where nobody knows, and for a minute after a promotion.
+        None, too, where nobody knows, for a minute after a promotion, and once calm windows of this outcome have judged it.
         """
         model = self._engine.model
         if not isinstance(model, Learner) or model.outcome is None:
+            return None
+        if not model.foreign and not self._engine.succession.waiting:
             return None
         found = self._predicted.get(self._leading(model) or "")
         return None if found == model.outcome else found

@@ -316,7 +316,7 @@ def listing(registry: Registry, ledger: Ledger, outcome: Outcome | None = None) 
             f"{newest - version.labels:,}" if version.labels <= newest else "–",
             " ".join(parent[:SHOWN] for parent in version.parents) or "–",
             ", ".join(filter(None, (
-                "pinned" * (name in pins), _unfit(name, version), "of another outcome" * (not fits(version, outcome)),
+                "pinned" * (name in pins), _unfit(name, version), "of another outcome" * (not fits(version.outcome, outcome)),
             ))),
         ))  # fmt: skip
     lines = table(rows, right={3, 4, 5, 6}) if versions else ["no versions"]
@@ -328,7 +328,7 @@ def listing(registry: Registry, ledger: Ledger, outcome: Outcome | None = None) 
         lines.append(f"{ledger.champion} leads, and is not among these.")
     else:
         champion = dict(versions)[ledger.champion]
-        if not fits(champion, outcome):
+        if not fits(champion.outcome, outcome):
             lines.append(
                 f"The champion predicts {champion.outcome}. Here what is to be predicted is {outcome}: {ADVICE}."
             )

@@ -9,6 +9,7 @@ A challenger that is proven better is proposed: to people, or by policy it is pr
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from frontrow.runtime.intake import NotStored, QueueFull
 from frontrow_models.evaluation.verdict import Verdict
 from frontrow_models.learner import Learner
 from frontrow_models.registry import Ledger, PinsDamaged, Proposal
-from frontrow_models.versions import Card, Outcome, Position, Version, VersionRefused, check_outcome
+from frontrow_models.versions import Card, Outcome, Position, Version, VersionRefused, check_outcome, fits
 
 LOOK_EVERY_S = 60.0  # at what is proposed; challengers tell once a minute
 LEAST_MS = 3_600_000  # between two promotions, so that each is judged by outcomes that it has had a part in
@@ -90,11 +91,13 @@ class Promoting:
 
         Raises:
             PromotionRefused: There is no such version, it cannot be used, predicts another outcome or leads already;
-                somebody was faster; or the last promotion was less than an hour ago.
+                somebody was faster; or the last promotion was less than an hour ago, unless what led before was
+                learnt for another outcome, so that it cannot be gone back to.
             NotStored: The journal cannot be written, and the daemon ends.
         """
         moment = await self._when_settled(self._moment)
-        self._check_time(moment.made)
+        if await asyncio.to_thread(self._can_go_back, moment):
+            self._check_time(moment.made)
         registry = self._following.registry
         try:
             challenger = self._learning.challenger(prefix, moment.position)
@@ -130,6 +133,12 @@ class Promoting:
         at = made[-1].at + LEAST_MS if made else 0
         return at if at > self._clock.now() else None
 
+    def _can_go_back(self, moment: _Moment) -> bool:
+        """Return whether what led before predicts what is to be predicted, as far as is known; True where nothing led."""
+        former = Ledger(promotions=moment.made).former
+        predicts = None if former is None else self._following.predicts(former)
+        return fits(predicts, moment.outcome)
+
     def _check_time(self, made: list[Promotion]) -> None:
         next_at = self.next_at()
         if next_at is not None:
@@ -154,10 +163,12 @@ class Promoting:
             waiting
         ):  # it leads from the next mark on, and what leads until then was kept when that was asked for
             return _Moment(made, position, waiting[-1].version, None, model.outcome)
-        try:
-            outgoing = model.as_version(position, card=card)
-        except VersionRefused:
-            outgoing = None  # it has learnt nothing yet that one could want to go back to
+        outgoing = None
+        # One of another outcome stays the version that it was: what it has learnt here is too little to be one of ours.
+        if not model.foreign:
+            # Where it is refused it has learnt nothing yet that one could want to go back to.
+            with contextlib.suppress(VersionRefused):
+                outgoing = model.as_version(position, card=card)
         return _Moment(made, position, model.leads, outgoing, model.outcome)
 
     async def _put(

@@ -53,10 +53,12 @@ from frontrow_models.search import RAW, SEARCHABLE, Begin, NothingToSearch, Reco
 from frontrow_models.served import SERVED
 from frontrow_models.versions import (
     Card,
+    Outcome,
     Position,
     Version,
     VersionRefused,
     check_outcome,
+    fits,
     from_version,
     to_version,
 )
@@ -79,7 +81,7 @@ class Retrained:
     the last :data:`frontrow.app.offline.FINAL`. ``searched``: the options that a search chose, None
     without one. ``overruled``: of its parent's options those that are configured otherwise, each as (the parent's,
     the configured). ``against`` compares it with the champion, None where none was promoted or the champion cannot be
-    computed here; ``champion`` is its name.
+    computed here; ``champion`` is its name, ``champion_predicts`` what it was learnt for, None where it does not tell.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Retrained:
     searched: ModelOptions | None
     overruled: Mapping[str, tuple[float, float]]
     champion: str | None
+    champion_predicts: Outcome | None
     against: Verdict | None
 
 
@@ -133,7 +136,7 @@ def retrain(
     learner = NotingLearner(options, window_ms=shortest_window_of(config))
     if parent is not None:
         begin_from(learner, parent, options)
-    name_of_champion, rival = _champion(registry, config, judged_from)
+    name_of_champion, champion_predicts, rival = _champion(registry, config, judged_from)
     counts, final = Counts(), Final()
     watchers: list[Watcher] = [counts, final, *([] if rival is None else [rival])]
     if progress is not None:
@@ -174,6 +177,7 @@ def retrain(
         searched,
         {} if parent is None else _overruled(options, config, searched=searched is not None),
         name_of_champion,
+        champion_predicts,
         against,
     )
 
@@ -286,6 +290,10 @@ def lines_of(found: Retrained) -> list[str]:
         lines.append(
             f"Against the champion {found.champion[:12]}, from its making on{which}: {found.against.sentence}"
         )
+        if not fits(found.champion_predicts, found.version.outcome):
+            lines.append(
+                f"But the champion was learnt for another outcome, by which it is not judged here: {found.champion_predicts}."
+            )
     return lines
 
 
@@ -440,15 +448,18 @@ def _going_on_from(parent: Version) -> Begin:
     return lambda learner, options: begin_from(learner, parent, options)
 
 
-def _champion(registry: Registry, config: Config, judged_from: int) -> tuple[str | None, Rival | None]:
+def _champion(
+    registry: Registry, config: Config, judged_from: int
+) -> tuple[str | None, Outcome | None, Rival | None]:
     name = ledger_of(registry, config.storage.path).champion
     if name is None:
-        return None, None
+        return None, None, None
     try:
         version = registry.load(name)
-        return name, Rival(version, window_ms=shortest_window_of(config), judged_from=judged_from)
+        rival = Rival(version, window_ms=shortest_window_of(config), judged_from=judged_from)
+        return name, version.outcome, rival
     except VersionRefused:
-        return name, None
+        return name, None, None
 
 
 def _judged(lessons: Lessons | None, *, waiting: int) -> tuple[Report, Report, Intervals]:

@@ -62,7 +62,7 @@ from frontrow.core.viewers import INTENT_BOUND, INTENTS, NEVER, UNTIL_END, Rows,
 if TYPE_CHECKING:
     from frontrow_kernel import Taker
 
-ENGINE_VERSION = 14  # of what images hold; another one is needed when they, or what is computed, change
+ENGINE_VERSION = 15  # of what images hold; another one is needed when they, or what is computed, change
 MARK_MS = 250
 LEARN_MS = 30_000  # every 120th mark: fresh enough, and rare enough to learn many labels at once
 HOUR_MS = 3_600_000
