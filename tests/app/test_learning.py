@@ -1,6 +1,7 @@
 """What the daemon tells of its model, beside what the model itself tells."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 from structlog.testing import capture_logs
@@ -24,13 +25,14 @@ MINUTE_S, HOUR_S = 60.0, 3_600.0
 WINDOW_MS = 120_000
 
 
-def learning_of(watched: Engine) -> Learning:
+def learning_of(watched: Engine, **more: Any) -> Learning:
     return Learning(
         watched,
         (),
         window_ms=WINDOW_MS,
         outcome=OutcomeConfig(),
         clock=ManualClock(START),
+        **more,
     )
 
 
@@ -92,6 +94,21 @@ async def test_an_alarm_is_logged_with_the_version_that_leads_after_it() -> None
         await learning._judge(model)
     [told] = [each for each in logs if each["event"] == "model_alarm"]
     assert (told["rolled_back"], told["leads"]) == (True, None)
+
+
+async def test_a_version_of_another_outcome_is_told_of_until_this_one_has_proven_it() -> None:
+    likes = Outcome.of(OutcomeRules(kinds=frozenset({"like"})), 90_000)
+    ours, other = Outcome.of(OutcomeRules(), 3_600_000), version(outcome=likes)
+    model = Learner(ModelOptions(), window_ms=WINDOW_MS, versions=lambda name: other, outcome=ours)
+    learning = learning_of(engine(model=model), predicts=lambda name: likes)
+    assert learning.other_outcome is None
+    model.promote("a" * 64, START)
+    with capture_logs() as logs:
+        await learning._ask_champion(model)
+    assert [each["event"] for each in logs] == ["champion_of_another_outcome"]
+    assert learning.other_outcome == likes
+    model.foreign = False  # as calm windows of the guard leave it
+    assert learning.other_outcome is None
 
 
 async def test_what_is_known_is_judged_at_once_after_a_restart() -> None:

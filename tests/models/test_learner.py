@@ -667,6 +667,7 @@ def test_what_was_good_before_a_version_of_another_outcome_led_is_gone_back_to()
     world.step(learner)
     assert (learner.rollbacks, learner.leads) == (1, None)  # what was shown before either led
     assert learner.ready
+    assert not learner.foreign
 
 
 @pytest.mark.parametrize(("windows", "foreign"), [(4, True), (5, False)])
