@@ -316,7 +316,7 @@ def test_the_configuration_that_is_here_is_the_one_that_is_compared_with(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for text, told in (
-        (None, "what is built in: there is no config.toml here"),
+        (None, "what is built in, without the environment: there is no config.toml here"),
         ("hot = 62\n", "config.toml"),
     ):
         if text is not None:
