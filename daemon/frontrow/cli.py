@@ -938,9 +938,10 @@ def list_models(*, config: ConfigPath = DEFAULT_CONFIG, registry: RegistryPath =
     from frontrow.app import models as tools
     from frontrow.app.parts import outcome_of
 
-    versions, store = _registry(config, registry)
-    ledger, outcome = tools.ledger_of(versions, store), outcome_of(_of_models(config, registry))
-    print("\n".join([*tools.listing(versions, ledger, outcome), *tools.history(ledger)]))
+    loaded = _of_models(config, registry)
+    versions = tools.registry_beside(loaded.storage.path, registry)
+    ledger = tools.ledger_of(versions, loaded.storage.path)
+    print("\n".join([*tools.listing(versions, ledger, outcome_of(loaded)), *tools.history(ledger)]))
     return DONE
 
 
@@ -988,8 +989,9 @@ def promote_model(
 
     by = by or _login()
     try:
-        versions, store = _registry(config, registry)
-        outcome = outcome_of(_of_models(config, registry))
+        loaded = _of_models(config, registry)
+        store, outcome = loaded.storage.path, outcome_of(loaded)
+        versions = tools.registry_beside(store, registry)
         done = tools.promote(
             versions, store, version, by=by, reason=reason, clock=SystemClock(), outcome=outcome
         )
@@ -1016,8 +1018,9 @@ def roll_back_model(
 
     by = by or _login()
     try:
-        versions, store = _registry(config, registry)
-        outcome = outcome_of(_of_models(config, registry))
+        loaded = _of_models(config, registry)
+        store, outcome = loaded.storage.path, outcome_of(loaded)
+        versions = tools.registry_beside(store, registry)
         done = tools.roll_back(versions, store, by=by, reason=reason, clock=SystemClock(), outcome=outcome)
     except StoreLocked as locked:
         done = _ask(config, registry, locked, "rollback", {"by": by, "reason": reason})
