@@ -93,8 +93,8 @@ def progressive_loss(
 ) -> float | None:
     """Return the log loss that a learner with these options would have had on what was final before ``until``.
 
-    Of its champion, raw, on the later half of them. ``begin`` lets it go on from something, None: from nothing. None:
-    there was no outcome, or nothing else.
+    Of its champion, raw, on the later half of them; None where there was no outcome, or nothing else. ``begin`` lets it
+    go on from something that has learnt before; without, it begins from nothing.
     """
     if not record.served:
         return None
