@@ -1,5 +1,6 @@
 """A promotion in the journal is obeyed: at the next mark, to the bit in every replay, across snapshots, or not begun at all."""
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -356,7 +357,11 @@ async def test_a_daemon_follows_from_its_start_on_and_over_a_restart_from_its_sn
 
 
 async def _model(config: Path, clock: Clock) -> dict[str, Any]:
-    async with running(config, clock=clock) as daemon:
-        answer = await daemon.http.get("/api/v1/model", params={"token": daemon.token()})
-        told: dict[str, Any] = answer.json()
-    return told
+    """Return what a daemon tells of its model once it has judged what is known, which it does in a thread."""
+    async with running(config, clock=clock) as daemon, asyncio.timeout(20):
+        while True:
+            answer = await daemon.http.get("/api/v1/model", params={"token": daemon.token()})
+            told: dict[str, Any] = answer.json()
+            if told["report"] is not None:
+                return told
+            await asyncio.sleep(0.02)
